@@ -1,0 +1,34 @@
+# One target per verb. Each makes .venv and installs the locked packages first, once.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --universal --quiet --custom-compile-command 'make lock'
+
+.PHONY: help demo test lint lock clean
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/installed  ## train, publish, serve and query a model, all on this machine
+	@$(BIN)/python -m local demo
+
+test: .venv/installed  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/installed  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: .venv/installed  ## pin pyproject.toml's packages anew, the function's being a part of all
+	$(LOCK) --group train --group local --group dev pyproject.toml -o requirements-dev.txt
+	$(LOCK) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
+
+clean:  ## remove everything that make made
+	rm -rf .venv demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+.venv/installed: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, %s is %s: name another with make PYTHON=..." % (sys.executable, sys.version.split()[0]))'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	@touch $@
