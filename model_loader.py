@@ -1,7 +1,72 @@
-"""From MODEL_URI to a loaded model: the only module that knows Cloud Storage and MLflow."""
+"""From MODEL_URI to a loaded model, once per instance: fetch, check, load.
 
+The rule of order: the digest is checked before a byte of the model is deserialised, and nothing is handed out that was
+not fetched and loaded completely. What goes wrong with the model's files ends here as ModelUnusable.
+
+A scikit-learn model is loaded from its files without importing `mlflow`, whose import takes longer than fetching and
+loading a small model; every other flavor goes through `mlflow.pyfunc`.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
 import hashlib
+import importlib.metadata
+import json
+import pickle
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model_source import fetched
+from serving.errors import BadRequest, ModelUnusable
+from serving.model import Model
+from serving.signature import Signature, read_signature
+from serving.trusted_types import TRUSTED_TYPES
+
+
+class ModelLoader:
+    """The instance's one model, loaded on the first request.
+
+    However many requests ask while it is being loaded, it is loaded once and all of them get it, or all of them get
+    the reason why not; the next request after a failure tries again.
+    """
+
+    def __init__(self, uri: str, digest: str | None = None) -> None:
+        self._uri = uri
+        self._digest = digest
+        self._loading: asyncio.Future[Model] | None = None
+
+    async def model(self) -> Model:
+        """Return the model; raise ModelUnusable or ModelUnreachable."""
+        if self._loading is None or (self._loading.done() and self._loading.exception()):
+            self._loading = asyncio.ensure_future(asyncio.to_thread(load, self._uri, self._digest))
+        return await asyncio.shield(self._loading)
+
+
+def load(uri: str, digest: str | None = None) -> Model:
+    """Fetch, check and load a model.
+
+    `uri` is one of model_source.FORMS; `digest` is what `folder_digest` must give.
+    Raise ModelUnusable or ModelUnreachable.
+    """
+    started = time.perf_counter()
+    with fetched(uri) as folder:
+        there = time.perf_counter()
+        found = folder_digest(folder)
+        if digest and digest.lower() != found:
+            raise ModelUnusable(
+                f"The model at {uri} has digest {found}, MODEL_DIGEST asks for {digest}: it was not loaded."
+            )
+        model = _load_folder(folder, uri, found)
+    seconds = {"fetch": round(there - started, 3), "load": round(time.perf_counter() - there, 3)}
+    return dataclasses.replace(model, facts={**model.facts, "seconds": seconds})
 
 
 def folder_digest(folder: Path) -> str:
@@ -20,3 +85,133 @@ def folder_digest(folder: Path) -> str:
         with (folder / path).open("rb") as file:
             listing.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path}\n".encode())
     return listing.hexdigest()
+
+
+def _load_folder(folder: Path, uri: str, digest: str) -> Model:
+    if not (folder / "MLmodel").is_file():
+        raise ModelUnusable(
+            f"There is no MLmodel file in {uri}; expected a folder saved by mlflow.<flavor>.save_model."
+        )
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
+    signature = read_signature(mlmodel, uri)
+    flavors = mlmodel["flavors"]
+    native = flavors.get("python_function", {}).get("loader_module") == "mlflow.sklearn" and "sklearn" in flavors
+    with _loading_errors(folder, uri):
+        parts = _load_sklearn(folder, flavors, uri) if native else _load_pyfunc(folder, signature)
+    flavor = next((name for name in flavors if name != "python_function"), "python_function")
+    return Model(
+        uri=uri,
+        signature=signature,
+        example=_example(folder, mlmodel, [column.name for column in signature.columns]),
+        facts={
+            "uri": uri,
+            "digest": digest,
+            "flavor": flavor,
+            "schema": signature.schema,
+            "signature": {key: json.loads(text) for key, text in mlmodel["signature"].items() if text},
+            "saved": str(mlmodel.get("utc_time_created", "")),
+            "versions": {
+                "python": platform.python_version(),
+                **_versions("mlflow-skinny", "numpy", "pandas", "scikit-learn"),
+            },
+            "metadata": mlmodel.get("metadata") or {},
+            "loaded": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+        **parts,
+    )
+
+
+def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str, Any]:
+    """Load a scikit-learn model from its files; skops builds only what TRUSTED_TYPES names, whatever the file says."""
+    import sklearn
+
+    flavor = flavors["sklearn"]
+    saved_with, here = flavor.get("sklearn_version", ""), sklearn.__version__
+    if saved_with.split(".")[:2] != here.split(".")[:2]:
+        raise ModelUnusable(
+            f"The model at {uri} was saved with scikit-learn {saved_with}, here is {here}, which may compute other "
+            f"predictions: deploy with scikit-learn=={saved_with} in requirements.txt, or train again."
+        )
+    if flavor.get("code"):
+        sys.path.insert(0, str(folder / flavor["code"]))
+    file = folder / flavor["pickled_model"]
+    if flavor.get("serialization_format") == "skops":
+        import skops.io
+
+        estimator = skops.io.load(file, trusted=sorted(TRUSTED_TYPES))
+    else:
+        with file.open("rb") as stream:
+            estimator = pickle.load(stream)
+    method = getattr(estimator, flavors["python_function"].get("predict_fn", "predict"))
+
+    def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
+        if params:
+            raise BadRequest(
+                "MLflow passes no params to scikit-learn models: take `params` out of user_defined_context."
+            )
+        return method(data)
+
+    return {"predictor": predict, **_classifier(estimator)}
+
+
+def _load_pyfunc(folder: Path, signature: Signature) -> dict[str, Any]:
+    """Load a model of any flavor through MLflow.
+
+    MLflow's own check of the input is set aside where the signature has scalar columns only: ours has been done by
+    then, and MLflow's refuses NULL in optional INT64 and BOOL columns.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+
+    loaded = mlflow.pyfunc.load_model(str(folder))
+    written = loaded.metadata.signature
+    if not signature.tensor and all(column.sql_type != "JSON" for column in signature.columns):
+        rest = written.outputs or written.params
+        loaded.metadata.signature = ModelSignature(None, written.outputs, written.params) if rest else None
+    try:
+        raw = loaded.get_raw_model()
+    except Exception:  # the flavors that have none raise what they like
+        raw = None
+    return {"predictor": loaded.predict, **_classifier(raw)}
+
+
+def _classifier(estimator: Any) -> dict[str, Any]:
+    """Return what Model needs for predict_proba, for an estimator that has it."""
+    with contextlib.suppress(Exception):  # a pipeline asks its last step, which says no in many ways
+        return {"probabilities": estimator.predict_proba, "classes": list(estimator.classes_)}
+    return {}
+
+
+@contextlib.contextmanager
+def _loading_errors(folder: Path, uri: str) -> Iterator[None]:
+    try:
+        yield
+    except ModelUnusable:
+        raise
+    except ModuleNotFoundError as cause:
+        wanted = (folder / "requirements.txt").read_text().split() if (folder / "requirements.txt").is_file() else []
+        pins = [
+            pin for pin in wanted if pin.partition("==")[0].replace("-", "_") == (cause.name or "").partition(".")[0]
+        ]
+        raise ModelUnusable(
+            f"The model at {uri} needs the Python package {cause.name!r}, which is not installed here: "
+            f"deploy with {pins[0] if pins else 'it'} in requirements.txt."
+        ) from cause
+    except Exception as cause:
+        raise ModelUnusable(f"The model at {uri} cannot be loaded: {type(cause).__name__}: {cause}") from cause
+
+
+def _example(folder: Path, mlmodel: Mapping[str, Any], names: Sequence[str]) -> list[list[Any]]:
+    """Return the rows of the input example as argument lists; none where MLflow saved it in another form."""
+    info = mlmodel.get("saved_input_example_info") or {}
+    with contextlib.suppress(KeyError, ValueError, TypeError, OSError):
+        saved = json.loads((folder / info["artifact_path"]).read_text())
+        if info["type"] == "ndarray":
+            return [list(row) for row in saved["inputs"]]
+        order = [[str(column) for column in saved["columns"]].index(name) for name in names]
+        return [[row[at] for at in order] for row in saved["data"]]
+    return []
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    return {package: importlib.metadata.version(package) for package in packages}

@@ -1,0 +1,72 @@
+"""The model: its signature, its predictions, and what is known about it.
+
+How it was loaded is not its business: model_loader.py hands over plain callables. The rule: a model gets typed rows
+and gives back whatever its library returns; replies.py makes JSON of that.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from serving import replies
+from serving.errors import BadRequest, ModelUnusable, listed, shown
+from serving.rows import Rows, from_arguments
+from serving.signature import Output, Signature
+
+
+@dataclass
+class Model:
+    """A loaded model.
+
+    `predictor` takes the model's input and inference parameters or None; `probabilities` takes the input and gives an
+    array of shape (rows, classes), and is there for classifiers only; `facts` is what `model_info` shows;
+    `example` holds rows of the input example as argument lists.
+    """
+
+    uri: str
+    signature: Signature
+    predictor: Callable[[Any, Mapping[str, Any] | None], Any]
+    probabilities: Callable[[Any], Any] | None = None
+    classes: Sequence[Any] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    example: Sequence[Sequence[Any]] = ()
+
+    def predict(self, rows: Rows, params: Mapping[str, Any] | None = None) -> Any:
+        """Return the model's own answer for all rows, computed in one call."""
+        return self.predictor(rows.model_input(), params)
+
+    def predict_proba(self, rows: Rows) -> Any:
+        """Return the probability of each class, shape (rows, classes), in the order of `classes`."""
+        if self.probabilities is None:
+            raise BadRequest(f"The model at {self.uri} has no class probabilities; use predict.")
+        return self.probabilities(rows.model_input())
+
+    def class_index(self, label: str) -> int:
+        """Return the column of predict_proba for a class given by its label's text."""
+        labels = [str(known) for known in self.classes]
+        if label not in labels:
+            raise BadRequest(
+                f"user_defined_context has class = {shown(label)}; the model's classes are {listed(labels)}."
+            )
+        return labels.index(label)
+
+    @cached_property
+    def outputs(self) -> tuple[Output, ...] | None:
+        """What predict gives: by the signature, else by the prediction for the input example, else None."""
+        if self.signature.outputs or not self.example:
+            return self.signature.outputs
+        rows = from_arguments(self.signature, self.example)
+        if rows.faults():
+            return None
+        try:
+            return replies.outputs_of(self.predict(rows), len(rows))
+        except Exception as cause:
+            raise ModelUnusable(
+                f"The model at {self.uri} cannot score its own input example: {type(cause).__name__}: {cause}"
+            ) from cause
+
+    @property
+    def sql_type(self) -> str:
+        """The GoogleSQL type of predict: the output's own, JSON when there are several or nothing is known."""
+        return self.outputs[0].sql_type if self.outputs and len(self.outputs) == 1 else "JSON"

@@ -1,0 +1,130 @@
+"""The rows of one request as typed columns: what a SQL function gets to work on, and what a model is given."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from serving.columns import Values, decode_column
+from serving.errors import BadRequest, shown
+from serving.options import described
+from serving.signature import Column, Signature
+
+_TEXT = "str" if int(pd.__version__.split(".")[0]) >= 3 else object  # what pandas itself makes of texts
+
+
+class Rows:
+    """Typed columns of equal length.
+
+    `rows["name"]` is a column as a NumPy array: float64, float32, int64, int32, bool, datetime64[ns] (UTC), or object
+    for texts, bytes and JSON. A missing value is NaN, NaT or None; `rows.nulls("name")` tells for the types that have
+    no such value.
+    """
+
+    def __init__(self, signature: Signature, columns: Sequence[Values], count: int) -> None:
+        self._signature = signature
+        self._columns = {values.column.name: values for values in columns}
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, name: str) -> np.ndarray[Any, Any]:
+        return self._columns[name].array
+
+    def nulls(self, name: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return where a column is NULL."""
+        return self._columns[name].nulls
+
+    def faults(self) -> dict[int, str]:
+        """Return a sentence for each row with a value that its column cannot hold."""
+        found: dict[int, str] = {}
+        for values in self._columns.values():
+            for row, fault in values.faults.items():
+                found.setdefault(row, fault)
+        return found
+
+    def null_in_required(self) -> dict[int, Column]:
+        """Return, for each row with a NULL where the model needs a value, the first such column."""
+        found: dict[int, Column] = {}
+        for values in self._columns.values():
+            if values.column.required and values.nulls.any():
+                for row in np.flatnonzero(values.nulls):
+                    found.setdefault(int(row), values.column)
+        return found
+
+    def take(self, rows: np.ndarray[Any, Any]) -> "Rows":
+        """Return the rows at these positions."""
+        return Rows(self._signature, [values.take(rows) for values in self._columns.values()], len(rows))
+
+    def model_input(self) -> Any:
+        """Return what the model's signature asks for: a matrix for a tensor, else a DataFrame of typed columns.
+
+        INT64 and BOOL columns that may be NULL get the pandas types Int64, Int32 and boolean, which is also how
+        BigQuery's own client gives them to the person who trained the model.
+        """
+        if self._signature.tensor:
+            return np.column_stack([values.array for values in self._columns.values()])
+        frame = pd.DataFrame(
+            {name: _series(values) for name, values in self._columns.items()},
+            index=pd.RangeIndex(self._count),
+        )
+        if not self._signature.named:
+            frame.columns = pd.RangeIndex(len(self._columns))
+        return frame
+
+
+def from_arguments(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows:
+    """Return rows whose arguments are the model's columns in their order; raise BadRequest for another number."""
+    count = len(signature.columns)
+    if set(map(len, calls)) - {count}:
+        row = next(row for row, call in enumerate(calls) if len(call) != count)
+        raise BadRequest(
+            f"Row {row} has {len(calls[row])} arguments, the function takes {count}: {described(signature.columns)}."
+        )
+    columns = zip(*calls, strict=True) if calls else ((),) * count
+    decoded = [decode_column(column, values) for column, values in zip(signature.columns, columns, strict=True)]
+    return Rows(signature, decoded, len(calls))
+
+
+def from_objects(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows:
+    """Return rows given as one JSON object each, with the columns by name in any order; other keys are ignored.
+
+    A NULL instead of an object is a row of NULLs. A column that an object lacks is a fault of its row, unless the
+    model can do without: TO_JSON writes NULLs out, so a key that is not there means that the wrong table came.
+    """
+    for row, call in enumerate(calls):
+        if len(call) != 1:
+            raise BadRequest(f"Row {row} has {len(call)} arguments, the function takes one: TO_JSON of a table's row.")
+    nothing = dict.fromkeys(column.name for column in signature.columns)
+    objects, faults = [], {}
+    for row, (value,) in enumerate(calls):
+        objects.append(value if type(value) is dict else nothing)
+        if type(value) is not dict and value is not None:
+            faults[row] = f"Row {row} is {shown(value)}; expected an object with {described(signature.columns)}."
+    decoded = []
+    for column in signature.columns:
+        try:
+            values = list(map(operator.itemgetter(column.name), objects))
+        except KeyError:
+            values = [value.get(column.name) for value in objects]
+            if column.required:
+                for row, value in enumerate(objects):
+                    if column.name not in value:
+                        faults.setdefault(row, f"Row {row} has no {shown(column.name)}, only {shown(sorted(value))}.")
+        decoded.append(decode_column(column, values))
+    decoded[0].faults = {**decoded[0].faults, **faults}
+    return Rows(signature, decoded, len(calls))
+
+
+def _series(values: Values) -> Any:
+    """Return a column as pandas has it after reading the same data from a table."""
+    kind = values.array.dtype.kind
+    if values.column.kind == "string":
+        return pd.array(values.array, dtype=_TEXT)
+    if kind in "ib" and (values.nulls.any() or not values.column.required):
+        masked = pd.arrays.BooleanArray if kind == "b" else pd.arrays.IntegerArray
+        return masked(values.array, values.nulls)
+    return values.array
