@@ -28,7 +28,7 @@ def fetched(uri: str) -> Iterator[Path]:
         uri = _registered(uri)
     elif "://" not in uri:
         if not Path(uri).is_dir():
-            raise ModelUnusable(f"MODEL_URI is {shown(uri)}, and there is no such folder; expected {FORMS}.")
+            raise ModelUnusable(f"The model URI is {shown(uri)}, and there is no such folder; expected {FORMS}.")
         yield Path(uri)
         return
     folder = Path(tempfile.mkdtemp(prefix="model-"))
@@ -39,7 +39,7 @@ def fetched(uri: str) -> Iterator[Path]:
         elif uri.startswith(("models:/", "file:", "/", "mlflow-artifacts:", "runs:/")):
             yield _download_by_mlflow(uri, folder)
         else:
-            raise ModelUnusable(f"MODEL_URI is {shown(uri)}; expected {FORMS}.")
+            raise ModelUnusable(f"The model URI is {shown(uri)}; expected {FORMS}.")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -52,7 +52,7 @@ def _download(uri: str, folder: Path) -> None:
 
     bucket, _, prefix = uri.removeprefix("gs://").strip("/").partition("/")
     if not bucket:
-        raise ModelUnusable(f"MODEL_URI is {shown(uri)}; expected {FORMS}.")
+        raise ModelUnusable(f"The model URI is {shown(uri)}; expected {FORMS}.")
     prefix = f"{prefix}/" if prefix else ""
     settings = {"timeout": STORAGE_TIMEOUT, "retry": DEFAULT_RETRY.with_timeout(STORAGE_RETRY)}
 
@@ -126,7 +126,7 @@ def _registered(uri: str) -> str:
     if not at:
         name, _, version = name.rpartition("/")
     if not name or not (alias or version.isdigit()):
-        raise ModelUnusable(f"MODEL_URI is {shown(uri)}; expected {FORMS}.")
+        raise ModelUnusable(f"The model URI is {shown(uri)}; expected {FORMS}.")
     with _mlflow_errors(uri, MlflowException):
         client = MlflowClient()
         if alias:

@@ -60,7 +60,7 @@ def check_schema(context: Mapping[str, str], signature: Signature) -> None:
     if made_for != signature.schema:
         raise BadRequest(
             f"This SQL function was made for a model with schema {shown(made_for)}, the model now has schema "
-            f'"{signature.schema}": {described(signature.columns)}. Create the SQL function again (python -m sql.render).'
+            f'"{signature.schema}": {described(signature.columns)}. Create the SQL function again by sql.render.'
         )
 
 

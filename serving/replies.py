@@ -115,7 +115,12 @@ def _encode_column(column: Any, sql_type: str) -> list[Any]:
             return encoded
         if sql_type == "BOOL" and kind == "b":
             return list(column.tolist())
-        if sql_type == "INT64" and kind == "i" and column.size and -EXACT_INT <= column.min() <= column.max() <= EXACT_INT:
+        if (
+            sql_type == "INT64"
+            and kind == "i"
+            and column.size
+            and -EXACT_INT <= column.min() <= column.max() <= EXACT_INT
+        ):
             return list(column.tolist())
     encoder = _ENCODERS[sql_type]
     encoded = []

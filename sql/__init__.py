@@ -1,0 +1,1 @@
+"""The SQL side: CREATE FUNCTION statements written from a model's signature, and files to read and paste."""
