@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from model_source import fetched
-from serving.errors import BadRequest, ModelUnusable
+from serving.errors import BadRequest, ModelUnusable, listed
 from serving.model import Model
 from serving.signature import Signature, read_signature
 from serving.trusted_types import TRUSTED_TYPES
@@ -96,6 +96,7 @@ def _load_folder(folder: Path, uri: str, digest: str) -> Model:
     signature = read_signature(mlmodel, uri)
     flavors = mlmodel["flavors"]
     native = flavors.get("python_function", {}).get("loader_module") == "mlflow.sklearn" and "sklearn" in flavors
+    _check_trusted(flavors, uri)
     with _loading_errors(folder, uri):
         parts = _load_sklearn(folder, flavors, uri) if native else _load_pyfunc(folder, signature)
     flavor = next((name for name in flavors if name != "python_function"), "python_function")
@@ -119,6 +120,17 @@ def _load_folder(folder: Path, uri: str, digest: str) -> Model:
         },
         **parts,
     )
+
+
+def _check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
+    """Refuse a model whose file asks for types that nobody here has reviewed; MLflow would build them."""
+    for name, flavor in flavors.items():
+        unknown = sorted(set(flavor.get("skops_trusted_types") or ()) - TRUSTED_TYPES)
+        if unknown:
+            raise ModelUnusable(
+                f"The model at {uri} wants types built that serving/trusted_types.py does not list: {listed(unknown)}. "
+                f"Review them and add them there, or save the {name} model with another serialization_format."
+            )
 
 
 def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str, Any]:
@@ -207,7 +219,7 @@ def _example(folder: Path, mlmodel: Mapping[str, Any], names: Sequence[str]) -> 
     with contextlib.suppress(KeyError, ValueError, TypeError, OSError):
         saved = json.loads((folder / info["artifact_path"]).read_text())
         if info["type"] == "ndarray":
-            return [list(row) for row in saved["inputs"]]
+            return [list(row) for row in saved]
         order = [[str(column) for column in saved["columns"]].index(name) for name in names]
         return [[row[at] for at in order] for row in saved["data"]]
     return []

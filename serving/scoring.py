@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from serving import replies
-from serving.errors import BadRequest, ServingError
-from serving.functions import SqlFunction
+from serving.errors import BadRequest, ServingError, listed
+from serving.functions import SqlFunction, on_offer
 from serving.model import Model
 from serving.options import Options
 from serving.rows import Rows, from_arguments, from_objects
@@ -26,6 +26,9 @@ def answer(model: Model, function: SqlFunction, options: Options, calls: Sequenc
 
     Raise BadRequest for a row that cannot be scored, unless `on_error` is `null`, which gives that row NULL.
     """
+    if not function.offered(model):
+        offers = listed([other.name for other in on_offer(model)])
+        raise BadRequest(f"{function.name} makes no sense for the model at {model.uri}, which offers {offers}.")
     rows = _rows(model, function, calls)
     rejected = rows.faults()
     missing = {} if options.on_null == "pass" else rows.null_in_required()
@@ -39,7 +42,7 @@ def answer(model: Model, function: SqlFunction, options: Options, calls: Sequenc
         raise BadRequest(rejected[min(rejected)])
     skipped = sorted({*rejected, *missing})
     chosen = np.delete(np.arange(len(rows)), skipped)
-    if not len(chosen) and len(rows):
+    if not len(chosen):
         return [None] * len(rows)
 
     def encoded(positions: Positions) -> list[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -72,3 +72,85 @@ def times(folder: Path, **options: Any) -> Path:
     X["at"] = X["at"].astype("datetime64[ns]")
     model = make_pipeline(FunctionTransformer(calendar), DecisionTreeRegressor(random_state=1))
     return save(folder, model.fit(X, X["at"].dt.hour + X["at"].dt.microsecond / 1e6), X, **options)
+
+
+def optional_columns(folder: Path, **options: Any) -> Path:
+    """A double, a long and a boolean column that may each be missing."""
+    X = pd.DataFrame(
+        {
+            "a": np.where(RANDOM.random(300) < 0.2, np.nan, RANDOM.normal(size=300)),
+            "n": pd.array(np.where(RANDOM.random(300) < 0.2, None, RANDOM.integers(0, 50, 300)), dtype="Int64"),
+            "b": pd.array(np.where(RANDOM.random(300) < 0.2, None, RANDOM.random(300) < 0.5), dtype="boolean"),
+        }
+    )
+    y = X.a.fillna(0) + X.n.fillna(-5).astype(float) + X.b.fillna(False).astype(float)
+    return save(folder, HistGradientBoostingRegressor(max_iter=20).fit(X, y), X, **options)
+
+
+def tensor(folder: Path, **options: Any) -> Path:
+    """A model fitted on a plain array, whose columns have no names."""
+    X = numbers().to_numpy()
+    return save(folder, DecisionTreeRegressor(random_state=1).fit(X, X.sum(axis=1)), X, **options)
+
+
+def two_outputs(folder: Path) -> Path:
+    X = numbers()
+    model = DecisionTreeRegressor(random_state=1).fit(X, X[["a", "b"]])
+    predicted = pd.DataFrame(model.predict(X), columns=["low", "high"])
+    return save(folder, model, X, signature=infer_signature(X, predicted))
+
+
+def wide(folder: Path, **options: Any) -> Path:
+    """300 columns: more than an SQL function may have arguments."""
+    X = numbers(columns=300)
+    return save(folder, DecisionTreeRegressor(random_state=1).fit(X, X.column_1), X, **options)
+
+
+def boosted(folder: Path) -> Path:
+    """A LightGBM model: another flavor than scikit-learn's, with its own scikit-learn interface."""
+    from lightgbm import LGBMClassifier
+
+    X = numbers()
+    model = LGBMClassifier(n_estimators=10, verbose=-1).fit(X, np.where(X.a > X.b, "up", "down"))
+    signature = infer_signature(X, model.predict(X))
+    mlflow.lightgbm.save_model(model, str(folder), signature=signature, input_example=X[:5], pip_requirements=PINS)
+    return folder
+
+
+PREPARE = '''
+"""Own pre-processing that travels with the model."""
+
+
+def scale(frame, factor):
+    return frame.assign(total=(frame["a"] + frame["n"]) * factor)
+'''
+
+
+class Priced(mlflow.pyfunc.PythonModel):
+    """Own pre- and post-processing around a formula, with an inference parameter."""
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
+        import prepare
+
+        if (model_input["text"] == "boom").any():
+            raise ValueError("no price for boom")
+        frame = prepare.scale(model_input, (params or {}).get("factor", 1.0))
+        return [f"{text}: {total:.3f}" for text, total in zip(frame["text"], frame["total"], strict=True)]
+
+
+def python_model(folder: Path) -> Path:
+    """A custom PythonModel with code_paths, inference params and a text as its output."""
+    code = folder.parent / f"{folder.name}-code" / "prepare.py"
+    code.parent.mkdir(parents=True)
+    code.write_text(PREPARE)
+    X = pd.DataFrame({"a": [1.5, 2.5], "n": [1, 2], "text": ["x", "y"]})
+    signature = infer_signature(X, ["x: 2.500"], params={"factor": 1.0})
+    mlflow.pyfunc.save_model(
+        str(folder),
+        python_model=Priced(),
+        signature=signature,
+        input_example=X,
+        code_paths=[str(code)],
+        pip_requirements=PINS,
+    )
+    return folder

@@ -1,0 +1,177 @@
+"""Every request gets an answer in the contract: what BigQuery would never send included."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.assertions import assert_error
+
+ROW = [0.5, -0.25, 1, 2]
+DEEP = 2_000
+
+
+def request(**fields: Any) -> bytes:
+    return json.dumps({"requestId": "r", "caller": "c", "sessionUser": "s", **fields}).encode()
+
+
+def calls(*rows: Any, **context: str) -> bytes:
+    return request(calls=list(rows), **({"userDefinedContext": context} if context else {}))
+
+
+def one(value: str) -> bytes:
+    """Return a request whose one row starts with this piece of JSON."""
+    return b'{"calls": [[' + value.encode("utf-8", "surrogatepass") + b", 0, 0, 0]]}"
+
+
+MALFORMED: dict[str, tuple[bytes, str]] = {
+    "empty body": (b"", "is not JSON"),
+    "white space": (b"  \n ", "is not JSON"),
+    "not JSON": (b"calls", "is not JSON"),
+    "cut off": (calls(ROW)[:-3], "is not JSON"),
+    "two documents": (calls(ROW) * 2, "is not JSON"),
+    "trailing comma": (b'{"calls": [[1, 2, 3, 4],]}', "is not JSON"),
+    "single quotes": (b"{'calls': []}", "is not JSON"),
+    "byte order mark": (b"\xef\xbb\xbf" + calls(ROW), "is not JSON"),
+    "utf-16": (calls(ROW).decode().encode("utf-16"), "is not JSON"),
+    "invalid utf-8": (b'{"calls": [["\xff\xfe", 0, 0, 0]]}', "is not JSON"),
+    "nul bytes": (b"\x00" * 100, "is not JSON"),
+    "compressed": (b"\x1f\x8b\x08\x00\x00\x00\x00\x00", "is not JSON"),
+    "a form": (b"calls=%5B%5B1%5D%5D", "is not JSON"),
+    "bare NaN": (one("NaN"), "is not JSON"),
+    "bare Infinity": (one("-Infinity"), "is not JSON"),
+    "hexadecimal": (one("0x10"), "is not JSON"),
+    "leading zero": (one("01"), "is not JSON"),
+    "number beyond any double": (one("1e999"), "is not JSON"),
+    "lone surrogate": (one('"\\ud800"'), "is not JSON"),
+    "lone surrogate as bytes": (one('"\ud800"'), "is not JSON"),
+    "control character": (one('"\x01"'), "is not JSON"),
+    "deep list": (b"[" * DEEP + b"]" * DEEP, "is not JSON"),
+    "deep object": (b'{"a":' * DEEP + b"1" + b"}" * DEEP, "is not JSON"),
+    "unclosed depth": (b"[" * 1_000_000, "is not JSON"),
+    "a list": (b"[]", "expected a JSON object"),
+    "a number": (b"17", "expected a JSON object"),
+    "a text": (b'"calls"', "expected a JSON object"),
+    "null": (b"null", "expected a JSON object"),
+    "no calls": (request(), "has no `calls`"),
+    "misspelt calls": (request(call=[ROW]), "has no `calls`"),
+    "calls null": (request(calls=None), "`calls` is null"),
+    "calls an object": (request(calls={"0": ROW}), "`calls` is {"),
+    "calls a text": (request(calls="[[1]]"), "`calls` is"),
+    "calls a number": (request(calls=1), "`calls` is 1"),
+    "row null": (calls(ROW, None), "Row 1"),
+    "row an object": (calls({"a": 1}), "Row 0"),
+    "row a text": (calls("1,2,3,4"), "Row 0"),
+    "row a number": (calls(ROW, ROW, 5), "Row 2"),
+    "row too short": (calls(ROW, ROW[1:]), "Row 1 has 3 arguments, the function takes 4: a FLOAT64, b FLOAT64"),
+    "row too long": (calls([*ROW, 1]), "Row 0 has 5 arguments"),
+    "row empty": (calls([]), "Row 0 has 0 arguments"),
+    "100,000 empty rows": (calls(*[[]] * 100_000), "Row 0 has 0 arguments"),
+    "long row": (calls([1] * 100_000), "Row 0 has 100000 arguments"),
+    "text": (one('"many"'), 'Row 0, column a: "many" is not FLOAT64'),
+    "empty text": (one('""'), "column a"),
+    "blank in a number": (one('" 1"'), "column a"),
+    "underscore in a number": (one('"1_000"'), "column a"),
+    "nan in lower case": (one('"nan"'), "column a"),
+    "inf in Python's words": (one('"inf"'), "column a"),
+    "exponent as text": (one('"1e5"'), "column a"),
+    "digits of another script": (one('"١٢"'), "column a"),
+    "number of 400 digits": (one('"' + "9" * 400 + '"'), "column a"),
+    "boolean": (one("true"), "column a: true is not FLOAT64"),
+    "list as value": (one("[1]"), "column a"),
+    "object as value": (one('{"a": 1}'), "column a"),
+    "deep value": (one("[" * 900 + "]" * 900), "column a"),
+    "huge text": (one('"' + "x" * 1_000_000 + '"'), "column a"),
+    "multi-byte text": (one('"' + "🦆" * 5_000 + '"'), "column a"),
+    "escapes in the text": (one('"' + "\\u0007" * 5_000 + '"'), "column a"),
+    "context a text": (request(calls=[ROW], userDefinedContext="predict"), "`userDefinedContext`"),
+    "context a list": (request(calls=[ROW], userDefinedContext=[["function", "predict"]]), "`userDefinedContext`"),
+    "context with a number": (request(calls=[ROW], userDefinedContext={"schema": 5}), "`userDefinedContext`"),
+    "context with null": (request(calls=[ROW], userDefinedContext={"on_null": None}), "`userDefinedContext`"),
+    "unknown function": (calls(ROW, function="predcit"), "there are model_info, predict, predict_proba, predict_row"),
+    "function with a path": (calls(ROW, function="../main"), "There is no SQL function"),
+    "dunder function": (calls(ROW, function="__class__"), "There is no SQL function"),
+    "unknown key": (calls(ROW, on_nul="pass"), "on_nul"),
+    "unknown policy": (calls(ROW, on_null="skip"), "expected one of null, pass, error"),
+    "unknown quarantine": (calls(ROW, on_error="ignore"), "expected one of fail, null"),
+    "other schema": (calls(ROW, schema="0" * 16), "made for a model with schema"),
+    "params not JSON": (calls(ROW, params="{"), "expected a JSON object"),
+    "params unknown": (calls(ROW, params='{"depth": 1}'), "declares none"),
+    "class of a regressor": (
+        calls(ROW, **{"function": "predict_proba", "class": "yes"}),
+        "predict_proba makes no sense",
+    ),
+    "request id a number": (request(calls=[ROW], requestId=7), "`requestId`"),
+    "caller a list": (request(calls=[ROW], caller=[]), "`caller`"),
+    "session user null": (request(calls=[ROW], sessionUser=None), "`sessionUser`"),
+    "arguments for model_info": (calls(ROW, function="model_info"), "model_info takes none"),
+    "two arguments for predict_row": (calls([{}, {}], function="predict_row"), "takes one"),
+    "a list for predict_row": (calls([ROW], function="predict_row"), "expected an object"),
+    "an object without columns": (calls([{"A": 1}], function="predict_row"), 'has no "a"'),
+}
+
+
+@pytest.fixture
+def client(app: Callable[..., TestClient], saved: Callable[[str], str]) -> TestClient:
+    return app(saved("tree_regressor"))
+
+
+@pytest.mark.parametrize(("body", "words"), MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_request_is_a_400_with_a_reason(client: TestClient, body: bytes, words: str) -> None:
+    assert_error(client.post("/", content=body), 400, words)
+    assert client.post("/", content=calls(ROW)).status_code == 200  # and the process is none the worse for it
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_another_method_is_a_400(client: TestClient, method: str) -> None:
+    assert_error(client.request(method, "/", content=calls(ROW)), 400, method, "expected POST")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v1/predict/", "/predict/predict"])
+def test_the_last_segment_of_the_path_picks_the_function(client: TestClient, path: str) -> None:
+    assert client.post(path, content=calls(ROW)).json() == client.post("/", content=calls(ROW)).json()
+
+
+def test_the_context_wins_over_the_path(client: TestClient) -> None:
+    assert "digest" in client.post("/predict", content=calls([], function="model_info")).json()["replies"][0]
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/predict.v1", "/%2e%2e/main", "/predict%00"])
+def test_an_unknown_path_is_a_400(client: TestClient, path: str) -> None:
+    assert_error(client.post(path, content=calls(ROW)), 400, "There is no SQL function")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])
+def test_the_content_type_does_not_matter_where_the_body_is_json(client: TestClient, kind: str) -> None:
+    assert client.post("/", content=calls(ROW), headers={"content-type": kind}).status_code == 200
+
+
+def test_no_calls_give_no_replies(client: TestClient) -> None:
+    assert client.post("/", content=calls()).json() == {"replies": []}
+
+
+def test_of_duplicate_keys_the_last_one_counts(client: TestClient) -> None:
+    body = b'{"calls": [[1, 2, 3]], "calls": [[1, 2, 3, 4]]}'
+    assert len(client.post("/", content=body).json()["replies"]) == 1
+
+
+def test_a_reply_too_large_for_bigquery_names_the_rows_that_fit(client: TestClient) -> None:
+    response = client.post("/model_info", content=calls(*[[]] * 100_000))
+    assert_error(response, 400, "BigQuery takes 15000000", "max_batching_rows = ")
+    fitting = int(response.json()["errorMessage"].rpartition("max_batching_rows = ")[2].rstrip("."))
+    assert len(client.post("/model_info", content=calls(*[[]] * fitting)).content) <= 15_000_000
+
+
+def test_our_own_fault_is_a_bland_500_with_the_request_id(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.contract.encode", lambda _: 1 / 0)
+    response = client.post("/", content=request(calls=[ROW], requestId="abc-123"))
+    assert_error(response, 500, "abc-123")
+    assert "division" not in response.text
+
+
+def test_a_get_tells_what_answers_here(client: TestClient) -> None:
+    assert (
+        client.get("/").json()["schema"] == client.post("/model_info", content=calls([])).json()["replies"][0]["schema"]
+    )
