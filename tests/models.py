@@ -129,7 +129,7 @@ def scale(frame, factor):
 class Priced(mlflow.pyfunc.PythonModel):
     """Own pre- and post-processing around a formula, with an inference parameter."""
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         import prepare
 
         if (model_input["text"] == "boom").any():
