@@ -67,24 +67,24 @@ def _columns(result: Any, rows: int) -> tuple[list[str], list[Any]]:
             names, columns = [str(at) for at in range(array.shape[1])], list(array.T)
         else:
             names, columns = ["0"], [array]
-    columns = [
-        column.to_numpy()
-        if isinstance(column, (pd.Series, pd.Index))
-        else column.ravel()
-        if isinstance(column, np.ndarray) and column.ndim == 2 and column.shape[1] == 1
-        else column
-        for column in columns
-    ]
+    columns = [_values(column) for column in columns]
     for column in columns:
-        if not isinstance(column, (np.ndarray, list, tuple)) or (
-            np.ndim(column) == 0 and not isinstance(column, (list, tuple))
-        ):
+        if not isinstance(column, (np.ndarray, list, tuple)) or (isinstance(column, np.ndarray) and not column.ndim):
             raise ModelUnusable(f"The model returned {shown(column)} for {rows} rows; expected one value per row.")
         if len(column) != rows:
             raise ModelUnusable(f"The model returned {len(column)} values for {rows} rows; expected one value per row.")
     if not columns:
         raise ModelUnusable("The model returned no column; expected one value per row.")
     return names, columns
+
+
+def _values(column: Any) -> Any:
+    """Return a column without its index, its nullable dtype or a second dimension of one."""
+    if isinstance(column, (pd.Series, pd.Index)):
+        return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.astype(object).to_numpy()
+    if isinstance(column, np.ndarray) and column.ndim == 2 and column.shape[1] == 1:
+        return column.ravel()
+    return column
 
 
 def _type_of(column: Any) -> str:
@@ -176,7 +176,7 @@ def _bytes(value: Any) -> str:
 def _timestamp(value: Any) -> str:
     moment = pd.Timestamp(value)
     moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-    return str(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    return str(moment.isoformat(timespec="microseconds")).replace("+00:00", "Z")
 
 
 def _json(value: Any) -> Any:
