@@ -62,7 +62,7 @@ def calendar(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the features of a time."""
     moment = frame["at"].dt
     return pd.DataFrame(
-        {"year": moment.year, "day": moment.dayofyear, "hour": moment.hour, "micro": moment.microsecond}
+        {"year": moment.year, "day": moment.day_of_year, "hour": moment.hour, "micro": moment.microsecond}
     )
 
 

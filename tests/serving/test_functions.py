@@ -1,0 +1,172 @@
+"""Several SQL functions on one endpoint: their arguments, their options, and how a user adds one."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from starlette.testclient import TestClient
+
+from model_loader import load
+from serving import functions
+from serving.functions import on_offer, sql_function
+from serving.model import Model
+from serving.options import Options
+from serving.rows import Rows
+from tests.assertions import assert_error
+
+ROWS = [[0.5, -0.25, 1, 2], [1.5, 0.25, -1, 0], [None, 1, 1, 1]]
+NAMES = ["a", "b", "c", "d"]
+
+
+def post(client: TestClient, calls: list[Any], **context: str) -> Any:
+    return client.post("/", json={"requestId": "r", "calls": calls, "userDefinedContext": context})
+
+
+def replies(client: TestClient, calls: list[Any], **context: str) -> list[Any]:
+    response = post(client, calls, **context)
+    assert response.status_code == 200, response.text
+    return response.json()["replies"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def regressor(app: Callable[..., TestClient], saved: Callable[[str], str]) -> TestClient:
+    return app(saved("tree_regressor"))
+
+
+@pytest.fixture
+def classifier(app: Callable[..., TestClient], saved: Callable[[str], str]) -> TestClient:
+    return app(saved("classifier"))
+
+
+def test_predict_row_takes_columns_by_name_in_any_order_and_ignores_others(regressor: TestClient) -> None:
+    objects = [[{"id": 7, **dict(zip(NAMES[::-1], row[::-1], strict=True))}] for row in ROWS]
+    assert replies(regressor, objects, function="predict_row") == replies(regressor, ROWS)
+
+
+def test_predict_row_gives_null_for_null_and_names_a_missing_column(regressor: TestClient) -> None:
+    assert replies(regressor, [[None]], function="predict_row") == [None]
+    assert_error(post(regressor, [[{"a": 1, "b": 2, "c": 3}]], function="predict_row"), 400, "Row 0", '"d"')
+    good = [dict(zip(NAMES, ROWS[0], strict=True))]
+    answers = replies(regressor, [[{"a": 1}], good], function="predict_row", on_error="null")
+    assert answers == [None, *replies(regressor, ROWS[:1])]
+
+
+def test_predict_row_does_without_optional_columns(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    client = app(saved("optional_columns"))
+    assert replies(client, [[{"a": 1.0}]], function="predict_row") == replies(client, [[1.0, None, None]])
+
+
+def test_predict_proba_gives_each_class_or_the_one_asked_for(
+    classifier: TestClient, saved: Callable[[str], str]
+) -> None:
+    model = mlflow.sklearn.load_model(saved("classifier"))
+    expected = model.predict_proba(pd.DataFrame(ROWS[:2], columns=NAMES)).tolist()
+    labels = ["no", "yes"]
+    every = replies(classifier, ROWS, function="predict_proba")
+    assert every == [*[dict(zip(labels, row, strict=True)) for row in expected], None]
+    one = replies(classifier, ROWS, **{"function": "predict_proba", "class": "yes"})
+    assert one == [*[row[1] for row in expected], None]
+
+
+def test_predict_proba_names_the_classes_when_asked_for_another(classifier: TestClient) -> None:
+    response = post(classifier, ROWS, **{"function": "predict_proba", "class": "maybe"})
+    assert_error(response, 400, '"maybe"', "no, yes")
+
+
+def test_an_option_of_one_function_is_refused_by_another(classifier: TestClient) -> None:
+    assert_error(post(classifier, ROWS, **{"class": "yes"}), 400, "class")
+
+
+def test_predict_proba_works_for_other_flavors_with_classes(
+    app: Callable[..., TestClient], saved: Callable[[str], str]
+) -> None:
+    probabilities = replies(app(saved("boosted")), ROWS, function="predict_proba")[0]
+    assert list(probabilities) == ["down", "up"]
+    assert sum(probabilities.values()) == pytest.approx(1)
+
+
+def test_model_info_tells_which_model_answers(classifier: TestClient, saved: Callable[[str], str]) -> None:
+    info = replies(classifier, [[]], function="model_info")[0]
+    assert info["uri"] == saved("classifier")
+    assert len(info["digest"]) == 64
+    assert [column["name"] for column in info["signature"]["inputs"]] == NAMES
+    assert {"python", "scikit-learn", "numpy", "pandas"} <= info["versions"].keys()
+    assert info["loaded"]
+
+
+def test_params_reach_a_model_that_declares_them(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    client = app(saved("python_model"))
+    row = [[1.5, 2, "x"]]
+    assert replies(client, row) == ["x: 3.500"]
+    assert replies(client, row, params='{"factor": 2}') == ["x: 7.000"]
+    assert_error(post(client, row, params='{"factor": "two"}'), 400, "factor", "double")
+    assert_error(post(client, row, params='{"rate": 2}'), 400, "rate", "factor")
+    assert_error(post(client, row, params="[2]"), 400, "expected a JSON object")
+
+
+def test_a_function_made_for_other_columns_is_refused_naming_both(
+    app: Callable[..., TestClient], saved: Callable[[str], str]
+) -> None:
+    old, new = load(saved("tree_regressor")).signature.schema, load(saved("boosted")).signature.schema
+    assert old == new  # same names and types: the same SQL serves both
+    other = load(saved("categories")).signature.schema
+    client = app(saved("tree_regressor"))
+    assert replies(client, ROWS[:1], schema=old) == replies(client, ROWS[:1])
+    assert_error(post(client, ROWS[:1], schema=other), 400, other, old, "a FLOAT64, b FLOAT64")
+
+
+@pytest.fixture
+def own_function() -> Iterator[None]:
+    """Put a user's function on offer, as its text in serving/functions.py would."""
+
+    @sql_function(returns="FLOAT64")
+    def predict_thousands(model: Model, rows: Rows, options: Options) -> Any:
+        """The prediction in thousands."""
+        return model.predict(rows) / 1000
+
+    @sql_function(returns="STRING", keys=("unit",))
+    def describe(model: Model, rows: Rows, options: Options) -> Any:
+        """The first column with a unit."""
+        return [f"{value} {options.own.get('unit', '')}" for value in rows["a"]]
+
+    yield
+    for name in ("predict_thousands", "describe"):
+        del functions._FUNCTIONS[name]
+
+
+@pytest.mark.usefixtures("own_function")
+def test_a_user_adds_a_function_by_writing_its_few_lines(regressor: TestClient, saved: Callable[[str], str]) -> None:
+    expected = [None if value is None else value / 1000 for value in replies(regressor, ROWS)]
+    assert replies(regressor, ROWS, function="predict_thousands") == expected
+    assert replies(regressor, ROWS, function="describe", unit="km") == ["0.5 km", "1.5 km", None]
+    assert "predict_thousands" in [function.name for function in on_offer(load(saved("tree_regressor")))]
+
+
+def test_several_outputs_come_as_one_object_a_row(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    answers = replies(app(saved("two_outputs")), ROWS)
+    assert [list(answer) for answer in answers[:2]] == [["low", "high"]] * 2
+    assert answers[2] is None
+
+
+def test_a_wide_model_is_served_by_predict_row_in_at_most_three_times_the_time(
+    app: Callable[..., TestClient], saved: Callable[[str], str]
+) -> None:
+    client = app(saved("wide"))
+    names = [column.name for column in load(saved("wide")).signature.columns]
+    values = [[at + column / 7 for column in range(300)] for at in range(1000)]
+    by_position = json.dumps({"calls": values})
+    by_name = json.dumps({"calls": [[dict(zip(names, row, strict=True))] for row in values]})
+    timed: dict[str, list[float]] = {"/predict": [], "/predict_row": []}
+    answers = {}
+    for _ in range(5):
+        for path, body in (("/predict", by_position), ("/predict_row", by_name)):
+            started = time.perf_counter()
+            answers[path] = client.post(path, content=body).json()
+            timed[path].append(time.perf_counter() - started)
+    assert answers["/predict"] == answers["/predict_row"]
+    print({path: round(median(times), 4) for path, times in timed.items()})

@@ -1,0 +1,118 @@
+"""Random typed rows through the contract against the model's own predictions for the typed frame, bit for bit."""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import mlflow
+import numpy as np
+import orjson
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_loader import load
+from serving import contract
+from serving.functions import find
+from serving.model import Model
+from serving.options import Options
+from serving.scoring import answer
+
+# What SQL can hold in a column of a type, NULL aside.
+VALUES = {
+    "double": st.floats(-1e6, 1e6) | st.integers(-1000, 1000).map(float),
+    "long": st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 50),
+    "boolean": st.booleans(),
+    "string": st.sampled_from(["Bern", "Zürich", "Genf", "S", "M", "L"])
+    | st.text(max_size=5).filter(lambda t: t != "boom"),
+    "datetime": st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2200-01-01")),
+}
+MODELS = [
+    "tree_regressor",
+    "classifier",
+    "categories",
+    "times",
+    "python_model",
+    "boosted",
+    "tensor",
+    "optional_columns",
+    "wide",
+]
+
+
+def sent(value: Any) -> Any:
+    """Return the JSON by which BigQuery sends a value, written here by the contract's words alone."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53:
+        return str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, pd.Timestamp):
+        text = value.isoformat(timespec="microseconds" if value.microsecond else "seconds")
+        return f"{text.removesuffix('000') if value.microsecond else text}Z"
+    return value
+
+
+@st.composite
+def batches(draw: Any, model: Model) -> list[list[Any]]:
+    """Draw up to 20 rows of the model's types, with NULLs."""
+    columns = [VALUES[column.kind] | st.none() for column in model.signature.columns[:6]]
+    rows = draw(st.lists(st.tuples(*columns), max_size=20))
+    rest = [0.5] * (len(model.signature.columns) - len(columns))
+    return [[pd.Timestamp(value) if hasattr(value, "year") else value for value in row] + rest for row in rows]
+
+
+def frame(model: Model, rows: list[list[Any]]) -> Any:
+    """Return the rows as a person would hand them to the model in a notebook."""
+    columns = {}
+    for at, column in enumerate(model.signature.columns):
+        nullable = {"long": "Int64", "boolean": "boolean", "double": "float64"}
+        plain = {"long": "int64", "boolean": "bool", "double": "float64", "string": "str", "datetime": "datetime64[ns]"}
+        dtype = plain[column.kind] if column.required else nullable[column.kind]
+        columns[column.name] = pd.Series([row[at] for row in rows], dtype=dtype)
+    return pd.DataFrame(columns).to_numpy() if model.signature.tensor else pd.DataFrame(columns)
+
+
+def replies(model: Model, rows: list[list[Any]]) -> list[Any]:
+    body = orjson.dumps({"calls": [[sent(value) for value in row] for row in rows]})
+    calls = contract.decode(body).calls
+    return orjson.loads(contract.encode(answer(model, find({}, "/"), Options(), calls)))["replies"]
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def pair(request: pytest.FixtureRequest, saved: Callable[[str], str]) -> tuple[Model, Callable[[Any], Any]]:
+    """Return the model as the function has it, and predict as MLflow's user has it."""
+    folder = saved(request.param)
+    model = load(folder)
+    if model.facts["flavor"] == "sklearn":
+        return model, mlflow.sklearn.load_model(folder).predict
+    return model, mlflow.pyfunc.load_model(folder).predict
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_replies_are_the_predictions_for_the_typed_frame(data: st.DataObject, pair: Any) -> None:
+    model, predict = pair
+    rows = data.draw(batches(model))
+    required = [column.required for column in model.signature.columns]
+    complete = [
+        row for row in rows if not any(needed and value is None for needed, value in zip(required, row, strict=True))
+    ]
+    expected = iter(np.asarray(predict(frame(model, complete))).tolist() if complete else [])
+    wanted = [next(expected) if row in complete else None for row in rows]
+    assert replies(model, rows) == wanted
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_whole_split_and_shuffled_batches_agree(data: st.DataObject, pair: Any) -> None:
+    model, _ = pair
+    rows = data.draw(batches(model))
+    whole = replies(model, rows)
+    cut = data.draw(st.integers(0, len(rows)))
+    assert replies(model, rows[:cut]) + replies(model, rows[cut:]) == whole
+    assert [replies(model, [row])[0] for row in rows[:5]] == whole[:5]
+    order = data.draw(st.permutations(range(len(rows))))
+    assert replies(model, [rows[at] for at in order]) == [whole[at] for at in order]

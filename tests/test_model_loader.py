@@ -1,0 +1,288 @@
+"""The way from MODEL_URI to a model: every form of it, once per instance, and every reason why there is none."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+from google.cloud import storage
+from starlette.testclient import TestClient
+
+from local.storage import Storage
+from model_loader import ModelLoader, folder_digest, load
+from serving.errors import ModelUnreachable, ModelUnusable
+from tests import models
+from tests.assertions import assert_error
+from tests.conftest import ROOT
+
+BUCKET = "models"
+ROW = [0.5, -0.25, 1, 2]
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Storage]:
+    with Storage() as running:
+        running.create_bucket(BUCKET)
+        yield running
+
+
+@pytest.fixture
+def bucket(emulator: Storage, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return an empty bucket of the emulated Cloud Storage, to which this process's clients talk."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    found = storage.Client().bucket(BUCKET)
+    for blob in found.list_blobs():
+        blob.delete()
+    return found
+
+
+def upload(folder: str, bucket: Any, prefix: str) -> None:
+    for path in Path(folder).rglob("*"):
+        if path.is_file():
+            name = f"{prefix}/{path.relative_to(folder)}" if prefix else str(path.relative_to(folder))
+            bucket.blob(name).upload_from_filename(str(path))
+
+
+@contextlib.contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Run a stand-in for Cloud Storage that misbehaves in one way."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
+    """Return a model's folder that a test may spoil."""
+    return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> str:
+    """Change the MLmodel file of a folder."""
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
+    change(mlmodel)
+    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
+    return str(folder)
+
+
+@pytest.mark.parametrize("prefix", ["california", "teams/a/california", ""])
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_model_in_a_bucket_is_the_model_that_was_saved(
+    bucket: Any, saved: Callable[[str], str], prefix: str, slash: str
+) -> None:
+    upload(saved("tree_regressor"), bucket, prefix)
+    model = load(f"gs://{BUCKET}/{prefix}{slash}")
+    assert model.facts["digest"] == folder_digest(Path(saved("tree_regressor")))
+    assert model.signature == load(saved("tree_regressor")).signature
+
+
+def test_only_objects_below_the_prefix_belong_to_a_model(bucket: Any, saved: Callable[[str], str]) -> None:
+    upload(saved("tree_regressor"), bucket, "california")
+    upload(saved("classifier"), bucket, "california-2")
+    assert load(f"gs://{BUCKET}/california").facts["digest"] == folder_digest(Path(saved("tree_regressor")))
+
+
+def test_the_digest_is_what_sha256sum_says(folder: Path) -> None:
+    (folder / "Zürich dir").mkdir()
+    (folder / "Zürich dir" / "a").write_bytes(b"\x00")
+    listing = "find . -type f -print0 | LC_ALL=C sort -z | sed -z 's|^./||' | xargs -0 sha256sum | sha256sum"
+    said = subprocess.run(["bash", "-c", listing], cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert folder_digest(folder) == said.split()[0]
+
+
+def test_another_digest_is_refused_before_anything_is_loaded(folder: Path) -> None:
+    digest = folder_digest(folder)
+    assert load(str(folder), digest.upper()).facts["digest"] == digest
+    (folder / "model.pkl").write_bytes(b"not even a pickle")
+    with pytest.raises(ModelUnusable, match=f"MODEL_DIGEST asks for {digest}"):
+        load(str(folder), digest)
+
+
+@pytest.mark.parametrize("form", ["models:/house/1", "models:/house@champion"])
+def test_a_registered_model_is_found_by_version_and_alias(
+    form: str, saved: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    client.create_registered_model("house")
+    client.create_model_version("house", source=saved("tree_regressor"))
+    client.set_registered_model_alias("house", "champion", "1")
+    assert load(form).facts["digest"] == folder_digest(Path(saved("tree_regressor")))
+    with pytest.raises(ModelUnusable, match="house"):
+        load("models:/house/2")
+
+
+UNUSABLE_URIS = {
+    "nothing": ("", "MODEL_URI is not set; expected gs://bucket/prefix"),
+    "no such folder": ("/no/such/folder", "no such folder"),
+    "no bucket": ("gs://", "expected gs://bucket/prefix"),
+    "another store": ("s3://bucket/model", "expected gs://bucket/prefix"),
+    "a web address": ("https://example.com/model", "expected gs://bucket/prefix"),
+    "no version": ("models:/house", "expected gs://bucket/prefix"),
+    "no name": ("models:/@champion", "expected gs://bucket/prefix"),
+    "no such bucket": ("gs://no-such-bucket/model", "There is nothing at gs://no-such-bucket/model"),
+    "no such prefix": (f"gs://{BUCKET}/nothing", "There is no MLmodel file"),
+}
+
+
+@pytest.mark.parametrize(("uri", "words"), UNUSABLE_URIS.values(), ids=UNUSABLE_URIS)
+@pytest.mark.usefixtures("bucket")
+def test_a_uri_without_a_model_is_a_424_that_names_it(app: Callable[..., TestClient], uri: str, words: str) -> None:
+    assert_error(app(uri).post("/", json={"calls": [ROW]}), 424, words, uri)
+
+
+def test_a_prefix_one_level_too_high_is_told_the_right_one(bucket: Any, saved: Callable[[str], str]) -> None:
+    upload(saved("tree_regressor"), bucket, "teams/california")
+    with pytest.raises(ModelUnusable, match=f"did you mean gs://{BUCKET}/teams/california?"):
+        load(f"gs://{BUCKET}/teams")
+
+
+@pytest.mark.parametrize("name", ["m/../../escaped", "m//etc/escaped", "m/a/../../../escaped"])
+def test_an_object_whose_name_leads_out_of_the_folder_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hostile(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            listing = json.dumps({"items": [{"name": name, "bucket": BUCKET, "generation": "1"}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(listing)))
+            self.end_headers()
+            self.wfile.write(listing)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with serving(Hostile) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        with pytest.raises(ModelUnusable, match="leads out of the model's folder"):
+            load(f"gs://{BUCKET}/m")
+
+
+SPOILT: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "no signature": (lambda m: m.pop("signature"), "has no signature"),
+    "no inputs in it": (lambda m: m["signature"].update(inputs=None), "infer_signature"),
+    "unknown type": (lambda m: m["signature"].update(inputs='[{"type": "quaternion", "name": "q"}]'), "'quaternion'"),
+    "an image": (
+        lambda m: m["signature"].update(
+            inputs='[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 8, 8]}}]'
+        ),
+        "one unnamed tensor of shape",
+    ),
+    "another scikit-learn": (
+        lambda m: m["flavors"]["sklearn"].update(sklearn_version="1.2.1"),
+        "saved with scikit-learn 1.2.1",
+    ),
+    "no such file": (lambda m: m["flavors"]["sklearn"].update(pickled_model="gone.pkl"), "cannot be loaded"),
+    "types nobody reviewed": (
+        lambda m: m["flavors"]["sklearn"].update(serialization_format="skops", skops_trusted_types=["os.system"]),
+        "os.system",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), SPOILT.values(), ids=SPOILT)
+def test_a_model_that_cannot_be_served_is_a_424_that_says_why(
+    app: Callable[..., TestClient], folder: Path, change: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    assert_error(app(edit(folder, change)).post("/", json={"calls": [ROW]}), 424, words)
+
+
+def test_a_missing_package_is_a_424_that_names_it_and_its_version(tmp_path: Path) -> None:
+    folder = models.tree_regressor(tmp_path / "model")
+    (folder / "model.pkl").write_bytes(b"cfancy_boost.core\nBooster\n.")
+    (folder / "requirements.txt").write_text("fancy-boost==3.2.0\n")
+    with pytest.raises(ModelUnusable, match=r"'fancy_boost.*fancy-boost==3.2.0"):
+        load(str(folder))
+
+
+def test_a_pickle_that_is_cut_off_is_a_424(app: Callable[..., TestClient], folder: Path) -> None:
+    (folder / "model.pkl").write_bytes((folder / "model.pkl").read_bytes()[:-100])
+    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "cannot be loaded")
+
+
+def test_skops_models_are_loaded_by_the_function_s_own_list(tmp_path: Path) -> None:
+    trusted = ["sklearn.tree._tree.Tree"]
+    folder = models.tree_regressor(tmp_path / "model", serialization_format="skops", skops_trusted_types=trusted)
+    assert load(str(folder)).outputs
+    edit(folder, lambda m: m["flavors"]["sklearn"].update(skops_trusted_types=None))
+    assert load(str(folder)).outputs  # the model's own list plays no part
+
+
+def test_a_model_without_declared_outputs_has_the_type_of_its_example_s_prediction(tmp_path: Path) -> None:
+    folder = models.classifier(tmp_path / "model", outputs=False)
+    assert load(str(folder)).sql_type == "STRING"
+    shutil.rmtree(folder)
+    bare = models.classifier(tmp_path / "model", outputs=False, input_example=None)
+    assert load(str(bare)).sql_type == "JSON"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_bucket_that_is_busy_is_a_503_and_the_next_request_tries_again(
+    status: int, saved: Callable[[str], str], emulator: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    monkeypatch.setattr("model_source.STORAGE_RETRY", 0.5)
+    with serving(Busy) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        loader = ModelLoader(f"gs://{BUCKET}/m")
+        with pytest.raises(ModelUnreachable, match="right now"):
+            asyncio.run(loader.model())
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    upload(saved("tree_regressor"), storage.Client().bucket(BUCKET), "m")
+    assert asyncio.run(loader.model()).signature.columns
+
+
+def test_many_first_requests_cause_one_load_and_share_its_outcome(
+    saved: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[str] = []
+    release = threading.Event()
+
+    def slow(uri: str, digest: str | None) -> Any:
+        loads.append(uri)
+        release.wait(10)
+        return load(uri, digest)
+
+    async def ask() -> list[Any]:
+        loader = ModelLoader(saved("tree_regressor"))
+        asking = [asyncio.ensure_future(loader.model()) for _ in range(100)]
+        await asyncio.sleep(0)
+        asking[0].cancel()  # a caller that leaves takes nobody's model away
+        release.set()
+        return await asyncio.gather(*asking[1:])
+
+    monkeypatch.setattr("model_loader.load", slow)
+    answers = asyncio.run(ask())
+    assert len(loads) == 1
+    assert all(answer is answers[0] for answer in answers)
+
+
+def test_a_scikit_learn_model_is_loaded_without_importing_mlflow(saved: Callable[[str], str]) -> None:
+    code = f"import sys, model_loader; model_loader.load({saved('tree_regressor')!r}); print(json.dumps('mlflow' in sys.modules))"
+    said = subprocess.run(
+        [sys.executable, "-c", f"import json; {code}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout) is False
