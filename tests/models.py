@@ -154,3 +154,16 @@ def python_model(folder: Path) -> Path:
         pip_requirements=PINS,
     )
     return folder
+
+
+def odd_names(folder: Path) -> Path:
+    """Columns whose names are no SQL identifiers."""
+    X = numbers().set_axis(["mean radius", "select", "Höhe (m)", "1st"], axis=1)
+    return save(folder, DecisionTreeRegressor(random_state=1).fit(X, X["select"]), X)
+
+
+def california(folder: Path) -> Path:
+    """A model with the columns of California Housing."""
+    names = ["MedInc", "HouseAge", "AveRooms", "AveBedrms", "Population", "AveOccup", "Latitude", "Longitude"]
+    X = numbers(columns=8).set_axis(names, axis=1)
+    return save(folder, DecisionTreeRegressor(random_state=1).fit(X, X.MedInc), X)

@@ -1,0 +1,10 @@
+-- The predicted beside the actual price of the ten dearest houses on record, in units of 100,000 US dollars.
+SELECT
+  Latitude,
+  Longitude,
+  MedHouseVal AS actual,
+  ROUND(
+    ds.predict(MedInc, HouseAge, AveRooms, AveBedrms, Population, AveOccup, Latitude, Longitude), 3) AS predicted
+FROM ds.houses
+ORDER BY MedHouseVal DESC
+LIMIT 10;
