@@ -1,0 +1,63 @@
+"""`python -m local up`: the function on this machine until Ctrl-C.
+
+A folder is published to an emulated bucket first, since that is the way a deployed function gets its model.
+"""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from local.function import Function
+from local.model_folder import example_call
+from local.storage import Storage
+
+BUCKET = "models"
+URI = f"gs://{BUCKET}/model"
+
+
+@contextlib.contextmanager
+def published(folder: Path) -> Iterator[Storage]:
+    """Run Cloud Storage with the model under `URI`."""
+    # Only here: MLflow and Google's client take seconds to import, which a query need not wait for.
+    from train.publish import publish
+
+    with Storage() as storage, _environment(storage.environment):
+        storage.create_bucket(BUCKET)
+        publish(folder, URI)
+        yield storage
+
+
+def run(model: str, port: int | None) -> None:
+    """Serve a model until Ctrl-C."""
+    with contextlib.ExitStack() as stack:
+        call = "[]"
+        uri = model
+        if "://" not in model and not model.startswith("models:/"):
+            call = example_call(Path(model))
+            stack.enter_context(published(Path(model)))
+            uri = URI
+        function = stack.enter_context(Function(uri, port=port))
+        body = f'{{"requestId": "1", "caller": "curl", "sessionUser": "you@example.com", "calls": [{call}]}}'
+        click.echo(f"Endpoint: {function.url} (log: {function.log}); Ctrl-C ends it.")
+        click.echo(f"curl {function.url} -H 'Content-Type: application/json' -d '{body}'")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables: Google's client finds the emulator by them, and so does what is started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
