@@ -32,9 +32,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("statement")
-@click.option(
-    "--table", "tables", multiple=True, metavar="DATASET.TABLE=FILE", help="Load a CSV or Parquet file."
-)
+@click.option("--table", "tables", multiple=True, metavar="DATASET.TABLE=FILE", help="Load a CSV or Parquet file.")
 def sql(statement: str, tables: tuple[str, ...]) -> None:
     """Run BigQuery SQL on this machine, remote functions included; print the last statement's rows."""
     with BigQuery() as bigquery:
@@ -48,9 +46,7 @@ def sql(statement: str, tables: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option(
-    "--model", required=True, metavar="URI|FOLDER", help="The model: a folder, gs://... or models:/..."
-)
+@click.option("--model", required=True, metavar="URI|FOLDER", help="The model: a folder, gs://... or models:/...")
 @click.option("--port", type=click.IntRange(1, 65535), help="The function's port; by default a free one.")
 def up(model: str, port: int | None) -> None:
     """Keep the function running until Ctrl-C, and Cloud Storage with it when the model is a folder."""

@@ -164,15 +164,11 @@ class BigQuery:
         for table in drop.args["tables"]:
             name = ddl.function_name(table, self.project)
             if name not in self._functions and not drop.args.get("exists"):
-                raise QueryError(
-                    f"Not found: Routine {name}; write DROP FUNCTION IF EXISTS when it may be gone."
-                )
+                raise QueryError(f"Not found: Routine {name}; write DROP FUNCTION IF EXISTS when it may be gone.")
             if name in self._functions:
                 self._connection.remove_function(self._functions.pop(name)[0])
 
-    def _define(
-        self, name: str, function: Callable[..., pa.Array], returns: str, *, json: bool = False
-    ) -> None:
+    def _define(self, name: str, function: Callable[..., pa.Array], returns: str, *, json: bool = False) -> None:
         """Give DuckDB a function over columns; what it raises reaches the caller as it was raised."""
 
         def guarded(*columns: pa.ChunkedArray) -> pa.Array:
@@ -207,11 +203,7 @@ def _plain_table(table: pa.Table) -> pa.Table:
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return (
-        column.chunk(0)
-        if column.num_chunks == 1
-        else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-    )
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
 
 
 def _first_error(error: Exception) -> str:
@@ -219,9 +211,7 @@ def _first_error(error: Exception) -> str:
     if not details:
         return str(error).splitlines()[0]
     first = details[0]
-    return (
-        f"{first['description']} at line {first['line']}, column {first['col']}, near {first['highlight']!r}"
-    )
+    return f"{first['description']} at line {first['line']}, column {first['col']}, near {first['highlight']!r}"
 
 
 __all__ = ["BigQuery", "LocalError", "Result"]

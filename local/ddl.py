@@ -57,9 +57,7 @@ def _type(declared: exp.Expr, function: str) -> str:
 
 def _string(value: exp.Expr, option: str, function: str) -> str:
     if not (isinstance(value, exp.Literal) and value.is_string):
-        raise QueryError(
-            f"Option {option} of function {function} must be a string, not {value.sql('bigquery')}."
-        )
+        raise QueryError(f"Option {option} of function {function} must be a string, not {value.sql('bigquery')}.")
     return str(value.this)
 
 
@@ -82,8 +80,7 @@ def _rows(options: dict[str, exp.Expr], function: str) -> int:
         return 0
     if not (isinstance(value, exp.Literal) and value.is_int):
         raise QueryError(
-            f"Option max_batching_rows of function {function} must be an integer from 0, "
-            f"not {value.sql('bigquery')}."
+            f"Option max_batching_rows of function {function} must be an integer from 0, not {value.sql('bigquery')}."
         )
     return int(value.this)
 
@@ -95,8 +92,7 @@ def _context(options: dict[str, exp.Expr], function: str) -> dict[str, str]:
     pairs = value.expressions if isinstance(value, exp.Array) else None
     if pairs is None or any(not isinstance(pair, exp.Tuple) or len(pair.expressions) != 2 for pair in pairs):
         raise QueryError(
-            f"Option user_defined_context of function {function} must be an array of pairs, "
-            "[('key', 'value')]."
+            f"Option user_defined_context of function {function} must be an array of pairs, [('key', 'value')]."
         )
     return {
         _string(key, "user_defined_context", function): _string(item, "user_defined_context", function)

@@ -95,9 +95,7 @@ def _register(bigquery: BigQuery, paths: Paths, endpoint: str, console: Console)
     # Only here: it reads the model with MLflow, which takes seconds to import.
     from sql.render import render
 
-    statements = render(
-        str(paths.model), project=PROJECT, dataset=DATASET, connection=CONNECTION, endpoint=endpoint
-    )
+    statements = render(str(paths.model), project=PROJECT, dataset=DATASET, connection=CONNECTION, endpoint=endpoint)
     paths.statements.write_text(statements, encoding="utf-8")
     console.print(statements.strip(), markup=False, highlight=False, soft_wrap=True)
     bigquery.sql(statements)
@@ -131,9 +129,7 @@ def _call_and_target(bigquery: BigQuery, names: list[str]) -> tuple[str, str]:
     held_out = bigquery.sql(f"SELECT * FROM {DATASET}.heldout LIMIT 0").table.column_names
     targets = [name for name in held_out if name not in names]
     if len(targets) != 1:
-        raise ProcessError(
-            f"{HELDOUT} should hold the model's columns and the target; it also holds {targets}."
-        )
+        raise ProcessError(f"{HELDOUT} should hold the model's columns and the target; it also holds {targets}.")
     return f"{DATASET}.predict({', '.join(map(_quoted, names))})", _quoted(targets[0])
 
 

@@ -92,9 +92,7 @@ class Function:
                 time.sleep(_POLL)
             else:
                 return
-        raise ProcessError(
-            f"The function does not answer on {self.url} after {STARTS_WITHIN:.0f} s{self._tail()}"
-        )
+        raise ProcessError(f"The function does not answer on {self.url} after {STARTS_WITHIN:.0f} s{self._tail()}")
 
     def _tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-TAIL:]

@@ -47,10 +47,7 @@ def _struct(array: pa.StructArray, leaf: Leaf, *, sort: bool) -> list[str]:
     fields = [(array.type.field(i).name, array.field(i)) for i in range(array.type.num_fields)]
     if sort:
         fields.sort(key=lambda field: field[0])
-    members = [
-        [f"{encoding.text(name)}:{value}" for value in _write(child, leaf, sort=sort)]
-        for name, child in fields
-    ]
+    members = [[f"{encoding.text(name)}:{value}" for value in _write(child, leaf, sort=sort)] for name, child in fields]
     rows = [f"{{{','.join(row)}}}" for row in zip(*members, strict=True)] if members else ["{}"] * len(array)
     return [row if valid else "null" for row, valid in zip(rows, array.is_valid().to_pylist(), strict=True)]
 
@@ -58,10 +55,7 @@ def _struct(array: pa.StructArray, leaf: Leaf, *, sort: bool) -> list[str]:
 def _list(array: pa.ListArray, leaf: Leaf, *, sort: bool) -> list[str]:
     elements = iter(_write(array.flatten(), leaf, sort=sort))
     lengths = array.value_lengths().to_pylist()
-    return [
-        "null" if length is None else f"[{','.join(next(elements) for _ in range(length))}]"
-        for length in lengths
-    ]
+    return ["null" if length is None else f"[{','.join(next(elements) for _ in range(length))}]" for length in lengths]
 
 
 def _json_leaf(sql_type: str, array: pa.Array) -> list[str]:

@@ -11,9 +11,7 @@ def columns(folder: Path) -> list[str]:
     """Return the names of the model's input columns."""
     signature = _load(folder).signature
     if signature is None or signature.inputs is None or not signature.inputs.has_input_names():
-        raise SourceError(
-            f"The model in {str(folder)!r} has no named input columns; save it with a signature."
-        )
+        raise SourceError(f"The model in {str(folder)!r} has no named input columns; save it with a signature.")
     return list(signature.inputs.input_names())
 
 
@@ -22,9 +20,7 @@ def example_call(folder: Path) -> str:
     example = _load(folder).load_input_example(str(folder))
     if example is None:
         return "[]"
-    return json.dumps(
-        json.loads(example.head(1).to_json(orient="values", date_format="iso", date_unit="us"))[0]
-    )
+    return json.dumps(json.loads(example.head(1).to_json(orient="values", date_format="iso", date_unit="us"))[0])
 
 
 def _load(folder: Path) -> Any:

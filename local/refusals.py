@@ -19,9 +19,7 @@ def check(node: exp.Expr) -> None:
         name = node.name if isinstance(node, exp.Anonymous) else node.sql("bigquery").split("(")[0]
         raise NotSupportedError(f"The function {name.upper()}")
     if isinstance(node, exp.Cast) and (cast_type(node) not in CASTS or node.args.get("format")):
-        raise NotSupportedError(
-            f"A CAST to {node.to.sql('bigquery')}{' with FORMAT' * bool(node.args.get('format'))}"
-        )
+        raise NotSupportedError(f"A CAST to {node.to.sql('bigquery')}{' with FORMAT' * bool(node.args.get('format'))}")
     if isinstance(node, exp.Extract) and node.name.upper() not in PARTS:
         raise NotSupportedError(f"EXTRACT of {node.name}", f"known are {', '.join(sorted(PARTS))}")
     if isinstance(node, exp.Bracket) and not node.args.get("safe"):

@@ -89,9 +89,7 @@ class Caller:
         arguments = _arguments(function, columns)
         calls = [f"[{','.join(row)}]" for row in zip(*arguments, strict=True)] if arguments else ["[]"] * rows
         batch = function.max_batching_rows or max(rows, 1)
-        parts = [
-            self._request(function, calls[start : start + batch], job) for start in range(0, rows, batch)
-        ]
+        parts = [self._request(function, calls[start : start + batch], job) for start in range(0, rows, batch)]
         return pa.concat_arrays(parts) if parts else pa.array([], ARROW[function.returns])
 
     def _request(self, function: RemoteFunction, calls: list[str], job: Job) -> pa.Array:
@@ -100,9 +98,7 @@ class Caller:
         try:
             response = self._post(function, body, job)
         finally:
-            job.count(
-                requests=1, rows=len(calls), bytes_sent=len(body), seconds=time.perf_counter() - started
-            )
+            job.count(requests=1, rows=len(calls), bytes_sent=len(body), seconds=time.perf_counter() - started)
         job.count(bytes_received=len(response.content))
         return _replies(function, response, len(calls))
 
@@ -171,9 +167,7 @@ def _replies(function: RemoteFunction, response: httpx.Response, rows: int) -> p
     if not isinstance(replies, list):
         raise RemoteFunctionError(f"Invalid response from {endpoint}: it has no array 'replies'")
     if len(replies) != rows:
-        raise RemoteFunctionError(
-            f"Invalid response from {endpoint}: it has {len(replies)} replies for {rows} calls"
-        )
+        raise RemoteFunctionError(f"Invalid response from {endpoint}: it has {len(replies)} replies for {rows} calls")
     try:
         return decode(function.returns, replies)
     except ReplyError as error:

@@ -63,9 +63,7 @@ class Storage:
         """Create a bucket; one that is there already stays as it is."""
         response = httpx.post(f"{self.url}/storage/v1/b", json={"name": name}, trust_env=False)
         if response.status_code not in (200, 409):
-            raise ProcessError(
-                f"Bucket {name!r} cannot be created: {response.status_code} {response.text[:200]}"
-            )
+            raise ProcessError(f"Bucket {name!r} cannot be created: {response.status_code} {response.text[:200]}")
 
     def _wait(self, log: Path) -> None:
         deadline = time.monotonic() + STARTS_WITHIN
@@ -76,9 +74,7 @@ class Storage:
                 time.sleep(_POLL)
             else:
                 return
-        raise ProcessError(
-            f"The Cloud Storage emulator does not answer on {self.url}; its log:\n{log.read_text()}"
-        )
+        raise ProcessError(f"The Cloud Storage emulator does not answer on {self.url}; its log:\n{log.read_text()}")
 
     def _stop(self) -> None:
         end(self._process)

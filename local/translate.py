@@ -14,9 +14,7 @@ from local.errors import NotSupportedError, QueryError
 from local.refusals import REMOTE, cast_type, check
 from local.remote import RemoteFunction
 
-Names = Mapping[
-    str, tuple[str, RemoteFunction]
-]  # project.dataset.function -> (name in DuckDB, what was declared)
+Names = Mapping[str, tuple[str, RemoteFunction]]  # project.dataset.function -> (name in DuckDB, what was declared)
 
 # Types whose string literals BigQuery reads as values of the type when a function wants one.
 _LITERAL_TYPES = ("DATE", "DATETIME", "TIME", "TIMESTAMP")
@@ -50,9 +48,7 @@ def _refuse_repetition(query: exp.Query, written: str) -> None:
     once = Counter(call.name for call in query.find_all(exp.Anonymous) if REMOTE in call.meta)
     for name, times in once.items():
         if written.count(f"{name.upper()}(") + written.count(f"{name}(") > times:
-            raise NotSupportedError(
-                "A remote call at this place", "compute it in a subquery and name it there"
-            )
+            raise NotSupportedError("A remote call at this place", "compute it in a subquery and name it there")
 
 
 def quote_projects(text: str, projects: Collection[str]) -> str:
@@ -100,9 +96,7 @@ def _qualify_tables(query: exp.Query, project: str, tables: Collection[str]) -> 
             raise NotSupportedError(f"The table function {table.this.sql('bigquery')}")
         if not table.db:
             if table.name.lower() not in named:
-                raise QueryError(
-                    f'Table "{table.name}" must be qualified with a dataset (e.g. dataset.table).'
-                )
+                raise QueryError(f'Table "{table.name}" must be qualified with a dataset (e.g. dataset.table).')
             continue
         name = f"{table.catalog or project}.{table.db}.{table.name}"
         if name not in tables:
@@ -122,14 +116,10 @@ def _remote_call(dot: exp.Dot, project: str, remote: Names) -> None:
     _replace_remote_call(dot, call, [*path.split("."), call.name], project, remote)
 
 
-def _replace_remote_call(
-    node: exp.Expr, call: exp.Anonymous, path: list[str], project: str, remote: Names
-) -> None:
+def _replace_remote_call(node: exp.Expr, call: exp.Anonymous, path: list[str], project: str, remote: Names) -> None:
     name = ".".join(path if len(path) > 2 else [project, *path])
     if name not in remote:
-        raise QueryError(
-            f"Function not found: {name}; create it with CREATE FUNCTION {name}(...) ... REMOTE ... ."
-        )
+        raise QueryError(f"Function not found: {name}; create it with CREATE FUNCTION {name}(...) ... REMOTE ... .")
     duckdb_name, function = remote[name]
     arguments = call.expressions
     if len(arguments) != len(function.arguments):
@@ -216,9 +206,7 @@ _REWRITES: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
     exp.Literal: _number,
     exp.JSONFormat: _json,
     exp.Round: lambda node: _call("round", node.this, *filter(None, [node.args.get("decimals")])),
-    exp.Substring: lambda node: _call(
-        "substr", node.this, *filter(None, map(node.args.get, ("start", "length")))
-    ),
+    exp.Substring: lambda node: _call("substr", node.this, *filter(None, map(node.args.get, ("start", "length")))),
     exp.Sqrt: _finite,
     exp.Exp: _finite,
     exp.Ln: _finite,

@@ -72,9 +72,7 @@ def coerce(array: pa.Array, have: str, want: str) -> pa.Array:
     if have == want:
         return array
     if want == "FLOAT64":
-        return pa.array(
-            [None if value is None else float(value) for value in array.to_pylist()], pa.float64()
-        )
+        return pa.array([None if value is None else float(value) for value in array.to_pylist()], pa.float64())
     return array.cast(pa.timestamp("us"))
 
 
@@ -107,8 +105,7 @@ def _decimals(array: pa.Array, kind: pa.Decimal128Type) -> pa.Array:
     step = Decimal(1).scaleb(-kind.scale)
     with localcontext(prec=100):
         values = [
-            None if value is None else Decimal(value).quantize(step, ROUND_HALF_UP)
-            for value in array.to_pylist()
+            None if value is None else Decimal(value).quantize(step, ROUND_HALF_UP) for value in array.to_pylist()
         ]
     try:
         return pa.array(values, kind)
