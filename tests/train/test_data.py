@@ -1,0 +1,88 @@
+"""Data that cannot be learnt from is refused in one sentence; California Housing is never waited for."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from train.data import _within, load, split
+from train.errors import TrainError
+
+REFUSED = {
+    "no file": (None, "y", "cannot be read as CSV: .*No such file"),
+    "empty": ("", "y", "cannot be read as CSV: No columns"),
+    "not text": (b"\xff\xfe\x00\x81", "y", "cannot be read as CSV"),
+    "no target named": ("x,y\n1,2\n", None, "needs --target COLUMN"),
+    "no such column": ("x,y\n1,2\n", "z", "has no column 'z' for --target; its columns are 'x', 'y'"),
+    "only the target": ("y\n1\n", "y", "has only the target column 'y'"),
+    "too few rows": ("x,y\n" + "1,2\n" * 10, "y", "has 10 rows with a value in 'y'; at least 20"),
+    "constant target": ("x,y\n" + "1,2\n" * 30, "y", "'y' is always .*2.* in"),
+}
+
+
+@pytest.mark.parametrize(("content", "target", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_file_without_anything_to_learn_is_refused(
+    content: str | bytes | None, target: str | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(TrainError, match=message):
+        load(str(path), target)
+
+
+@pytest.mark.parametrize("source", ["titanic", "rows.xlsx"])
+def test_an_unknown_source_is_answered_with_the_known_ones(source: str) -> None:
+    with pytest.raises(
+        TrainError, match=f"'{source}' is neither one of breast_cancer, california, diabetes nor"
+    ):
+        load(source, None)
+
+
+def test_a_target_for_a_data_set_that_has_its_own_is_refused() -> None:
+    with pytest.raises(TrainError, match="'diabetes' has its own target"):
+        load("diabetes", "age")
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        ([0.5, 1.5], "regression"),
+        (list(range(30)), "regression"),
+        ([0, 1], "classification"),
+        (["no", "yes"], "classification"),
+        ([True, False], "classification"),
+    ],
+)
+def test_the_target_decides_the_task(values: list[object], task: str, tmp_path: Path) -> None:
+    target = (values * 30)[:60]
+    pd.DataFrame({"x": range(60), "y": target}).to_csv(tmp_path / "rows.csv", index=False)
+    assert load(str(tmp_path / "rows.csv"), "y").task == task
+
+
+def test_the_same_seed_holds_out_the_same_rows() -> None:
+    data = load("diabetes", None)
+    first, again, other = split(data, 1), split(data, 1), split(data, 2)
+    assert first.test_features.equals(again.test_features)
+    assert not first.test_features.equals(other.test_features)
+    assert not set(first.train_features.index) & set(first.test_features.index)
+
+
+def test_diabetes_stands_in_for_california_where_that_cannot_be_downloaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # a port where nothing answers
+    data = load("california", None)
+    assert data.name == "diabetes"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("California Housing could not be downloaded (")
+    assert line.endswith("); the bundled diabetes data is used instead.")
+
+
+def test_a_download_that_hangs_is_given_up() -> None:
+    begin = time.monotonic()
+    with pytest.raises(TimeoutError):
+        _within(0.2, lambda: time.sleep(2))
+    assert time.monotonic() - begin < 1

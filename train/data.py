@@ -1,0 +1,162 @@
+"""Where the rows come from: data sets of scikit-learn by name, or a CSV file with a target column.
+
+Rule: whatever the source, what leaves here is a frame of features with unique, named columns, a complete
+target and the kind of task. What cannot become that is refused here, before anything expensive starts.
+"""
+
+import dataclasses
+import threading
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import pandas as pd
+from sklearn import datasets
+from sklearn.model_selection import train_test_split
+
+from train.errors import TrainError
+
+Task = Literal["regression", "classification"]
+
+DOWNLOAD_SECONDS = 20  # for the whole download of 400 kB; a blocked host must not hold up a run for minutes
+MAX_CLASSES = 20  # an integer target with more distinct values than this is taken for a quantity
+MIN_ROWS = 20  # fewer cannot be split into held-out rows and folds that mean anything
+HELD_OUT = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    name: str
+    features: pd.DataFrame
+    target: pd.Series
+    task: Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The rows to learn from and the rows that nothing of the training ever sees."""
+
+    train_features: pd.DataFrame
+    train_target: pd.Series
+    test_features: pd.DataFrame
+    test_target: pd.Series
+
+
+def load(source: str, target: str | None) -> Data:
+    """Load a data set by its name, or a CSV file by its path."""
+    if source in _BUNDLED:
+        if target is not None:
+            raise TrainError(
+                f"--target {target!r} is for a file; the data set {source!r} has its own target."
+            )
+        return _BUNDLED[source]()
+    path = Path(source)
+    if path.suffix.lower() != ".csv":
+        known = ", ".join(sorted(_BUNDLED))
+        raise TrainError(f"--data {source!r} is neither one of {known} nor the path of a .csv file.")
+    return _from_csv(path, target)
+
+
+def split(data: Data, seed: int) -> Split:
+    """Hold out 30% of the rows, the same ones for the same seed; classes keep their shares."""
+    by_class = data.target if data.task == "classification" else None
+    try:
+        parts = train_test_split(
+            data.features, data.target, test_size=HELD_OUT, random_state=seed, stratify=by_class
+        )
+    except ValueError as error:
+        raise TrainError(f"The rows of {data.name} cannot be split by class: {error}") from error
+    train_features, test_features, train_target, test_target = parts
+    return Split(train_features, train_target, test_features, test_target)
+
+
+def _california() -> Data:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scikit-learn's retry; one line about a failure is enough
+            bunch = _within(
+                DOWNLOAD_SECONDS, lambda: datasets.fetch_california_housing(as_frame=True, n_retries=1)
+            )
+    except OSError as error:
+        reason = str(error) or f"no answer within {DOWNLOAD_SECONDS} s"
+        click.echo(
+            f"California Housing could not be downloaded ({reason}); "
+            "the bundled diabetes data is used instead.",
+            err=True,
+        )
+        return _diabetes()
+    return Data("california", bunch.data, bunch.target, "regression")
+
+
+def _within(seconds: float, download: Callable[[], Any]) -> Any:
+    """Return what `download` returns, or raise TimeoutError when that takes longer than `seconds`."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(download())
+        except Exception as error:
+            future.set_exception(error)
+
+    # A socket's own limit counts per address and per read; a thread left behind bounds the sum of them all.
+    threading.Thread(target=run, daemon=True).start()
+    return future.result(seconds)
+
+
+def _diabetes() -> Data:
+    bunch = datasets.load_diabetes(as_frame=True)
+    return Data("diabetes", bunch.data, bunch.target.rename("progression"), "regression")
+
+
+def _breast_cancer() -> Data:
+    bunch = datasets.load_breast_cancer(as_frame=True)
+    # In a query 'benign' says more than 1.
+    diagnosis = pd.Series(bunch.target_names[bunch.target].astype(object), name="diagnosis")
+    return Data("breast_cancer", bunch.data, diagnosis, "classification")
+
+
+_BUNDLED: dict[str, Callable[[], Data]] = {
+    "breast_cancer": _breast_cancer,
+    "california": _california,
+    "diabetes": _diabetes,
+}
+
+
+def _from_csv(path: Path, target: str | None) -> Data:
+    if target is None:
+        raise TrainError(f"{path} needs --target COLUMN: the column that the model shall predict.")
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
+        raise TrainError(f"{path} cannot be read as CSV: {error}") from error
+    if target not in frame.columns:
+        columns = ", ".join(map(repr, frame.columns[:10])) + (", ..." if len(frame.columns) > 10 else "")
+        raise TrainError(f"{path} has no column {target!r} for --target; its columns are {columns}.")
+    if len(frame.columns) == 1:
+        raise TrainError(
+            f"{path} has only the target column {target!r}; at least one more is needed to learn from."
+        )
+    unknown = frame[target].isna()
+    if unknown.any():
+        click.echo(f"{int(unknown.sum())} rows without a value in {target!r} are left out.", err=True)
+        frame = frame[~unknown]
+    if len(frame) < MIN_ROWS:
+        raise TrainError(
+            f"{path} has {len(frame)} rows with a value in {target!r}; at least {MIN_ROWS} are needed."
+        )
+    if frame[target].nunique() == 1:
+        value = frame[target].iloc[0]
+        raise TrainError(f"The target {target!r} is always {value!r} in {path}; there is nothing to predict.")
+    return Data(path.stem, frame.drop(columns=target), frame[target], _task(frame[target]))
+
+
+def _task(target: pd.Series) -> Task:
+    """Text, booleans and a few whole numbers are classes; anything else is a quantity."""
+    if pd.api.types.is_float_dtype(target):
+        return "regression"
+    if pd.api.types.is_integer_dtype(target) and target.nunique() > MAX_CLASSES:
+        return "regression"
+    return "classification"
