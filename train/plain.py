@@ -1,0 +1,121 @@
+"""TPOT's pipeline rewritten with scikit-learn's own steps, and the proof that nothing changed.
+
+Rule: what leaves here needs scikit-learn (and, when the winner holds one, XGBoost or LightGBM) and nothing
+else. A step without an equivalent fails loudly by its name; so does a pipeline whose predictions differ.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import LabelEncoder
+from tpot.builtin_modules import ColumnOneHotEncoder, ColumnOrdinalEncoder, Passthrough, SkipTransformer
+
+from train.errors import TrainError
+
+TOLERANCE = 1e-9  # absolute and relative, on predictions
+LIBRARIES = ("sklearn.", "xgboost.", "lightgbm.")
+
+
+def plain(fitted: BaseEstimator, features: pd.DataFrame) -> Pipeline:
+    """Return an unfitted pipeline of scikit-learn's own steps that equals the fitted one of TPOT."""
+    step = _plain(fitted, features[:2])
+    steps = _flat(step) if isinstance(step, Pipeline) else [step]
+    names = [type(step).__name__.lower() for step in steps]
+    unique = [
+        name if names.count(name) == 1 else f"{name}-{names[: i + 1].count(name)}"
+        for i, name in enumerate(names)
+    ]
+    return Pipeline(list(zip(unique, steps, strict=True)))
+
+
+def check(ours: Pipeline, theirs: BaseEstimator, labels: LabelEncoder | None, features: pd.DataFrame) -> None:
+    """Raise unless both pipelines, fitted, predict the same on these rows."""
+    if labels is None:
+        difference = _difference(ours.predict(features), theirs.predict(features))
+    elif not np.array_equal(ours.predict(features), labels.inverse_transform(theirs.predict(features))):
+        difference = np.inf
+    elif hasattr(ours, "predict_proba"):
+        difference = _difference(ours.predict_proba(features), theirs.predict_proba(features))
+    else:
+        difference = 0.0
+    if difference > TOLERANCE:
+        raise TrainError(
+            f"The pipeline without TPOT's classes predicts otherwise than TPOT's (by {difference:.3g} of the "
+            f"value, allowed is {TOLERANCE:g}), so nothing was saved. Search again with another --seed; "
+            f"the pipeline was:\n{theirs}"
+        )
+
+
+def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.max(np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))))
+
+
+def _plain(step: Any, rows: Any) -> Any:
+    """Return the equal of a fitted step that these few rows reach, or "passthrough" when it does nothing."""
+    match step:
+        case Pipeline():
+            steps = []
+            for _, inner in step.steps[:-1]:
+                steps.append(_plain(inner, rows))
+                rows = rows if steps[-1] == "passthrough" else inner.transform(rows)
+            steps.append(_plain(step.steps[-1][1], rows))
+            kept = [step for step in steps if step != "passthrough"]
+            return Pipeline([(str(i), step) for i, step in enumerate(kept)]) if kept else "passthrough"
+        case FeatureUnion():
+            parts = [
+                (name, _plain(inner, rows)) for name, inner in step.transformer_list if not _is_empty(inner)
+            ]
+            return "passthrough" if [part for _, part in parts] == ["passthrough"] else FeatureUnion(parts)
+        case Passthrough():
+            return "passthrough"
+        case ColumnOneHotEncoder() | ColumnOrdinalEncoder():
+            return _encoder(step, rows)
+        case _ if type(step).__module__.startswith(LIBRARIES):
+            return _tidy(clone(step))
+        case _:
+            raise TrainError(
+                f"The step {type(step).__module__}.{type(step).__name__} of TPOT's pipeline has no "
+                "equivalent in scikit-learn, so nothing was saved. Search again with another --seed."
+            )
+
+
+def _tidy(step: BaseEstimator) -> BaseEstimator:
+    """Turn NumPy's scalars among the settings into Python's, and a criterion's old name into its new one."""
+    for name, value in step.get_params(deep=True).items():
+        if isinstance(value, np.generic):
+            step.set_params(**{name: value.item()})
+        if name.endswith("criterion") and value == "friedman_mse":  # the same as squared_error; gone in 1.11
+            step.set_params(**{name: "squared_error"})
+    return step
+
+
+def _is_empty(step: Any) -> bool:
+    """Tell whether a branch of a union adds no column."""
+    return isinstance(step, SkipTransformer) or (
+        isinstance(step, FeatureUnion) and all(_is_empty(inner) for _, inner in step.transformer_list)
+    )
+
+
+def _encoder(step: Any, rows: Any) -> Any:
+    """Return scikit-learn's encoder for the columns that TPOT's chose in fitting, in TPOT's order."""
+    chosen = list(step.columns_)
+    if not chosen:
+        return "passthrough"
+    encoder = clone(step.enc).set_output(transform="default")
+    columns = list(rows.columns) if isinstance(rows, pd.DataFrame) else list(range(rows.shape[1]))
+    rest = [column for column in columns if column not in chosen]
+    if not rest:
+        return encoder
+    return ColumnTransformer([("rest", "passthrough", rest), ("encoded", encoder, chosen)])
+
+
+def _flat(pipeline: Pipeline) -> list[Any]:
+    """Return the steps of nested pipelines as one list."""
+    steps: list[Any] = []
+    for _, step in pipeline.steps:
+        steps.extend(_flat(step) if isinstance(step, Pipeline) else [step])
+    return steps
