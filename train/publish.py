@@ -1,0 +1,105 @@
+"""A model folder into Cloud Storage, in an order in which nobody ever reads half a model.
+
+A reader takes a prefix for a model when it holds an MLmodel file. So an older MLmodel goes first, then what
+the new model has not, then the new files come, MLmodel last of all. Content that is already there stays
+untouched: publishing the same folder twice writes nothing.
+"""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import google_crc32c
+from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import storage
+from google.cloud.storage.retry import DEFAULT_RETRY
+from requests.exceptions import RequestException
+
+from model_loader import folder_digest
+from train.errors import TrainError
+
+MARK = "MLmodel"
+GIVE_UP = 30.0  # seconds of retrying one call
+
+
+def publish(folder: Path, uri: str) -> str:
+    """Upload the model folder to gs://bucket/prefix and return its digest."""
+    bucket_name, prefix = parse(uri)
+    if not (folder / MARK).is_file():
+        raise TrainError(f"{folder} is not a model folder: it has no {MARK} file.")
+    try:
+        _replace(folder, storage.Client().bucket(bucket_name), prefix, DEFAULT_RETRY.with_timeout(GIVE_UP))
+    except NotFound as error:
+        raise TrainError(f"The bucket {bucket_name!r} of {uri} does not exist; create it first.") from error
+    except Forbidden as error:
+        raise TrainError(
+            f"This account may not write to {uri}; it needs roles/storage.objectUser there."
+        ) from error
+    except GoogleAuthError as error:
+        raise TrainError(
+            f"No credentials for {uri}: {error} Log in with `gcloud auth application-default login`."
+        ) from error
+    except (GoogleAPIError, RequestException) as error:
+        raise TrainError(
+            f"{folder} could not be uploaded to {uri}: {error}. Run the same command again."
+        ) from error
+    return folder_digest(folder)
+
+
+def parse(uri: str) -> tuple[str, str]:
+    """Split gs://bucket/prefix into its two parts."""
+    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+    prefix = prefix.strip("/")
+    if not uri.startswith("gs://") or not bucket or not prefix:
+        raise TrainError(
+            f"{uri!r} is not a place for a model; expected gs://BUCKET/PREFIX, e.g. gs://models/housing."
+        )
+    return bucket, prefix
+
+
+def _replace(folder: Path, bucket: storage.Bucket, prefix: str, retry: Callable[..., object]) -> None:
+    """Make the objects under the prefix equal the files of the folder."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    listed = bucket.client.list_blobs(bucket, prefix=f"{prefix}/", retry=retry)
+    there = {blob.name.removeprefix(f"{prefix}/"): blob for blob in listed}
+    _refuse_to_replace_others(there.keys(), files.keys(), f"gs://{bucket.name}/{prefix}")
+
+    stale = [name for name in there if name not in files]
+    changed = [
+        name for name, path in files.items() if name not in there or there[name].crc32c != _crc32c(path)
+    ]
+    if not stale and not changed:
+        return
+    if MARK in there:
+        there[MARK].delete(retry=retry)
+    for name in stale:
+        there[name].delete(retry=retry)
+    for name in [*sorted(set(changed) - {MARK}), MARK]:
+        blob = bucket.blob(f"{prefix}/{name}")
+        blob.upload_from_filename(
+            files[name], content_type="application/octet-stream", checksum="crc32c", retry=retry
+        )
+
+
+def _refuse_to_replace_others(there: object, files: object, uri: str) -> None:
+    """Raise when the prefix holds something other than an older model, since all of it would go."""
+    names, ours = set(there), set(files)  # type: ignore[call-overload]
+    nested = sorted(name for name in names if name.endswith(f"/{MARK}"))
+    if nested:
+        raise TrainError(
+            f"{uri} is a folder of models (it holds {nested[0]}); give the new one a prefix of its own."
+        )
+    if names and MARK not in names and not names & ours:
+        raise TrainError(
+            f"{uri} holds other objects ({sorted(names)[0]}) and no model; give a prefix of its own."
+        )
+
+
+def _crc32c(path: Path) -> str:
+    """Return the checksum of a file as Cloud Storage writes it."""
+    checksum = google_crc32c.Checksum()
+    with path.open("rb") as file:
+        for _ in checksum.consume(file, 1 << 20):
+            pass
+    return base64.b64encode(checksum.digest()).decode()
