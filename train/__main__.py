@@ -1,0 +1,104 @@
+"""`python -m train`: from a table to an MLflow model in a folder, and into a bucket when asked."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from train.workers import prepare
+
+
+@click.command()
+@click.option(
+    "--data", "source", required=True, help="california, diabetes, breast_cancer or the path of a CSV file."
+)
+@click.option("--target", help="The column of the CSV file that the model shall predict.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="For the search.",
+)
+@click.option(
+    "--generations",
+    type=click.IntRange(min=1),
+    help="End the search after so many generations, if there is time for them.",
+)
+@click.option(
+    "--population",
+    type=click.IntRange(min=2),
+    default=20,
+    show_default=True,
+    help="Pipelines per generation.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=42,
+    show_default=True,
+    help="For the split and the search.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=os.cpu_count(),
+    show_default="all cores",
+    help="Pipelines at a time.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["skops", "cloudpickle"]),
+    default="skops",
+    show_default=True,
+    help="How the pipeline is saved.",
+)
+@click.option(
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for the model, the held-out rows and the scores.",
+)
+@click.option("--publish", "uri", help="gs://BUCKET/PREFIX to upload the model to.")
+def main(
+    source: str,
+    target: str | None,
+    minutes: float,
+    generations: int | None,
+    population: int,
+    seed: int,
+    jobs: int,
+    form: Literal["skops", "cloudpickle"],
+    folder: Path,
+    uri: str | None,
+) -> None:
+    """Search for the best pipeline, measure it on held-out rows and save it as an MLflow model."""
+    # Imported here and below, so that --help and a wrong call are answered at once.
+    from train.data import load, split
+    from train.output import output
+
+    if uri is not None:
+        from train.publish import parse, publish
+
+        parse(uri)
+    with output(folder) as draft:
+        data = load(source, target)
+        rows = split(data, seed)
+        prepare()
+        from train.run import run
+        from train.search import Settings
+
+        run(data, rows, Settings(minutes, generations, population, seed, jobs), form, draft)
+    click.echo(f"Model: {folder / 'model'}")
+    if uri is not None:
+        digest = publish(folder / "model", uri)
+        click.echo(f"Published: {uri}\nDigest: {digest}\n\nNext, serve it and write its SQL:")
+        click.echo(f"  MODEL_URI={uri} MODEL_DIGEST={digest} functions-framework --target predict")
+        click.echo(f"  python -m sql.render --model {uri} --help")
+
+
+if __name__ == "__main__":
+    main()
