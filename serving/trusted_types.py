@@ -1,9 +1,8 @@
 """The types, beyond those that skops trusts by itself, that a skops file may hold to be loaded here.
 
-How a type gets onto this list: it is scikit-learn's or NumPy's own, a pipeline that `python -m train` can
-find needs it, and its source was read: building and restoring it runs nothing that the file chooses. Types of
-a model's own code never get on it; such a model is saved with cloudpickle, and whoever serves it trusts its
-author.
+How a type gets onto this list: it is a library's own, a model that MLflow or `python -m train` saves needs it, and its
+source was read: building and restoring it runs nothing that the file chooses. Types of a model's own code never get on
+it; such a model is saved with cloudpickle, and whoever serves it trusts its author.
 
 What the list cannot promise: the trees below index into arrays of the file without checking bounds, so a
 crafted file can crash the process or make it read memory that is not the tree's. Name the model's digest
@@ -36,6 +35,15 @@ _SCORE_FUNCTIONS = ("sklearn.feature_selection._univariate_selection.f_classif",
 # KBinsDiscretizer keeps the type of its output: a description of numbers.
 _DESCRIPTIONS = ("numpy.dtype",)
 
+# MLflow saves LightGBM's scikit-learn models with these. A booster is restored from its own text format, by a reader
+# that checks as little as the trees above.
+_LIGHTGBM = (
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
+)
+
 TRUSTED_TYPES: frozenset[str] = frozenset(
-    _TREES + _NEIGHBORS + _OPTIMIZERS + _SCORE_FUNCTIONS + _DESCRIPTIONS
+    _TREES + _NEIGHBORS + _OPTIMIZERS + _SCORE_FUNCTIONS + _DESCRIPTIONS + _LIGHTGBM
 )

@@ -10,9 +10,7 @@ from train.workers import prepare
 
 
 @click.command()
-@click.option(
-    "--data", "source", required=True, help="california, diabetes, breast_cancer or the path of a CSV file."
-)
+@click.option("--data", "source", required=True, help="california, diabetes, breast_cancer or the path of a CSV file.")
 @click.option("--target", help="The column of the CSV file that the model shall predict.")
 @click.option(
     "--minutes",

@@ -49,9 +49,7 @@ def load(source: str, target: str | None) -> Data:
     """Load a data set by its name, or a CSV file by its path."""
     if source in _BUNDLED:
         if target is not None:
-            raise TrainError(
-                f"--target {target!r} is for a file; the data set {source!r} has its own target."
-            )
+            raise TrainError(f"--target {target!r} is for a file; the data set {source!r} has its own target.")
         return _BUNDLED[source]()
     path = Path(source)
     if path.suffix.lower() != ".csv":
@@ -64,9 +62,7 @@ def split(data: Data, seed: int) -> Split:
     """Hold out 30% of the rows, the same ones for the same seed; classes keep their shares."""
     by_class = data.target if data.task == "classification" else None
     try:
-        parts = train_test_split(
-            data.features, data.target, test_size=HELD_OUT, random_state=seed, stratify=by_class
-        )
+        parts = train_test_split(data.features, data.target, test_size=HELD_OUT, random_state=seed, stratify=by_class)
     except ValueError as error:
         raise TrainError(f"The rows of {data.name} cannot be split by class: {error}") from error
     train_features, test_features, train_target, test_target = parts
@@ -77,14 +73,11 @@ def _california() -> Data:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scikit-learn's retry; one line about a failure is enough
-            bunch = _within(
-                DOWNLOAD_SECONDS, lambda: datasets.fetch_california_housing(as_frame=True, n_retries=1)
-            )
+            bunch = _within(DOWNLOAD_SECONDS, lambda: datasets.fetch_california_housing(as_frame=True, n_retries=1))
     except OSError as error:
         reason = str(error) or f"no answer within {DOWNLOAD_SECONDS} s"
         click.echo(
-            f"California Housing could not be downloaded ({reason}); "
-            "the bundled diabetes data is used instead.",
+            f"California Housing could not be downloaded ({reason}); the bundled diabetes data is used instead.",
             err=True,
         )
         return _diabetes()
@@ -136,17 +129,13 @@ def _from_csv(path: Path, target: str | None) -> Data:
         columns = ", ".join(map(repr, frame.columns[:10])) + (", ..." if len(frame.columns) > 10 else "")
         raise TrainError(f"{path} has no column {target!r} for --target; its columns are {columns}.")
     if len(frame.columns) == 1:
-        raise TrainError(
-            f"{path} has only the target column {target!r}; at least one more is needed to learn from."
-        )
+        raise TrainError(f"{path} has only the target column {target!r}; at least one more is needed to learn from.")
     unknown = frame[target].isna()
     if unknown.any():
         click.echo(f"{int(unknown.sum())} rows without a value in {target!r} are left out.", err=True)
         frame = frame[~unknown]
     if len(frame) < MIN_ROWS:
-        raise TrainError(
-            f"{path} has {len(frame)} rows with a value in {target!r}; at least {MIN_ROWS} are needed."
-        )
+        raise TrainError(f"{path} has {len(frame)} rows with a value in {target!r}; at least {MIN_ROWS} are needed.")
     if frame[target].nunique() == 1:
         value = frame[target].iloc[0]
         raise TrainError(f"The target {target!r} is always {value!r} in {path}; there is nothing to predict.")

@@ -22,9 +22,7 @@ def output(folder: Path) -> Iterator[Path]:
     if folder.exists() and not folder.is_dir():
         raise TrainError(f"--output {str(folder)!r} is a file; expected a folder that can be made.")
     if folder.exists() and any(folder.iterdir()) and not (folder / SCORES).is_file():
-        raise TrainError(
-            f"--output {str(folder)!r} holds something other than an earlier run; name another folder."
-        )
+        raise TrainError(f"--output {str(folder)!r} holds something other than an earlier run; name another folder.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -26,8 +26,7 @@ def plain(fitted: BaseEstimator, features: pd.DataFrame) -> Pipeline:
     steps = _flat(step) if isinstance(step, Pipeline) else [step]
     names = [type(step).__name__.lower() for step in steps]
     unique = [
-        name if names.count(name) == 1 else f"{name}-{names[: i + 1].count(name)}"
-        for i, name in enumerate(names)
+        name if names.count(name) == 1 else f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)
     ]
     return Pipeline(list(zip(unique, steps, strict=True)))
 
@@ -66,9 +65,7 @@ def _plain(step: Any, rows: Any) -> Any:
             kept = [step for step in steps if step != "passthrough"]
             return Pipeline([(str(i), step) for i, step in enumerate(kept)]) if kept else "passthrough"
         case FeatureUnion():
-            parts = [
-                (name, _plain(inner, rows)) for name, inner in step.transformer_list if not _is_empty(inner)
-            ]
+            parts = [(name, _plain(inner, rows)) for name, inner in step.transformer_list if not _is_empty(inner)]
             return "passthrough" if [part for _, part in parts] == ["passthrough"] else FeatureUnion(parts)
         case Passthrough():
             return "passthrough"

@@ -33,17 +33,13 @@ def publish(folder: Path, uri: str) -> str:
     except NotFound as error:
         raise TrainError(f"The bucket {bucket_name!r} of {uri} does not exist; create it first.") from error
     except Forbidden as error:
-        raise TrainError(
-            f"This account may not write to {uri}; it needs roles/storage.objectUser there."
-        ) from error
+        raise TrainError(f"This account may not write to {uri}; it needs roles/storage.objectUser there.") from error
     except GoogleAuthError as error:
         raise TrainError(
             f"No credentials for {uri}: {error} Log in with `gcloud auth application-default login`."
         ) from error
     except (GoogleAPIError, RequestException) as error:
-        raise TrainError(
-            f"{folder} could not be uploaded to {uri}: {error}. Run the same command again."
-        ) from error
+        raise TrainError(f"{folder} could not be uploaded to {uri}: {error}. Run the same command again.") from error
     return folder_digest(folder)
 
 
@@ -52,9 +48,7 @@ def parse(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("gs://").partition("/")
     prefix = prefix.strip("/")
     if not uri.startswith("gs://") or not bucket or not prefix:
-        raise TrainError(
-            f"{uri!r} is not a place for a model; expected gs://BUCKET/PREFIX, e.g. gs://models/housing."
-        )
+        raise TrainError(f"{uri!r} is not a place for a model; expected gs://BUCKET/PREFIX, e.g. gs://models/housing.")
     return bucket, prefix
 
 
@@ -66,9 +60,7 @@ def _replace(folder: Path, bucket: storage.Bucket, prefix: str, retry: Callable[
     _refuse_to_replace_others(there.keys(), files.keys(), f"gs://{bucket.name}/{prefix}")
 
     stale = [name for name in there if name not in files]
-    changed = [
-        name for name, path in files.items() if name not in there or there[name].crc32c != _crc32c(path)
-    ]
+    changed = [name for name, path in files.items() if name not in there or there[name].crc32c != _crc32c(path)]
     if not stale and not changed:
         return
     if MARK in there:
@@ -77,9 +69,7 @@ def _replace(folder: Path, bucket: storage.Bucket, prefix: str, retry: Callable[
         there[name].delete(retry=retry)
     for name in [*sorted(set(changed) - {MARK}), MARK]:
         blob = bucket.blob(f"{prefix}/{name}")
-        blob.upload_from_filename(
-            files[name], content_type="application/octet-stream", checksum="crc32c", retry=retry
-        )
+        blob.upload_from_filename(files[name], content_type="application/octet-stream", checksum="crc32c", retry=retry)
 
 
 def _refuse_to_replace_others(there: object, files: object, uri: str) -> None:
@@ -87,13 +77,9 @@ def _refuse_to_replace_others(there: object, files: object, uri: str) -> None:
     names, ours = set(there), set(files)  # type: ignore[call-overload]
     nested = sorted(name for name in names if name.endswith(f"/{MARK}"))
     if nested:
-        raise TrainError(
-            f"{uri} is a folder of models (it holds {nested[0]}); give the new one a prefix of its own."
-        )
+        raise TrainError(f"{uri} is a folder of models (it holds {nested[0]}); give the new one a prefix of its own.")
     if names and MARK not in names and not names & ours:
-        raise TrainError(
-            f"{uri} holds other objects ({sorted(names)[0]}) and no model; give a prefix of its own."
-        )
+        raise TrainError(f"{uri} holds other objects ({sorted(names)[0]}) and no model; give a prefix of its own.")
 
 
 def _crc32c(path: Path) -> str:

@@ -47,9 +47,7 @@ def _run(data: Data, rows: Split, settings: Settings, form: Format, folder: Path
 
     saved = save(pipeline, train, target, folder / "model", form)
     if saved != form:
-        click.echo(
-            f"Saved with {saved}: the pipeline holds types that are not loaded from {form} files.", err=True
-        )
+        click.echo(f"Saved with {saved}: the pipeline holds types that are not loaded from {form} files.", err=True)
     rows.test_features.assign(**{str(target.name): rows.test_target}).to_parquet(
         folder / "heldout.parquet", index=False
     )

@@ -61,11 +61,7 @@ def search(
     labels = LabelEncoder().fit(target) if task == "classification" else None
     with workers(settings.jobs) as client, SearchBar(settings.minutes, METRICS[task]) as bar:
         # What the steps of the space look like depends on the columns that reach them.
-        width = (
-            preparation.fit(features, target).transform(features[:1]).shape[1]
-            if preparation
-            else features.shape[1]
-        )
+        width = preparation.fit(features, target).transform(features[:1]).shape[1] if preparation else features.shape[1]
         classes = len(labels.classes_) if labels else 0
         whole = space(task, width, len(features), classes, settings.seed)
         start = known(whole, task, settings.seed)
@@ -88,9 +84,7 @@ def search(
         estimator._evolver = functools.partial(_Evolver, end=end, bar=bar)
         encoded = labels.transform(target) if labels else target
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of pipelines that are tried; the chosen one is fitted again, aloud
+            warnings.simplefilter("ignore")  # of pipelines that are tried; the chosen one is fitted again, aloud
             try:
                 estimator.fit(features, encoded)
             except Exception:
@@ -141,8 +135,7 @@ class _Evolver(BaseEvolver):  # type: ignore[misc]  # TPOT has no types
     ) -> None:
         self.bar = bar
         limited = [
-            functools.partial(_in_time, function, max_eval_time_mins * 60, end)
-            for function in objective_functions
+            functools.partial(_in_time, function, max_eval_time_mins * 60, end) for function in objective_functions
         ]
         settings["max_time_mins"] = max(0.0, end - time.time()) / 60
         # TPOT's own limit stays as the second line, for a worker that does not answer.
@@ -155,9 +148,7 @@ class _Evolver(BaseEvolver):  # type: ignore[misc]  # TPOT has no types
             self.bar.found(self.generation + 1, len(scores), -float(scores.max()))
 
 
-def _in_time(
-    function: Callable[..., Any], seconds: float, end: float, *arguments: Any, **keywords: Any
-) -> Any:
+def _in_time(function: Callable[..., Any], seconds: float, end: float, *arguments: Any, **keywords: Any) -> Any:
     """Call the function in a worker, and answer with TPOT's word for a timeout when the limit is over."""
     try:
         return func_timeout(max(0.01, min(seconds, end - time.time())), function, arguments, keywords)

@@ -34,9 +34,7 @@ def test_a_file_without_anything_to_learn_is_refused(
 
 @pytest.mark.parametrize("source", ["titanic", "rows.xlsx"])
 def test_an_unknown_source_is_answered_with_the_known_ones(source: str) -> None:
-    with pytest.raises(
-        TrainError, match=f"'{source}' is neither one of breast_cancer, california, diabetes nor"
-    ):
+    with pytest.raises(TrainError, match=f"'{source}' is neither one of breast_cancer, california, diabetes nor"):
         load(source, None)
 
 

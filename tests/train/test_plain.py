@@ -89,9 +89,7 @@ def test_a_pipeline_of_nothing_but_an_estimator_keeps_only_that() -> None:
 
 def test_a_step_without_an_equivalent_fails_by_its_name() -> None:
     theirs = make_pipeline(ZeroCount(), LinearRegression()).fit(MIXED, TARGET)
-    with pytest.raises(
-        TrainError, match=r"tpot\.builtin_modules\.zero_count\.ZeroCount .* nothing was saved"
-    ):
+    with pytest.raises(TrainError, match=r"tpot\.builtin_modules\.zero_count\.ZeroCount .* nothing was saved"):
         plain(theirs, MIXED)
 
 

@@ -27,9 +27,7 @@ def generations(bucket: storage.Bucket) -> dict[str, int]:
     return {blob.name: blob.generation for blob in bucket.list_blobs()}
 
 
-def test_the_prefix_holds_the_folder_and_the_digest_is_the_folders(
-    bucket: storage.Bucket, folder: Path
-) -> None:
+def test_the_prefix_holds_the_folder_and_the_digest_is_the_folders(bucket: storage.Bucket, folder: Path) -> None:
     assert publish(folder, "gs://models/a/housing/") == folder_digest(folder)
     assert contents(bucket) == {
         "a/housing/MLmodel": b"flavors: {}",
@@ -52,9 +50,7 @@ def test_publishing_the_same_content_again_changes_nothing(bucket: storage.Bucke
     assert generations(bucket) == before
 
 
-def test_a_new_model_replaces_the_older_one_and_its_neighbours_stay(
-    bucket: storage.Bucket, folder: Path
-) -> None:
+def test_a_new_model_replaces_the_older_one_and_its_neighbours_stay(bucket: storage.Bucket, folder: Path) -> None:
     for name in ("housing/MLmodel", "housing/model.pkl", "housing/code/own.py", "housing2/MLmodel"):
         bucket.blob(name).upload_from_string("old")
     publish(folder, "gs://models/housing")
@@ -74,9 +70,7 @@ def test_an_upload_that_broke_off_is_completed(bucket: storage.Bucket, folder: P
 
 
 @pytest.mark.parametrize("other", ["models/v1/MLmodel", "models/report.csv"])
-def test_a_prefix_that_holds_something_else_is_left_alone(
-    bucket: storage.Bucket, folder: Path, other: str
-) -> None:
+def test_a_prefix_that_holds_something_else_is_left_alone(bucket: storage.Bucket, folder: Path, other: str) -> None:
     bucket.blob(other).upload_from_string("precious")
     with pytest.raises(TrainError, match=r"gs://models/models .* of its own"):
         publish(folder, "gs://models/models")
@@ -89,9 +83,7 @@ def test_a_bucket_that_does_not_exist_is_named(folder: Path) -> None:
         publish(folder, "gs://nowhere/housing")
 
 
-@pytest.mark.parametrize(
-    "uri", ["models/housing", "s3://models/housing", "gs://models", "gs://", "gs:///housing"]
-)
+@pytest.mark.parametrize("uri", ["models/housing", "s3://models/housing", "gs://models", "gs://", "gs:///housing"])
 def test_a_place_that_is_no_prefix_in_a_bucket_is_refused(folder: Path, uri: str) -> None:
     with pytest.raises(TrainError, match="expected gs://BUCKET/PREFIX"):
         publish(folder, uri)

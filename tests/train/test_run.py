@@ -87,9 +87,7 @@ def test_the_requirements_name_what_serving_needs_and_nothing_else(diabetes: Run
     assert all("==" in line for line in lines)
 
 
-def test_models_load_and_predict_the_same_without_tpot(
-    diabetes: Run, breast_cancer: Run, tmp_path: Path
-) -> None:
+def test_models_load_and_predict_the_same_without_tpot(diabetes: Run, breast_cancer: Run, tmp_path: Path) -> None:
     folders = [str(run.folder) for run in (diabetes, breast_cancer)]
     subprocess.run([sys.executable, "-c", WITHOUT_TPOT, *folders], cwd=tmp_path, check=True, timeout=60)
     alone = [pd.read_parquet(tmp_path / f"{i}.parquet")["predicted"] for i in range(2)]
