@@ -27,7 +27,7 @@ from local import ddl, googlesql, tables
 from local.decoding import ARROW
 from local.errors import LocalError, NotSupportedError, QueryError
 from local.remote import Caller, Calls, Job, RemoteFunction
-from local.translate import quote_projects, to_duckdb
+from local.translate import STABLE, quote_projects, to_duckdb
 from local.values import plain
 
 # sqlglot's hints on what it translates; what cannot be translated is refused by `translate.py`.
@@ -151,13 +151,21 @@ class BigQuery:
             return
         if known and not create.args.get("replace"):
             raise QueryError(f"Already Exists: Routine {function.name}; write CREATE OR REPLACE FUNCTION.")
+        self._forget(function.name)
         self._made += 1
         name = f"remote_{self._made}"
 
-        def call(_: pa.Array, *columns: pa.Array) -> pa.Array:
-            return self._caller.call(function, list(columns), len(_), self._job)
+        def call(rows: pa.Array, *columns: pa.Array) -> pa.Array:
+            return self._caller.call(function, list(columns), len(rows), self._job)
 
-        self._define(name, call, _DUCKDB_RETURNS[function.returns], json=function.returns == "JSON")
+        for alias in (name, name + STABLE):
+            self._define(
+                alias,
+                call,
+                _DUCKDB_RETURNS[function.returns],
+                json=function.returns == "JSON",
+                volatile=alias == name,
+            )
         self._functions[function.name] = (name, function)
 
     def _drop_function(self, drop: exp.Drop) -> None:
@@ -165,10 +173,23 @@ class BigQuery:
             name = ddl.function_name(table, self.project)
             if name not in self._functions and not drop.args.get("exists"):
                 raise QueryError(f"Not found: Routine {name}; write DROP FUNCTION IF EXISTS when it may be gone.")
-            if name in self._functions:
-                self._connection.remove_function(self._functions.pop(name)[0])
+            self._forget(name)
 
-    def _define(self, name: str, function: Callable[..., pa.Array], returns: str, *, json: bool = False) -> None:
+    def _forget(self, name: str) -> None:
+        if name in self._functions:
+            duckdb_name, _ = self._functions.pop(name)
+            self._connection.remove_function(duckdb_name)
+            self._connection.remove_function(duckdb_name + STABLE)
+
+    def _define(
+        self,
+        name: str,
+        function: Callable[..., pa.Array],
+        returns: str,
+        *,
+        json: bool = False,
+        volatile: bool = True,
+    ) -> None:
         """Give DuckDB a function over columns; what it raises reaches the caller as it was raised."""
 
         def guarded(*columns: pa.ChunkedArray) -> pa.Array:
@@ -181,7 +202,7 @@ class BigQuery:
                 raise
 
         self._connection.create_function(
-            name, guarded, None, returns, type="arrow", null_handling="special", side_effects=True
+            name, guarded, None, returns, type="arrow", null_handling="special", side_effects=volatile
         )
 
     def _make_dataset(self, project: str, dataset: str) -> None:

@@ -46,7 +46,7 @@ def remote_function(create: exp.Create, project: str) -> RemoteFunction:
 
 
 def _type(declared: exp.Expr, function: str) -> str:
-    written = declared.sql("bigquery").upper()
+    written = declared.sql("bigquery")
     written = {"DECIMAL": "NUMERIC", "BIGDECIMAL": "BIGNUMERIC", "BOOLEAN": "BOOL"}.get(written, written)
     if written not in TYPES:
         raise QueryError(

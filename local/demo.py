@@ -27,7 +27,7 @@ DATASET = "demo"
 CONNECTION = "us.demo"
 DATA = "california"
 MODEL = "model"  # what training leaves in its output folder
-HELDOUT = "heldout.csv"  # the rows that training did not see, target included
+HELDOUT = "heldout.parquet"  # the rows that training did not see, target included
 SHOWN = 8  # rows of the printed table
 
 

@@ -24,9 +24,9 @@ def example_call(folder: Path) -> str:
 
 
 def _load(folder: Path) -> Any:
+    if not (folder / "MLmodel").is_file():
+        raise SourceError(f"{str(folder)!r} holds no MLflow model: there is no file MLmodel in it.")
     # Only here: MLflow takes seconds to import, which a query need not wait for.
     from mlflow.models import Model
 
-    if not (folder / "MLmodel").is_file():
-        raise SourceError(f"{str(folder)!r} holds no MLflow model: there is no file MLmodel in it.")
     return Model.load(str(folder))

@@ -1,7 +1,7 @@
 """The GoogleSQL functions and casts that are answered here: a list of what was compared with real
 GoogleSQL.
 
-How to extend it: add an expression to `tests/local/test_googlesql.py`, where it runs here and in GoogleSQL's
+How to extend it: add an expression to `tests/local/expressions.txt`; the tests run it here and in GoogleSQL's
 own implementation; when both agree, add its class here; when they do not, give it a function in
 `googlesql.py` first. What DuckDB is known to answer otherwise stays off the list: DATE_ADD, DATE_TRUNC (they
 return a DATETIME there), TIMESTAMP_DIFF (counts boundaries there), FORMAT, GREATEST and arrays out of bounds.

@@ -16,6 +16,10 @@ from local.remote import RemoteFunction
 
 Names = Mapping[str, tuple[str, RemoteFunction]]  # project.dataset.function -> (name in DuckDB, what was declared)
 
+# DuckDB orders windows by no function that may change its mind. The function of this name is declared to be
+# one that does not; elsewhere that would let DuckDB call it fewer times than there are rows.
+STABLE = "_stable"
+
 # Types whose string literals BigQuery reads as values of the type when a function wants one.
 _LITERAL_TYPES = ("DATE", "DATETIME", "TIME", "TIMESTAMP")
 
@@ -129,6 +133,8 @@ def _replace_remote_call(node: exp.Expr, call: exp.Anonymous, path: list[str], p
         )
     typed = [_literal(value, kind) for value, (_, kind) in zip(arguments, function.arguments, strict=True)]
     # DuckDB wants at least one argument, from which it learns how many rows there are.
+    if node.find_ancestor(exp.Window):
+        duckdb_name += STABLE
     translated = exp.Anonymous(this=duckdb_name, expressions=[exp.true(), *typed])
     translated.meta[REMOTE] = True
     node.replace(translated)
