@@ -5,6 +5,7 @@ bucket over HTTP, and the SQL that registers the function is what a deployment w
 is ended here.
 """
 
+import signal
 import subprocess
 import sys
 import time
@@ -83,7 +84,7 @@ def _train(paths: Paths, minutes: float) -> None:
     try:
         status = process.wait()
     finally:
-        end(process)
+        end(process, ask=signal.SIGINT)  # a Ctrl-C lets the search take its unfinished files away
     if status:
         raise ProcessError(f"Training ended with status {status}; what it said stands above.")
     for path in (paths.model, paths.heldout):

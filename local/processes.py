@@ -36,20 +36,16 @@ def check_free(port: int) -> None:
             ) from error
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes], ask: signal.Signals = signal.SIGTERM) -> None:
     """End a process that leads its own session, and what it started; a second Ctrl-C does not stop this."""
     with _uninterrupted():
-        _signal(process, signal.SIGTERM)
+        process.send_signal(ask)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
         # What it started may outlive it; where nothing did, the group is gone.
-        _signal(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
 
 
 @contextlib.contextmanager
