@@ -19,13 +19,14 @@ from sqlglot import exp
 from local.bigquery import BigQuery, Result
 from local.errors import ProcessError
 from local.function import ROOT, Function
-from local.model_folder import columns
 from local.processes import end
 from local.up import URI, published
+from model_loader import load
+from sql.render import render
 
 PROJECT = "local"
-DATASET = "demo"
-CONNECTION = "us.demo"
+DATASET = "ds"
+CONNECTION = "us.remote-models"
 DATA = "california"
 MODEL = "model"  # what training leaves in its output folder
 HELDOUT = "heldout.parquet"  # the rows that training did not see, target included
@@ -93,18 +94,18 @@ def _train(paths: Paths, minutes: float) -> None:
 
 
 def _register(bigquery: BigQuery, paths: Paths, endpoint: str, console: Console) -> None:
-    # Only here: it reads the model with MLflow, which takes seconds to import.
-    from sql.render import render
-
     statements = render(str(paths.model), project=PROJECT, dataset=DATASET, connection=CONNECTION, endpoint=endpoint)
     paths.statements.write_text(statements, encoding="utf-8")
-    console.print(statements.strip(), markup=False, highlight=False, soft_wrap=True)
+    first, *others = statements.strip().split("\n\n")
+    console.print(first, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"... and {len(others)} more functions: {paths.statements}\n")
     bigquery.sql(statements)
 
 
 def _query(bigquery: BigQuery, paths: Paths, console: Console) -> None:
     bigquery.load(f"{DATASET}.heldout", paths.heldout)
-    call, target = _call_and_target(bigquery, columns(paths.model))
+    names = [column.name for column in load(str(paths.model)).signature.columns]
+    call, target = _call_and_target(bigquery, names)
     cold = time.perf_counter()
     bigquery.sql(f"SELECT {call} FROM {DATASET}.heldout LIMIT 1")
     cold = time.perf_counter() - cold
@@ -135,7 +136,7 @@ def _call_and_target(bigquery: BigQuery, names: list[str]) -> tuple[str, str]:
 
 
 def _quoted(name: str) -> str:
-    return exp.to_identifier(name, quoted=True).sql("bigquery")
+    return exp.to_identifier(name).sql("bigquery")
 
 
 def _rows(result: Result) -> Table:

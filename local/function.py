@@ -87,7 +87,8 @@ class Function:
             if self._process.poll() is not None:
                 raise ProcessError(f"The function ended with status {self._process.returncode}{self._tail()}")
             try:
-                httpx.get(self.url, trust_env=False, timeout=STARTS_WITHIN)
+                # The framework answers this by itself: to wait must not load the model.
+                httpx.get(f"{self.url}/favicon.ico", trust_env=False, timeout=STARTS_WITHIN)
             except httpx.TransportError:
                 time.sleep(_POLL)
             else:

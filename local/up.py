@@ -4,6 +4,7 @@ A folder is published to an emulated bucket first, since that is the way a deplo
 """
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import click
 
+from local.errors import SourceError
 from local.function import Function
-from local.model_folder import example_call
 from local.storage import Storage
+from model_loader import load
+from serving.errors import ServingError
 
 BUCKET = "models"
 URI = f"gs://{BUCKET}/model"
@@ -37,7 +40,7 @@ def run(model: str, port: int | None) -> None:
         call = "[]"
         uri = model
         if "://" not in model and not model.startswith("models:/"):
-            call = example_call(Path(model))
+            call = _example_call(model)
             stack.enter_context(published(Path(model)))
             uri = URI
         function = stack.enter_context(Function(uri, port=port))
@@ -46,6 +49,15 @@ def run(model: str, port: int | None) -> None:
         click.echo(f"curl {function.url} -H 'Content-Type: application/json' -d '{body}'")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
+
+
+def _example_call(folder: str) -> str:
+    """Return a row of the model's input example as the JSON of a call."""
+    try:
+        example = load(folder).example
+    except ServingError as error:
+        raise SourceError(str(error)) from error
+    return json.dumps(example[0]) if example else "[]"
 
 
 @contextlib.contextmanager
