@@ -73,7 +73,7 @@ async def _answer(body: bytes, path: str, entry: dict[str, object]) -> bytes:
     entry |= {"requestId": request.request_id, "caller": request.caller, "rows": len(request.calls)}
     function = functions.find(request.context, path)
     options = read_options(request.context, function.keys)
-    entry["function"] = function.name
+    entry |= {"function": function.name, "cold": not loader.loaded}
     model = await loader.model()
     check_schema(request.context, model.signature)
     loop = asyncio.get_running_loop()

@@ -43,9 +43,14 @@ class ModelLoader:
         self._digest = digest
         self._loading: asyncio.Future[Model] | None = None
 
+    @property
+    def loaded(self) -> bool:
+        """Whether a request finds the model there."""
+        return self._loading is not None and self._loading.done() and not self._loading.exception()
+
     async def model(self) -> Model:
         """Return the model; raise ModelUnusable or ModelUnreachable."""
-        if self._loading is None or (self._loading.done() and self._loading.exception()):
+        if self._loading is None or (self._loading.done() and not self.loaded):
             self._loading = asyncio.ensure_future(asyncio.to_thread(load, self._uri, self._digest))
         return await asyncio.shield(self._loading)
 
