@@ -6,6 +6,7 @@ A folder is published to an emulated bucket first, since that is the way a deplo
 import contextlib
 import json
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ def run(model: str, port: int | None) -> None:
         function = stack.enter_context(Function(uri, port=port))
         body = f'{{"requestId": "1", "caller": "curl", "sessionUser": "you@example.com", "calls": [{call}]}}'
         click.echo(f"Endpoint: {function.url} (log: {function.log}); Ctrl-C ends it.")
-        click.echo(f"curl {function.url} -H 'Content-Type: application/json' -d '{body}'")
+        click.echo(f"curl {function.url} -H 'Content-Type: application/json' -d {shlex.quote(body)}")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
 
