@@ -25,7 +25,7 @@ def _catalog() -> Any:
 
 def to_json_string(expression: str) -> str:
     """Return what TO_JSON_STRING makes of a GoogleSQL expression: the JSON that BigQuery would send."""
-    options = AnalyzerOptions(language_options=_language())
+    options = AnalyzerOptions(language_options=_language(), default_timezone="UTC")
     text: str = PreparedExpression(f"TO_JSON_STRING({expression})", options, _catalog()).execute().get_string()
     return text
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local.bigquery import BigQuery
+from tests.googlesql import to_json_string
 
 
 class Endpoint:
@@ -99,16 +100,4 @@ def create(bigquery: BigQuery, endpoint: Endpoint) -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def googlesql() -> Callable[[str], str]:
     """GoogleSQL's own implementation: an expression to its TO_JSON_STRING, or an exception."""
-    from zetasql.api import CatalogBuilder, PreparedExpression
-    from zetasql.types import AnalyzerOptions, LanguageOptions, ZetaSQLBuiltinFunctionOptions
-
-    language = LanguageOptions.maximum_features()
-    options = AnalyzerOptions(language_options=language, default_timezone="UTC")
-    builtins = ZetaSQLBuiltinFunctionOptions(language_options=language)
-    catalog = CatalogBuilder("oracle").with_builtin_functions(builtins).build()
-
-    def evaluate(expression: str) -> str:
-        value = PreparedExpression(f"TO_JSON_STRING({expression})", options, catalog).execute()
-        return str(value.get_string())
-
-    return evaluate
+    return to_json_string
