@@ -27,7 +27,7 @@ import yaml
 from model_source import fetched
 from serving.errors import BadRequest, ModelUnusable, listed
 from serving.model import Model
-from serving.signature import Signature, read_signature
+from serving.signature import read_signature
 from serving.trusted_types import TRUSTED_TYPES
 
 
@@ -103,7 +103,7 @@ def _load_folder(folder: Path, uri: str, digest: str) -> Model:
     native = flavors.get("python_function", {}).get("loader_module") == "mlflow.sklearn" and "sklearn" in flavors
     _check_trusted(flavors, uri)
     with _loading_errors(folder, uri):
-        parts = _load_sklearn(folder, flavors, uri) if native else _load_pyfunc(folder, signature)
+        parts = _load_sklearn(folder, flavors, uri) if native else _load_pyfunc(folder)
     flavor = next((name for name in flavors if name != "python_function"), "python_function")
     return Model(
         uri=uri,
@@ -171,20 +171,19 @@ def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[st
     return {"predictor": predict, **_classifier(estimator)}
 
 
-def _load_pyfunc(folder: Path, signature: Signature) -> dict[str, Any]:
+def _load_pyfunc(folder: Path) -> dict[str, Any]:
     """Load a model of any flavor through MLflow.
 
-    MLflow's own check of the input is set aside where the signature has scalar columns only: ours has been done by
-    then, and MLflow's refuses NULL in optional INT64 and BOOL columns.
+    MLflow's own check of the input is set aside: ours has been done by then, and MLflow's refuses NULL in optional
+    INT64 and BOOL columns.
     """
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
 
     loaded = mlflow.pyfunc.load_model(str(folder))
     written = loaded.metadata.signature
-    if not signature.tensor and all(column.sql_type != "JSON" for column in signature.columns):
-        rest = written.outputs or written.params
-        loaded.metadata.signature = ModelSignature(None, written.outputs, written.params) if rest else None
+    rest = written.outputs or written.params
+    loaded.metadata.signature = ModelSignature(None, written.outputs, written.params) if rest else None
     try:
         raw = loaded.get_raw_model()
     except Exception:  # the flavors that have none raise what they like

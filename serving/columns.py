@@ -210,9 +210,11 @@ def _structured(expected: Mapping[str, Any], value: Any, path: str) -> Any:
     if kind in ("array", "map", "object"):
         raise BadValue(f"{path or 'the value'} should be of type {kind}")
     try:
-        return _DECODERS[kind].column(Column(path, kind, ""), [value], {type(value)})[0]
+        scalar = _DECODERS[kind].column(Column(path, kind, ""), [value], {type(value)})
     except BadValue as cause:
         raise BadValue(f"at {path or 'the value'} {cause}, {shown(value)} came") from None
+    # Plain Python values, as MLflow makes them of lists; of a time, a datetime.
+    return (scalar.astype("datetime64[us]") if kind == "datetime" else scalar).tolist()[0]
 
 
 @dataclass(frozen=True)

@@ -167,3 +167,54 @@ def california(folder: Path) -> Path:
     names = ["MedInc", "HouseAge", "AveRooms", "AveBedrms", "Population", "AveOccup", "Latitude", "Longitude"]
     X = numbers(columns=8).set_axis(names, axis=1)
     return save(folder, DecisionTreeRegressor(random_state=1).fit(X, X.MedInc), X)
+
+
+class Structured(mlflow.pyfunc.PythonModel):
+    """Takes an array, an object and an optional whole number; tells what it got."""
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        rows = zip(model_input["points"], model_input["who"], model_input["n"], strict=True)
+        return [
+            {"sum": float(sum(points)), "name": who["name"], "n": None if pd.isna(n) else int(n)}
+            for points, who, n in rows
+        ]
+
+
+def structured(folder: Path) -> Path:
+    X = pd.DataFrame(
+        {
+            "points": [[1.0, 2.0], [3.0]],
+            "who": [{"name": "a", "age": 1}, {"name": "b", "age": 2}],
+            "n": pd.array([1, None], dtype="Int64"),
+        }
+    )
+    signature = infer_signature(X)
+    mlflow.pyfunc.save_model(str(folder), python_model=Structured(), signature=signature, pip_requirements=PINS)
+    return folder
+
+
+class Optionals(mlflow.pyfunc.PythonModel):
+    """Takes columns that may be missing; tells their dtypes and values."""
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        dtypes = "/".join(map(str, model_input.dtypes))
+        return [
+            f"{dtypes}: {' '.join('-' if pd.isna(value) else str(value) for value in row)}"
+            for row in model_input.itertuples(index=False)
+        ]
+
+
+def optionals(folder: Path) -> Path:
+    X = pd.DataFrame(
+        {
+            "n": pd.array([1, None], dtype="Int64"),
+            "b": pd.array([True, None], dtype="boolean"),
+            "x": [0.5, None],
+            "s": ["a", None],
+            "t": pd.to_datetime(["2020-01-01", None]),
+        }
+    )
+    mlflow.pyfunc.save_model(
+        str(folder), python_model=Optionals(), signature=infer_signature(X, ["x"]), pip_requirements=PINS
+    )
+    return folder

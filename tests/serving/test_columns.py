@@ -156,7 +156,7 @@ STRUCTURED: list[tuple[str, dict[str, Any], Any, Any]] = [
         [[1], [], ["9007199254740993"]],
         [[1], [], [2**53 + 1]],
     ),
-    ("array", {"items": {"type": "datetime"}}, ["2020-01-01T00:00:00Z"], [micros("2020-01-01")]),
+    ("array", {"items": {"type": "datetime"}}, ["2020-01-01T00:00:00Z"], [datetime.datetime(2020, 1, 1)]),
     ("map", {"values": ITEMS}, {"a": 1, "b": "123.5"}, {"a": 1.0, "b": 123.5}),
     ("object", {"properties": POINT["properties"]}, {"x": 1, "tag": None, "more": 5}, {"x": 1.0, "tag": None}),
     ("object", {"properties": POINT["properties"]}, {"x": 1}, {"x": 1.0}),
