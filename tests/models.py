@@ -129,7 +129,7 @@ def scale(frame, factor):
 class Priced(mlflow.pyfunc.PythonModel):
     """Own pre- and post-processing around a formula, with an inference parameter."""
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         import prepare
 
         if (model_input["text"] == "boom").any():
@@ -172,7 +172,7 @@ def california(folder: Path) -> Path:
 class Structured(mlflow.pyfunc.PythonModel):
     """Takes an array, an object and an optional whole number; tells what it got."""
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         rows = zip(model_input["points"], model_input["who"], model_input["n"], strict=True)
         return [
             {"sum": float(sum(points)), "name": who["name"], "n": None if pd.isna(n) else int(n)}
@@ -196,7 +196,7 @@ def structured(folder: Path) -> Path:
 class Optionals(mlflow.pyfunc.PythonModel):
     """Takes columns that may be missing; tells their dtypes and values."""
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         dtypes = "/".join(map(str, model_input.dtypes))
         return [
             f"{dtypes}: {' '.join('-' if pd.isna(value) else str(value) for value in row)}"

@@ -45,7 +45,7 @@ def test_numbers_without_gaps_need_no_preparation() -> None:
 
 
 def test_a_type_that_is_not_trusted_is_saved_with_cloudpickle(tmp_path: Path) -> None:
-    from lightgbm import LGBMRegressor
+    from xgboost import XGBRegressor
 
-    pipeline = make_pipeline(LGBMRegressor(n_estimators=2, verbose=-1)).fit(ROWS[["size"]], PRICE)
+    pipeline = make_pipeline(XGBRegressor(n_estimators=2)).fit(ROWS[["size"]], PRICE)
     assert save(pipeline, ROWS[["size"]], PRICE, tmp_path / "model", "skops") == "cloudpickle"
