@@ -97,6 +97,8 @@ def _load_folder(folder: Path, uri: str, digest: str) -> Model:
         raise ModelUnusable(
             f"There is no MLmodel file in {uri}; expected a folder saved by mlflow.<flavor>.save_model."
         )
+    # Code that travels with the model lies in its folder; bytecode written beside it would change the digest.
+    sys.dont_write_bytecode = True
     mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
     signature = read_signature(mlmodel, uri)
     flavors = mlmodel["flavors"]
