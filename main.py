@@ -70,13 +70,14 @@ async def predict(request: Request) -> Response:
 async def _answer(body: bytes, path: str, entry: dict[str, object]) -> bytes:
     """Return the reply to BigQuery's request, noting in the log entry what is known so far."""
     request = contract.decode(body)
-    entry |= {"requestId": request.request_id, "caller": request.caller, "rows": len(request.calls)}
+    entry |= {"requestId": request.request_id, "caller": request.caller}
     function = functions.find(request.context, path)
     options = read_options(request.context, function.keys)
     entry |= {"function": function.name, "cold": not loader.loaded}
     model = await loader.model()
     check_schema(request.context, model.signature)
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(
-        scorers, lambda: contract.encode(scoring.answer(model, function, options, request.calls))
+    replies = await asyncio.get_running_loop().run_in_executor(
+        scorers, scoring.answer, model, function, options, request
     )
+    entry["rows"] = len(replies)
+    return contract.encode(replies)

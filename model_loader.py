@@ -17,16 +17,19 @@ import pickle
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from model_source import fetched
 from serving.errors import BadRequest, ModelUnusable, listed
 from serving.model import Model
+from serving.rows import from_arguments
 from serving.signature import read_signature
 from serving.trusted_types import TRUSTED_TYPES
 
@@ -107,7 +110,7 @@ def _load_folder(folder: Path, uri: str, digest: str) -> Model:
     with _loading_errors(folder, uri):
         parts = _load_sklearn(folder, flavors, uri) if native else _load_pyfunc(folder)
     flavor = next((name for name in flavors if name != "python_function"), "python_function")
-    return Model(
+    model = Model(
         uri=uri,
         signature=signature,
         example=_example(folder, mlmodel, [column.name for column in signature.columns]),
@@ -127,6 +130,28 @@ def _load_folder(folder: Path, uri: str, digest: str) -> Model:
         },
         **parts,
     )
+    return dataclasses.replace(model, takes_array=native and _takes_array(model))
+
+
+def _takes_array(model: Model) -> bool:
+    """Try on the input example whether an array of the columns gives the very answers of a DataFrame.
+
+    A DataFrame costs a tree as much time as the prediction. What asks for columns by name fails on an array, or gives
+    other answers; such a model goes on with DataFrames.
+    """
+    if not model.example or any(column.kind != "double" for column in model.signature.columns):
+        return False
+    # What scikit-learn says of an array where it has seen a DataFrame; that the answers are the same is checked here.
+    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+    rows = from_arguments(model.signature, model.example)
+    try:
+        frame, array = rows.model_input(), rows.array()
+        same = np.array_equal(model.predictor(frame, None), model.predictor(array, None))
+        if model.probabilities and same:
+            same = np.array_equal(model.probabilities(frame), model.probabilities(array))
+    except Exception:
+        return False
+    return bool(same) and not rows.faults()
 
 
 def _check_trusted(flavors: Mapping[str, Any], uri: str) -> None:

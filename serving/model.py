@@ -19,6 +19,7 @@ from serving.signature import Output, Signature
 class Model:
     """A loaded model.
 
+    `takes_array` tells that an array of the columns gives the very answers of a DataFrame, which takes longer to make;
     `predictor` takes the model's input and inference parameters or None; `probabilities` takes the input and gives an
     array of shape (rows, classes), and is there for classifiers only; `facts` is what `model_info` shows;
     `example` holds rows of the input example as argument lists.
@@ -31,16 +32,20 @@ class Model:
     classes: Sequence[Any] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     example: Sequence[Sequence[Any]] = ()
+    takes_array: bool = False
 
     def predict(self, rows: Rows, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's own answer for all rows, computed in one call."""
-        return self.predictor(rows.model_input(), params)
+        return self.predictor(self._input(rows), params)
 
     def predict_proba(self, rows: Rows) -> Any:
         """Return the probability of each class, shape (rows, classes), in the order of `classes`."""
         if self.probabilities is None:
             raise BadRequest(f"The model at {self.uri} has no class probabilities; use predict.")
-        return self.probabilities(rows.model_input())
+        return self.probabilities(self._input(rows))
+
+    def _input(self, rows: Rows) -> Any:
+        return rows.array() if self.takes_array else rows.model_input()
 
     def class_index(self, label: str) -> int:
         """Return the column of predict_proba for a class given by its label's text."""

@@ -1,13 +1,16 @@
 """The rows of one request as typed columns: what a SQL function gets to work on, and what a model is given."""
 
+import itertools
 import operator
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from serving.columns import Values, decode_column
+from serving.contract import Request
 from serving.errors import BadRequest, shown
 from serving.options import described
 from serving.signature import Column, Signature
@@ -59,6 +62,10 @@ class Rows:
         """Return the rows at these positions."""
         return Rows(self._signature, [values.take(rows) for values in self._columns.values()], len(rows))
 
+    def array(self) -> np.ndarray[Any, Any]:
+        """Return all columns as one array of shape (rows, columns), laid out in memory as a DataFrame of them is."""
+        return np.array([values.array for values in self._columns.values()]).T
+
     def model_input(self) -> Any:
         """Return what the model's signature asks for: a matrix for a tensor, else a DataFrame of typed columns.
 
@@ -66,7 +73,7 @@ class Rows:
         BigQuery's own client gives them to the person who trained the model.
         """
         if self._signature.tensor:
-            return np.column_stack([values.array for values in self._columns.values()])
+            return np.ascontiguousarray(self.array())
         frame = pd.DataFrame(
             {name: _series(values) for name, values in self._columns.items()},
             index=pd.RangeIndex(self._count),
@@ -74,6 +81,46 @@ class Rows:
         if not self._signature.named:
             frame.columns = pd.RangeIndex(len(self._columns))
         return frame
+
+
+class Numbers(Rows):
+    """Rows of FLOAT64 columns alone, kept as the matrix that they came as."""
+
+    def __init__(self, signature: Signature, matrix: np.ndarray[Any, Any], nulls: np.ndarray[Any, Any]) -> None:
+        self._signature = signature
+        self._matrix = matrix
+        self._null = nulls
+        self._count = len(matrix)
+
+    @cached_property
+    def _columns(self) -> dict[str, Values]:  # type: ignore[override]
+        columns = zip(self._signature.columns, self._matrix.T, self._null.T, strict=True)
+        return {column.name: Values(column, array, nulls) for column, array, nulls in columns}
+
+    def faults(self) -> dict[int, str]:
+        return {}
+
+    def null_in_required(self) -> dict[int, Column]:
+        required = [column.required for column in self._signature.columns]
+        missing = self._null & required
+        rows = np.flatnonzero(missing.any(axis=1))
+        first = missing[rows].argmax(axis=1)
+        return {row: self._signature.columns[at] for row, at in zip(rows.tolist(), first.tolist(), strict=True)}
+
+    def take(self, rows: np.ndarray[Any, Any]) -> "Numbers":
+        return Numbers(self._signature, self._matrix[rows], self._null[rows])
+
+    def array(self) -> np.ndarray[Any, Any]:
+        return np.asfortranarray(self._matrix)
+
+
+def from_request(signature: Signature, request: Request) -> Rows:
+    """Return rows whose arguments are the model's columns in their order; raise BadRequest for another number."""
+    if all(column.kind == "double" for column in signature.columns):
+        numbers = request.numbers(len(signature.columns))
+        if numbers is not None:
+            return Numbers(signature, *numbers)
+    return from_arguments(signature, request.calls)
 
 
 def from_arguments(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows:
@@ -98,6 +145,20 @@ def from_objects(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows:
     for row, call in enumerate(calls):
         if len(call) != 1:
             raise BadRequest(f"Row {row} has {len(call)} arguments, the function takes one: TO_JSON of a table's row.")
+    columns = signature.columns
+    if (
+        len(columns) > 1
+        and all(column.kind == "double" for column in columns)
+        and {type(row) for (row,) in calls} == {dict}
+    ):
+        try:
+            values = list(map(operator.itemgetter(*(column.name for column in columns)), (row for (row,) in calls)))
+        except KeyError:
+            pass
+        else:
+            if {int, float}.issuperset(map(type, itertools.chain.from_iterable(values))):
+                matrix = np.array(values, np.float64)
+                return Numbers(signature, matrix, np.zeros(matrix.shape, np.bool_))
     nothing = dict.fromkeys(column.name for column in signature.columns)
     objects, faults = [], {}
     for row, (value,) in enumerate(calls):

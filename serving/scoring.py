@@ -6,22 +6,23 @@ well-formed reach the model, all in one call; the model is asked again only afte
 and the good rows are then scored in one call of their own, so their answers are those of a clean run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from serving import replies
+from serving.contract import Request
 from serving.errors import BadRequest, ServingError, listed
 from serving.functions import SqlFunction, on_offer
 from serving.model import Model
 from serving.options import Options
-from serving.rows import Rows, from_arguments, from_objects
+from serving.rows import Rows, from_objects, from_request
 
 Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 
-def answer(model: Model, function: SqlFunction, options: Options, calls: Sequence[Sequence[Any]]) -> list[Any]:
+def answer(model: Model, function: SqlFunction, options: Options, request: Request) -> list[Any]:
     """Return one JSON-ready reply per call.
 
     Raise BadRequest for a row that cannot be scored, unless `on_error` is `null`, which gives that row NULL.
@@ -29,7 +30,7 @@ def answer(model: Model, function: SqlFunction, options: Options, calls: Sequenc
     if not function.offered(model):
         offers = listed([other.name for other in on_offer(model)])
         raise BadRequest(f"{function.name} makes no sense for the model at {model.uri}, which offers {offers}.")
-    rows = _rows(model, function, calls)
+    rows = _rows(model, function, request)
     rejected = rows.faults()
     missing = {} if options.on_null == "pass" else rows.null_in_required()
     if options.on_null == "error":
@@ -58,15 +59,15 @@ def answer(model: Model, function: SqlFunction, options: Options, calls: Sequenc
     return answers
 
 
-def _rows(model: Model, function: SqlFunction, calls: Sequence[Sequence[Any]]) -> Rows:
-    if function.takes == "row":
-        return from_objects(model.signature, calls)
+def _rows(model: Model, function: SqlFunction, request: Request) -> Rows:
     if function.takes == "columns":
-        return from_arguments(model.signature, calls)
-    for row, call in enumerate(calls):
+        return from_request(model.signature, request)
+    if function.takes == "row":
+        return from_objects(model.signature, request.calls)
+    for row, call in enumerate(request.calls):
         if call:
             raise BadRequest(f"Row {row} has {len(call)} arguments, {function.name} takes none.")
-    return Rows(model.signature, [], len(calls))
+    return Rows(model.signature, [], len(request.calls))
 
 
 def _scored(score: Callable[[Positions], list[Any]], rows: Positions, options: Options) -> tuple[Positions, list[Any]]:

@@ -77,8 +77,7 @@ def frame(model: Model, rows: list[list[Any]]) -> Any:
 
 def replies(model: Model, rows: list[list[Any]]) -> list[Any]:
     body = orjson.dumps({"calls": [[sent(value) for value in row] for row in rows]})
-    calls = contract.decode(body).calls
-    return orjson.loads(contract.encode(answer(model, find({}, "/"), Options(), calls)))["replies"]
+    return orjson.loads(contract.encode(answer(model, find({}, "/"), Options(), contract.decode(body))))["replies"]
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from starlette.testclient import TestClient
 
 from serving.columns import decode_column
+from serving.contract import Request, decode
 from serving.errors import BadRequest
 from serving.functions import SqlFunction
 from serving.model import Model
@@ -41,8 +43,8 @@ def function(score: Callable[..., Any] = lambda model, rows, options: model.pred
     return SqlFunction("f", "", score, "columns", lambda *_: (Output(None, "FLOAT64"),), (), lambda _: True)
 
 
-def rows(*values: Any) -> list[list[Any]]:
-    return [[value] for value in values]
+def rows(*values: Any) -> Request:
+    return decode(orjson.dumps({"calls": [[value] for value in values]}))
 
 
 def test_a_clean_batch_is_scored_in_one_call() -> None:
