@@ -1,0 +1,120 @@
+"""What the stand-in knows: resources, policies, recorded requests and the failures that a test asked for."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+
+PROJECT = "my-project"
+NUMBER = "123456789012"
+APIS = (
+    "artifactregistry", "bigquery", "bigqueryconnection", "cloudbuild", "cloudfunctions", "cloudresourcemanager",
+    "iam", "run", "serviceusage", "storage",
+)  # fmt: skip
+
+
+class ApiError(Exception):
+    """An answer of an API other than success."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def body(self) -> dict[str, Any]:
+        names = {400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ALREADY_EXISTS"}
+        names |= {429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
+        reasons = {403: "accessDenied", 404: "notFound", 409: "duplicate", 429: "rateLimitExceeded"}
+        reason = reasons.get(self.status, "backendError" if self.status >= 500 else "invalid")
+        return {
+            "error": {
+                "code": self.status,
+                "message": str(self),
+                "status": names[self.status],
+                "errors": [{"message": str(self), "reason": reason, "domain": "global"}],
+            }
+        }
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One request as it came."""
+
+    method: str
+    path: str
+    body: Any
+
+    @property
+    def writes(self) -> bool:
+        """Whether it asks for a change; uploads of source and queries that only read are told apart by the tests."""
+        reads = (":getIamPolicy", ":testIamPermissions")
+        return self.method != "GET" and not self.path.endswith(reads)
+
+
+@dataclass
+class Failure:
+    """Requests that match get this status; `times` counts down, None stays."""
+
+    pattern: str
+    status: int
+    times: int | None
+
+
+@dataclass
+class Cloud:
+    """The state of one project; the modules beside this file each serve one API on it."""
+
+    url: str = ""
+    storage_url: str = ""
+    services: set[str] = field(default_factory=lambda: {f"{name}.googleapis.com" for name in APIS})
+    denied: set[str] = field(default_factory=set)
+    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    functions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    connections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    routines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    requests: list[Recorded] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    stuck: bool = False  # operations never end
+    delay: int = 0  # calls of the function that are still refused after the invoker was granted
+
+    def fail(self, pattern: str, status: int, times: int | None = None) -> None:
+        """Answer requests whose "METHOD /path" matches with an error."""
+        self.failures.append(Failure(pattern, status, times))
+
+    def record(self, request: Request, body: bytes) -> None:
+        """Note a request, and raise the failure that was asked for it."""
+        path = request.url.path
+        self.requests.append(Recorded(request.method, path, _readable(body)))
+        for failure in self.failures:
+            if failure.times != 0 and re.search(failure.pattern, f"{request.method} {path}"):
+                failure.times = None if failure.times is None else failure.times - 1
+                raise ApiError(failure.status, f"Injected failure {failure.status}.")
+
+    def policy(self, resource: str) -> dict[str, Any]:
+        return self.policies.setdefault(resource, {"version": 1, "etag": "BwAAAAAAAAA=", "bindings": []})
+
+    def set_policy(self, resource: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace a policy, as the APIs do: whoever is not in the new one has lost the role."""
+        self.policies[resource] = {"version": 1, "bindings": [], **policy, "etag": "BwAAAAAAAAA="}
+        return self.policies[resource]
+
+    def members(self, resource: str, role: str) -> set[str]:
+        bindings = self.policy(resource)["bindings"]
+        return {member for binding in bindings if binding["role"] == role for member in binding["members"]}
+
+    def found(self, table: Mapping[str, Any], key: str, kind: str) -> Any:
+        if key not in table:
+            raise ApiError(404, f"Not found: {kind} {key}")
+        return table[key]
+
+
+def _readable(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return f"{len(body)} bytes"

@@ -1,0 +1,172 @@
+"""Cloud Functions v2 and the Cloud Run service behind each: the uploaded source, unpacked and running."""
+
+import io
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from local.errors import ProcessError
+from local.function import Function
+from tests.google_cloud.cloud import ApiError, Cloud
+
+SERVICE = "projects/{project}/locations/{region}/services/{name}"
+PLACE = "/v2/projects/{project}/locations/{region}"
+METADATA = {"@type": "type.googleapis.com/google.cloud.functions.v2.OperationMetadata"}
+CONSTANT = {"state": "ACTIVE", "environment": "GEN_2"}
+
+
+class Functions:
+    """The functions that run now, by resource name."""
+
+    def __init__(self, cloud: Cloud, folder: Path) -> None:
+        self.cloud = cloud
+        self.archives: list[bytes] = []
+        self._folder = folder
+        self._running: dict[str, Function] = {}
+        self._operations: dict[str, dict[str, Any]] = {}
+
+    def close(self) -> None:
+        for function in self._running.values():
+            function.__exit__(None, None, None)
+        self._running.clear()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(f"{PLACE}/runtimes", self._runtimes),
+            Route(f"{PLACE}/functions:generateUploadUrl", self._upload_url, methods=["POST"]),
+            Route("/source/{number:int}", self._upload, methods=["PUT"]),
+            Route(f"{PLACE}/functions", self._create, methods=["POST"]),
+            Route(f"{PLACE}/functions/{{name}}", self._describe, methods=["GET"]),
+            Route(f"{PLACE}/functions/{{name}}", self._patch, methods=["PATCH"]),
+            Route(f"{PLACE}/functions/{{name}}", self._delete, methods=["DELETE"]),
+            Route(f"{PLACE}/operations/{{name}}", self._operation),
+            Route("/service/{name}", self._call, methods=["GET", "POST"]),
+        ]
+
+    async def _runtimes(self, request: Request) -> Any:
+        names = ("python310", "python311", "python312", "python313")
+        return {"runtimes": [{"name": name, "environment": "GEN_2", "stage": "GA"} for name in names]}
+
+    async def _upload_url(self, request: Request) -> Any:
+        number = len(self.archives)
+        self.archives.append(b"")
+        source = {"bucket": "gcf-v2-uploads", "object": f"{number}.zip"}
+        return {"uploadUrl": f"{self.cloud.url}/source/{number}", "storageSource": source}
+
+    async def _upload(self, request: Request) -> Any:
+        self.archives[request.path_params["number"]] = await request.body()
+        return {}
+
+    async def _describe(self, request: Request) -> Any:
+        return self.cloud.found(self.cloud.functions, _name(request), "function")
+
+    async def _create(self, request: Request) -> Any:
+        name = f"{_place(request)}/functions/{request.query_params['functionId']}"
+        if name in self.cloud.functions:
+            raise ApiError(409, f"Function {name} already exists.")
+        return self._deploy(name, await request.json(), {})
+
+    async def _patch(self, request: Request) -> Any:
+        name = _name(request)
+        before = self.cloud.found(self.cloud.functions, name, "function")
+        return self._deploy(name, await request.json(), before)
+
+    async def _delete(self, request: Request) -> Any:
+        name = _name(request)
+        self.cloud.found(self.cloud.functions, name, "function")
+        del self.cloud.functions[name]
+        self.cloud.policies.pop(name.replace("/functions/", "/services/"), None)
+        if name in self._running:
+            self._running.pop(name).__exit__(None, None, None)
+        return self._started(name, lambda: None)
+
+    def _deploy(self, name: str, wanted: dict[str, Any], before: dict[str, Any]) -> Any:
+        short = name.rpartition("/")[2]
+        uri = f"{self.cloud.url}/service/{short}"
+        config = {**wanted["serviceConfig"], "uri": uri, "service": name.replace("/functions/", "/services/")}
+        function = {**before, **wanted, **CONSTANT, "name": name, "serviceConfig": config, "url": uri}
+        self.cloud.functions[name] = {**function, "state": "DEPLOYING"}
+
+        def start() -> None:
+            source = function["buildConfig"]["source"]["storageSource"]["object"]
+            if name in self._running:
+                self._running.pop(name).__exit__(None, None, None)
+            try:
+                self._running[name] = self._run(function, int(source.removesuffix(".zip")))
+            except (ProcessError, zipfile.BadZipFile) as error:
+                self.cloud.functions[name] = {**function, "state": "FAILED"}
+                raise ApiError(400, f"Build failed: {error}") from error
+            self.cloud.functions[name] = function
+
+        return self._started(name, start)
+
+    def _run(self, function: dict[str, Any], number: int) -> Function:
+        folder = self._folder / f"source-{number}"
+        with zipfile.ZipFile(io.BytesIO(self.archives[number])) as archive:
+            archive.extractall(folder)
+        config = function["serviceConfig"]
+        variables = dict(config.get("environmentVariables", {}))
+        account = config["serviceAccountEmail"]
+        variables["STORAGE_EMULATOR_HOST"] = f"{self.cloud.url}/as/{account}"
+        running = Function(variables["MODEL_URI"], variables, source=folder, log=folder / "log")
+        return running.__enter__()
+
+    def _started(self, name: str, work: Any) -> Any:
+        place = name.partition("/functions/")[0]
+        stage = {"name": "BUILD", "message": "Building", "state": "IN_PROGRESS"}
+        operation: dict[str, Any] = {
+            "name": f"{place}/operations/{len(self._operations)}", "done": False, "metadata": {**METADATA, "stages": [stage]}
+        }  # fmt: skip
+        self._operations[operation["name"]] = operation
+        if not self.cloud.stuck:
+            threading.Thread(target=self._work, args=(operation, work), daemon=True).start()
+        return operation
+
+    def _work(self, operation: dict[str, Any], work: Any) -> None:
+        try:
+            work()
+            operation["metadata"]["stages"][0]["state"] = "COMPLETE"
+            operation["response"] = {"@type": "type.googleapis.com/google.cloud.functions.v2.Function"}
+        except ApiError as error:
+            operation["error"] = {"code": 3, "message": str(error)}
+        operation["done"] = True
+
+    async def _operation(self, request: Request) -> Any:
+        name = f"{_place(request)}/operations/{request.path_params['name']}"
+        return self.cloud.found(self._operations, name, "operation")
+
+    async def _call(self, request: Request) -> Any:
+        """Pass a call on to the function, if a connection's account may invoke its service."""
+        named = [name for name in self._running if name.endswith(f"/{request.path_params['name']}")]
+        if not named:
+            raise ApiError(404, "The requested URL was not found on this server.")
+        members = self.cloud.members(named[0].replace("/functions/", "/services/"), "roles/run.invoker")
+        callers = {f"serviceAccount:{it['cloudResource']['serviceAccountId']}" for it in self.cloud.connections.values()}
+        if not members & callers:
+            raise ApiError(403, "Your client does not have permission to get this URL from this server.")
+        if self.cloud.delay:
+            self.cloud.delay -= 1
+            raise ApiError(403, "Your client does not have permission to get this URL from this server.")
+        body = await request.body()
+        answer = await run_in_threadpool(
+            lambda: httpx.request(
+                request.method, self._running[named[0]].url, content=body, timeout=60, trust_env=False,
+                headers={"Content-Type": "application/json"},
+            )
+        )  # fmt: skip
+        return Response(answer.content, answer.status_code, media_type="application/json")
+
+
+def _place(request: Request) -> str:
+    return f"projects/{request.path_params['project']}/locations/{request.path_params['region']}"
+
+
+def _name(request: Request) -> str:
+    return f"{_place(request)}/functions/{request.path_params['name']}"

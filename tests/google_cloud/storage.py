@@ -1,0 +1,57 @@
+"""Cloud Storage: objects in the emulator, and, for a function's account, only what the bucket's policy lets it read."""
+
+from typing import Any
+
+import httpx
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tests.google_cloud.cloud import ApiError, Cloud
+
+READER = "roles/storage.objectViewer"
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def routes(cloud: Cloud) -> list[Route]:
+    async def forward(request: Request, path: str) -> Any:
+        body = await request.body()
+        headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
+        if "content-type" in headers:  # gcloud quotes the boundary in a way that the emulator does not read
+            headers["content-type"] = headers["content-type"].replace("'", '"')
+        query = f"?{request.url.query}" if request.url.query else ""
+        answer = await run_in_threadpool(
+            lambda: httpx.request(
+                request.method, f"{cloud.storage_url}{path}{query}", content=body, headers=headers, trust_env=False
+            )
+        )
+        kept = {
+            name: value.replace(cloud.storage_url, cloud.url)
+            for name, value in answer.headers.items()
+            if name not in ("content-length", "content-encoding", "transfer-encoding")
+        }
+        return Response(answer.content, answer.status_code, headers=kept)
+
+    async def direct(request: Request) -> Any:
+        return await forward(request, _raw_path(request))
+
+    async def as_account(request: Request) -> Any:
+        account = request.path_params["account"]
+        path = _raw_path(request).removeprefix(f"/as/{account}")
+        bucket = path.partition("/b/")[2].partition("/")[0]
+        if f"serviceAccount:{account}" not in cloud.members(f"buckets/{bucket}", READER):
+            raise ApiError(403, f"{account} does not have storage.objects.list access to the bucket {bucket}.")
+        return await forward(request, path)
+
+    return [
+        Route("/as/{account}/{path:path}", as_account, methods=METHODS),
+        Route("/storage/v1/{path:path}", direct, methods=METHODS),
+        Route("/upload/storage/v1/{path:path}", direct, methods=METHODS),
+        Route("/download/storage/v1/{path:path}", direct, methods=METHODS),
+    ]
+
+
+def _raw_path(request: Request) -> str:
+    """Return the path as it was sent: an object's name holds encoded slashes."""
+    return bytes(request.scope["raw_path"]).decode()
