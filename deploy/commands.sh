@@ -6,6 +6,8 @@ PYTHON=${PYTHON:-$HERE/.venv/bin/python}
 TRANSIENT='HTTPError 429|status=\[429\]|RESOURCE_EXHAUSTED|rateLimitExceeded|UNAVAILABLE|Too Many Requests'
 # What Google Cloud says of an account or a grant that it made a moment ago.
 SETTLING='[Ss]ervice account .* does not exist|INVALID_ARGUMENT: .*does not exist'
+SETTLES_WITHIN=300 # seconds that a grant takes at most to have an effect
+ABSENT='404|[Nn]ot found|NOT_FOUND|matched no objects'
 CHILD=''
 
 prepare() {
@@ -34,7 +36,7 @@ observe() {
 # there NAME: whether the thing observed exists; anything but "not found" is a problem.
 there() {
   [ "$(<"$WORK/$1.status")" = 0 ] && return
-  grep -qiE '404|not[ _]found|matched no objects' "$WORK/$1.err" "$WORK/$1.out" ||
+  grep -qE "$ABSENT" "$WORK/$1.err" "$WORK/$1.out" ||
     problem "The $1 cannot be read: $(reason "$1")"
   return 1
 }
@@ -91,6 +93,16 @@ change() {
 failed() {
   printf 'deploy.sh: failed: %s\n  Why: %s\n  Next: %s Then run deploy.sh again; it goes on from here.\n' "$1" "$3" "$2" >&2
   exit 1
+}
+
+# remove STEP NEXT COMMAND...: like change, and content when the thing is gone already.
+remove() {
+  local status=0
+  (change "$@") 2>"$WORK/remove.err" || status=$?
+  if [ "$status" != 0 ] && ! grep -qE "$ABSENT" "$WORK/remove.err"; then
+    cat "$WORK/remove.err" >&2
+    exit "$status"
+  fi
 }
 
 # bq_in_project COMMAND...: bq without its greeting, its questions and its defaults from files.

@@ -1,27 +1,28 @@
 """What a deployment must know of the model, found out before anything is made: `python -m deploy.model`.
 
-Into the output folder go `digest`, `runtime`, `requirements.txt`, and for the parity gate `parity.sql` and
+What was found out is kept in `.deploy/`, by the content of the model and of this project, so that a second run need
+not load the model again. Into the output folder go `digest`, `runtime`, `requirements.txt`, `functions` (their names), and for the parity gate `parity.sql` and
 `expected.json`: the input example as a query, and what the model's own library predicts for it. Problems are printed,
 one sentence a line, and end with status 2.
 """
 
+import hashlib
 import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import yaml
 
-from deploy import parity
 from deploy.requirements import fitted
-from model_loader import load
+from model_loader import folder_digest, load
 from model_source import fetched
 from serving.errors import ServingError
 from serving.signature import read_signature
 
 ROOT = Path(__file__).parent.parent
+KEPT = ROOT / ".deploy"
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
@@ -46,10 +47,34 @@ def inspect(folder: Path, uri: str, function: str, output: Path) -> list[str]:
         )
     if problems:
         return problems
+    kept = KEPT / _key(folder, function)
+    if not kept.is_dir():
+        problems = _compute(folder, uri, function, minor, requirements, output)
+        if not problems:
+            shutil.copytree(output, kept)
+        return problems
+    shutil.copytree(kept, output, dirs_exist_ok=True)
+    return []
+
+
+def _key(folder: Path, function: str) -> str:
+    """Return the hash of everything that the findings depend on."""
+    found = hashlib.sha256(f"{folder_digest(folder)} {function} {sys.version}".encode())
+    for file in (*ROOT.glob("requirements*.txt"), *sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("[ds]e*/*.py"))):
+        found.update(file.read_bytes())
+    return found.hexdigest()[:40]
+
+
+def _compute(folder: Path, uri: str, function: str, minor: str, requirements: str, output: Path) -> list[str]:
+    # Only here: both take seconds to import what models need.
+    from deploy import parity
+    from serving.functions import on_offer
+
     model = load(str(folder))
     (output / "digest").write_text(f"{model.facts['digest']}\n")
     (output / "runtime").write_text(f"python{minor.replace('.', '')}\n")
     (output / "requirements.txt").write_text(requirements)
+    (output / "functions").write_text("".join(f"{function.name}\n" for function in on_offer(model)))
     rows, predictions = parity.examples(folder, model)
     if not rows:
         return [f"The input example of the model at {uri} cannot be written as SQL: save it as a DataFrame."]

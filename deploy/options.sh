@@ -39,7 +39,11 @@ stop_on_problems() {
 }
 
 variable_of() {
-  tr 'a-z-' 'A-Z_' <<<"$1"
+  tr '[:lower:]-' '[:upper:]_' <<<"$1"
+}
+
+lower() {
+  tr '[:upper:]' '[:lower:]' <<<"$1"
 }
 
 read_options() {
@@ -158,7 +162,7 @@ check_model_option() {
 # BigQuery calls a function in the dataset's region, or in any region inside its multi-region.
 check_location() {
   local location
-  location=$(tr 'A-Z' 'a-z' <<<"$1")
+  location=$(lower "$1")
   case $location:$REGION in
     us:us-* | "$REGION:$REGION") return ;;
     eu:europe-west2 | eu:europe-west6) ;; # London and Zurich are not in the EU

@@ -7,11 +7,14 @@ PERMISSIONS='bigquery.connections.create bigquery.connections.delegate bigquery.
   bigquery.jobs.create bigquery.routines.create cloudfunctions.functions.create cloudfunctions.functions.update
   iam.serviceAccounts.actAs iam.serviceAccounts.create run.services.setIamPolicy'
 
+OLDEST_GCLOUD=500 # of 2024-11; older ones were not tried
+
 preflight() {
   say "Checking $PROJECT, $REGION and the model"
   check_tools
   stop_on_problems
   read_everything
+  check_versions
   check_login
   check_apis
   check_permissions
@@ -24,7 +27,7 @@ check_tools() {
   command -v gcloud >/dev/null || problem 'gcloud is not installed: https://cloud.google.com/sdk/docs/install.'
   command -v bq >/dev/null || problem 'bq is not installed: gcloud components install bq.'
   command -v curl >/dev/null || problem 'curl is not installed.'
-  "$PYTHON" -c '' 2>/dev/null || problem "There is no $PYTHON: run \`make .venv/installed\` first."
+  "$PYTHON" -c '' 2>/dev/null || problem "There is no $PYTHON: run 'make .venv/installed' first."
 }
 
 read_everything() {
@@ -48,11 +51,13 @@ read_everything() {
   if [ "$(<"$WORK/dataset.status")" = 0 ]; then
     PLACE=$(sed -nE 's/.*"location": ?"([^"]+)".*/\1/p' "$WORK/dataset.out")
   fi
-  observe connection bq_in_project show --connection "$(connection_id)"
+  observe connection bq_in_project show --connection "$(connection_id)" &
+  [[ ! $GRANT =~ [^[:space:]] ]] || observe users bq_in_project get-iam-policy --connection "$(connection_id)" &
+  wait
 }
 
 connection_id() {
-  printf '%s.%s.%s' "$PROJECT" "$(tr 'A-Z' 'a-z' <<<"$PLACE")" "$CONNECTION"
+  printf '%s.%s.%s' "$PROJECT" "$(lower "$PLACE")" "$CONNECTION"
 }
 
 # gcloud has no command for this question.
@@ -65,9 +70,17 @@ read_permissions() {
       --data "{\"permissions\": [${names%,}]}" "${url}v1/projects/$PROJECT:testIamPermissions"
 }
 
+check_versions() {
+  local version
+  version=$(cut -f 1 "$WORK/versions.out")
+  if [[ ! ${version%%.*} =~ ^[0-9]+$ ]] || ((${version%%.*} < OLDEST_GCLOUD)); then
+    problem "gcloud is version ${version:-unknown}, $OLDEST_GCLOUD is needed: gcloud components update."
+  fi
+}
+
 check_login() {
   [ "$(<"$WORK/apis.status")" = 0 ] && return
-  problem "The project $PROJECT cannot be read: $(reason apis)Log in with \`gcloud auth login\` and check --project."
+  problem "The project $PROJECT cannot be read: $(reason apis) Log in with 'gcloud auth login' and check --project."
 }
 
 check_apis() {
@@ -92,20 +105,32 @@ check_permissions() {
 }
 
 check_places() {
-  local made
   there bucket || problem "The bucket gs://$BUCKET is not there or its policy cannot be read: $(reason bucket)"
   there record || true
   if there account; then :; elif [[ $SERVICE_ACCOUNT == *@* ]]; then
     problem "The service account $SERVICE_ACCOUNT does not exist; give a name to have one made."
   fi
-  there function || true
+  if there function && ! grep -qE '^[A-Z]+ [0-9a-f]{40} ' "$WORK/function.out"; then
+    problem "The function $FUNCTION was not made by deploy.sh: choose another --function."
+  fi
   there connection || true
   if there dataset; then
-    [ -z "$LOCATION" ] || [ "$(tr 'A-Z' 'a-z' <<<"$LOCATION")" = "$(tr 'A-Z' 'a-z' <<<"$PLACE")" ] ||
+    [ -z "$LOCATION" ] || [ "$(lower "$LOCATION")" = "$(lower "$PLACE")" ] ||
       problem "The dataset $DATASET is in $PLACE, not in $LOCATION: leave --location out or name another dataset."
     [ -n "$LOCATION" ] || check_location "$PLACE"
-    there routines || true
+    there routines && check_routines
   fi
+}
+
+# A SQL function of the same name that another model answers must not be replaced.
+check_routines() {
+  local name
+  [ -f "$WORK/model/functions" ] || return 0
+  while read -r name; do
+    if grep -qF "\"routineId\":\"$name\"" "$WORK/routines.out" && ! recorded "routine $name"; then
+      problem "$DATASET.$name is there and was not made by this deployment: choose another --dataset."
+    fi
+  done <"$WORK/model/functions"
 }
 
 check_model() {

@@ -74,7 +74,7 @@ make_connection() {
   there connection && return
   change "Making the connection $(connection_id)" \
     "Ask for roles/bigquery.connectionAdmin on $PROJECT." \
-    bq_in_project mk --connection --location="$(tr 'A-Z' 'a-z' <<<"$PLACE")" --connection_type=CLOUD_RESOURCE "$CONNECTION"
+    bq_in_project mk --connection --location="$(lower "$PLACE")" --connection_type=CLOUD_RESOURCE "$CONNECTION"
   [ -n "$DRY_RUN" ] || observe connection bq_in_project show --connection "$(connection_id)"
 }
 
@@ -107,37 +107,103 @@ make_dataset() {
     bq_in_project mk --dataset --location="$PLACE" "$PROJECT:$DATASET"
 }
 
+# The statements are written again only when something that they say has changed.
 register_sql() {
-  local render=("$PYTHON" -m sql.render --model "${MODEL_FOLDER:-$MODEL_URI}" --project "$PROJECT" --dataset "$DATASET"
-    --connection "$(tr 'A-Z' 'a-z' <<<"$PLACE").$CONNECTION" --endpoint "$ENDPOINT")
-  [ -z "$MAX_BATCHING_ROWS" ] || render+=(--max-batching-rows "$MAX_BATCHING_ROWS")
-  change "Writing the SQL" "Look at the message." "${render[@]}"
-  cp "$WORK/change.out" "$WORK/functions.sql" 2>/dev/null || true
+  local hash lines=() name place
+  place=$(lower "$PLACE")
+  hash=$({ cat "$WORK/model/digest" "$HERE"/sql/*.py "$HERE"/serving/*.py &&
+    printf '%s\n' "$MODEL_URI" "$ENDPOINT" "$(connection_id)" "$MAX_BATCHING_ROWS"; } | hashed)
+  if recorded "sql $hash" && routines_there; then
+    say "The SQL functions in $DATASET are as they should be"
+    return
+  fi
+  render "$place" >"$WORK/functions.sql" 2>"$WORK/render.err" ||
+    failed 'Writing the SQL' 'Correct what the message names.' "$(reason render)"
+  while read -r name; do lines+=("routine $name"); done < <(declared)
+  write_record "${lines[@]}"
   change "Registering the SQL functions in $DATASET" \
     "Ask for roles/bigquery.dataEditor on the dataset $DATASET and roles/bigquery.connectionAdmin on the connection." \
-    query "$WORK/functions.sql"
+    bq_in_project --location="$PLACE" query --nouse_legacy_sql "$(<"$WORK/functions.sql")"
+  write_record "sql $hash"
 }
 
-query() {
-  bq_in_project --location="$PLACE" query --nouse_legacy_sql --max_rows=1000 <"$1"
+render() {
+  local options=(--project "$PROJECT" --dataset "$DATASET" --connection "$1.$CONNECTION" --endpoint "$ENDPOINT")
+  [ -z "$MAX_BATCHING_ROWS" ] || options+=(--max-batching-rows "$MAX_BATCHING_ROWS")
+  # The folder while it is not yet published: a dry run publishes nothing.
+  "$PYTHON" -m sql.render --model "${MODEL_FOLDER:-$MODEL_URI}" "${options[@]}"
 }
 
+declared() {
+  sed -nE 's/^CREATE OR REPLACE FUNCTION .*\.([a-z_0-9]+)\(.*/\1/p' "$WORK/functions.sql"
+}
+
+routines_there() {
+  local name
+  there dataset || return 1
+  while read -r name; do
+    grep -qF "\"routineId\":\"$name\"" "$WORK/routines.out" || return 1
+  done < <(recorded_of routine)
+}
+
+# granted NAME ROLE MEMBER: whether the policy observed under NAME has it.
+granted() {
+  [ -s "$WORK/$1.out" ] && "$PYTHON" -c 'import json, sys
+policy = json.load(open(sys.argv[1]))
+sys.exit(not any(it["role"] == sys.argv[2] and sys.argv[3] in it["members"] for it in policy.get("bindings", [])))' \
+    "$WORK/$1.out" "$2" "$3"
+}
+
+connection_user() {
+  there connection && granted users roles/bigquery.connectionUser "$1"
+}
+
+# Both rights are added to what is there: to call a function, and to use its connection.
 grant_analysts() {
-  :
+  local member name
+  [[ $GRANT =~ [^[:space:]] ]] || return 0
+  if [ -z "$DRY_RUN" ]; then
+    for name in $(recorded_of routine); do
+      observe "policy-$name" bq_in_project get-iam-policy --routine "$PROJECT:$DATASET.$name" &
+    done
+    wait
+  fi
+  for member in $GRANT; do
+    connection_user "$member" || change "Letting $member use the connection" \
+      "Ask for roles/bigquery.connectionAdmin on the connection $(connection_id)." \
+      bq_in_project add-iam-policy-binding --connection --member="$member" --role=roles/bigquery.connectionUser \
+      "$(connection_id)"
+    for name in $(recorded_of routine); do
+      granted "policy-$name" roles/bigquery.dataViewer "$member" || change "Letting $member call $DATASET.$name" \
+        "Ask for roles/bigquery.dataOwner on the dataset $DATASET." \
+        bq_in_project add-iam-policy-binding --routine --member="$member" --role=roles/bigquery.dataViewer \
+        "$PROJECT:$DATASET.$name"
+    done
+  done
 }
 
+score_example() {
+  bq_in_project --location="$PLACE" query --nouse_legacy_sql --max_rows=1000 <"$WORK/model/parity.sql"
+}
+
+# The query that ends it also waits for the grants: Google Cloud takes up to some minutes to act on a new one.
 check_parity() {
+  local step='Comparing what SQL answers with the model' pause=1
+  local deadline=$((SECONDS + (WAIT < SETTLES_WITHIN ? WAIT : SETTLES_WITHIN)))
   [ -z "$DRY_RUN" ] || return 0
-  local deadline=$((SECONDS + WAIT)) pause=1
-  say 'Comparing the SQL function with the model'
-  until query "$WORK/model/parity.sql" >"$WORK/parity.out" 2>"$WORK/parity.err"; do
-    if ((SECONDS + pause >= deadline)) || ! grep -qE '403|[Pp]ermission|may not be read' "$WORK/parity.out" "$WORK/parity.err"; then
-      failed 'Comparing the SQL function with the model' 'Read the logs.' "$(reason parity)"
+  say "$step"
+  until bounded score_example >"$WORK/parity.out" 2>"$WORK/parity.err"; do
+    if ! grep -qE "$TRANSIENT|403|[Pp]ermission|may not be read" "$WORK/parity.out" "$WORK/parity.err"; then
+      failed "$step" "Read the log: gcloud functions logs read $FUNCTION --gen2 --region=$REGION --project=$PROJECT." \
+        "$(reason parity)"
     fi
+    ((SECONDS + pause < deadline)) || failed "$step" \
+      "The grants did not take effect in time: compare those of $ACCOUNT on gs://$BUCKET and of the connection on $FUNCTION." \
+      "$(reason parity)"
     sleep "$pause"
     pause=$((pause < 16 ? pause * 2 : 16))
   done
-  "$PYTHON" -m deploy.parity "$WORK/model/expected.json" <"$WORK/parity.out" 2>"$WORK/compared.err" >"$WORK/compared.out" ||
-    failed 'Comparing' 'Do not use.' "$(reason compared)"
+  "$PYTHON" -m deploy.parity "$WORK/model/expected.json" <"$WORK/parity.out" >"$WORK/compared.out" 2>"$WORK/compared.err" ||
+    failed "$step" 'Do not use the SQL functions: the deployed packages or the model differ from those here.' "$(reason compared)"
   say "$(<"$WORK/compared.out")"
 }

@@ -1,10 +1,11 @@
 """What the stand-in knows: resources, policies, recorded requests and the failures that a test asked for."""
 
+import copy
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.requests import Request
 
@@ -81,6 +82,17 @@ class Cloud:
     failures: list[Failure] = field(default_factory=list)
     stuck: bool = False  # operations never end
     delay: int = 0  # calls of the function that are still refused after the invoker was granted
+
+    KEPT: ClassVar = ("services", "denied", "accounts", "policies", "functions", "connections", "datasets", "routines")
+
+    def snapshot(self) -> dict[str, Any]:
+        return {name: copy.deepcopy(getattr(self, name)) for name in self.KEPT}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go back to a snapshot, with nothing recorded and nothing failing."""
+        for name in self.KEPT:
+            setattr(self, name, copy.deepcopy(snapshot[name]))
+        self.requests, self.failures, self.stuck, self.delay = [], [], False, 0
 
     def fail(self, pattern: str, status: int, times: int | None = None) -> None:
         """Answer requests whose "METHOD /path" matches with an error."""

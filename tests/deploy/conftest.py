@@ -1,0 +1,113 @@
+"""deploy.sh as a person runs it: the real script, the real gcloud and bq, and Google Cloud on a loopback port."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.google_cloud.cloud import PROJECT, Cloud, Recorded
+from tests.google_cloud.server import GoogleCloud
+
+ROOT = Path(__file__).parent.parent.parent
+BUCKET, PREFIX = "models", "tree"
+OPTIONS = {
+    "project": PROJECT,
+    "region": "us-central1",
+    "dataset": "ds",
+    "location": "US",
+    "model": f"gs://{BUCKET}/{PREFIX}",
+    "wait": "60",
+}
+RECORD = f"deployments/{PROJECT}/us-central1/predict.txt"
+ENDS_WITHIN = 300  # seconds
+
+
+@dataclass
+class Run:
+    """What one run of the script said and asked for."""
+
+    status: int
+    out: str
+    err: str
+    requests: list[Recorded]
+
+    @property
+    def changes(self) -> list[str]:
+        """The requests for a change, as METHOD path; a SELECT is none."""
+        return [f"{it.method} {it.path}" for it in self.requests if it.writes and not selects(it)]
+
+
+def selects(request: Recorded) -> bool:
+    if not request.path.endswith("/jobs"):
+        return request.path.startswith("/service/")
+    return str(request.body["configuration"]["query"]["query"]).startswith("SELECT")
+
+
+class Deployment:
+    """The stand-in, and deploy.sh run against it."""
+
+    def __init__(self, google: GoogleCloud) -> None:
+        self.google = google
+        self.cloud: Cloud = google.cloud
+
+    def run(self, *flags: str, environment: dict[str, str] | None = None, **options: str) -> Run:
+        """Run the script with OPTIONS, changed by `options`; None takes one out."""
+        given = {**OPTIONS, **{name.replace("_", "-"): value for name, value in options.items()}}
+        arguments = [part for name, value in given.items() if value for part in (f"--{name}", value)]
+        before = len(self.cloud.requests)
+        ended = subprocess.run(
+            [ROOT / "deploy.sh", *arguments, *flags],
+            env={**os.environ, **self.google.environment, **(environment or {})},
+            capture_output=True, text=True, timeout=ENDS_WITHIN, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        return Run(ended.returncode, ended.stdout, ended.stderr, self.cloud.requests[before:])
+
+    def objects(self, prefix: str = "") -> list[str]:
+        listed = httpx.get(f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o", trust_env=False).json()["items"]
+        return sorted(it["name"] for it in listed if it["name"].startswith(prefix))
+
+    def upload(self, name: str, content: bytes) -> None:
+        url = f"{self.cloud.storage_url}/upload/storage/v1/b/{BUCKET}/o"
+        httpx.post(
+            url, params={"uploadType": "media", "name": name}, content=content, trust_env=False,
+            headers={"Content-Type": "application/octet-stream"},
+        ).raise_for_status()  # fmt: skip
+
+    def delete(self, name: str) -> None:
+        httpx.delete(f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o/{name.replace('/', '%2F')}", trust_env=False)
+
+    def record(self) -> str:
+        name = RECORD.replace("/", "%2F")
+        url = f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o/{name}?alt=media"
+        return httpx.get(url, trust_env=False).text if RECORD in self.objects() else ""
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory, saved: Callable[[str], str]) -> Iterator[Deployment]:
+    """Return deploy.sh beside a project that holds a bucket with a model, and other people's rights."""
+    for tool in ("gcloud", "bq"):
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed, which deploy.sh needs")
+    with GoogleCloud(tmp_path_factory.mktemp("google-cloud")) as google:
+        google.create_bucket(BUCKET)
+        found = Deployment(google)
+        folder = Path(saved("tree_regressor"))
+        for file in folder.rglob("*"):
+            if file.is_file():
+                found.upload(f"{PREFIX}/{file.relative_to(folder).as_posix()}", file.read_bytes())
+        google.cloud.set_policy(
+            f"buckets/{BUCKET}", {"bindings": [{"role": "roles/storage.objectViewer", "members": ["user:bob@example.com"]}]}
+        )
+        yield found
+
+
+def members(value: Any) -> set[str]:
+    """Return everyone who is named anywhere in a request or a policy."""
+    return set(re.findall(r"(?:user|group|serviceAccount|domain):[\w.@-]+|allUsers|allAuthenticatedUsers", str(value)))
