@@ -39,28 +39,38 @@ class RenderError(click.ClickException):
 
 
 def render(
-    model_uri: str, *, project: str, dataset: str, connection: str, endpoint: str, max_batching_rows: int | None = None
+    model_uri: str,
+    *,
+    project: str,
+    dataset: str,
+    connection: str,
+    endpoint: str,
+    max_batching_rows: int | None = None,
+    form: str = "sql",
 ) -> str:
     """Return the CREATE FUNCTION statements of every SQL function that makes sense for the model.
 
-    `connection` is location.name; without `max_batching_rows` BigQuery chooses. Raise RenderError for a bad name,
-    and ServingError when the model cannot be had.
+    `connection` is location.name; without `max_batching_rows` BigQuery chooses; `form` "terraform" gives resources
+    instead. Raise RenderError for a bad name, and ServingError when the model cannot be had.
     """
     places = {"project": project, "dataset": dataset, "connection": connection, "endpoint": endpoint}
     for key, value in places.items():
-        form, expected = FORMS[key]
-        if not re.fullmatch(form, value, re.ASCII):
+        pattern, expected = FORMS[key]
+        if not re.fullmatch(pattern, value, re.ASCII):
             raise RenderError(f"The {key} is {value!r}; expected {expected}.")
     model = load(model_uri)
+    if form == "terraform":
+        from sql.terraform import terraform  # writes with what stands here
+
+        return terraform(model, declared(model), **places, max_batching_rows=max_batching_rows)
     statements = []
-    for function in on_offer(model):
-        if function.takes == "columns" and len(model.signature.columns) > MOST_ARGUMENTS:
-            continue  # predict_row takes any number of columns
+    for function in declared(model):
+        pairs = ", ".join(f"('{key}', '{value}')" for key, value in context(function, model).items())
         options = {
             "endpoint": _text(endpoint),
-            "user_defined_context": f"[('function', '{function.name}'), ('schema', '{model.signature.schema}')]",
+            "user_defined_context": f"[{pairs}]",
             "max_batching_rows": str(max_batching_rows) if max_batching_rows else "",
-            "description": _text(f"{function.description} {_provenance(model)}"),
+            "description": _text(description(function, model)),
         }
         statements.append(
             f"CREATE OR REPLACE FUNCTION `{project}`.{dataset}.{function.name}({_arguments(function, model)})\n"
@@ -69,6 +79,23 @@ def render(
             "OPTIONS (\n" + ",\n".join(f"  {key} = {value}" for key, value in options.items() if value) + "\n);\n"
         )
     return "\n".join(statements)
+
+
+def declared(model: Model) -> list[SqlFunction]:
+    """Return the functions that get a statement: beyond 256 columns predict_row alone takes them all."""
+    wide = len(model.signature.columns) > MOST_ARGUMENTS
+    return [function for function in on_offer(model) if not (wide and function.takes == "columns")]
+
+
+def context(function: SqlFunction, model: Model) -> dict[str, str]:
+    """Return what travels with every request of a function."""
+    return {"function": function.name, "schema": model.signature.schema}
+
+
+def description(function: SqlFunction, model: Model) -> str:
+    """Return what a person reads about a function in BigQuery: what it does, and from which model."""
+    facts = model.facts
+    return f"{function.description} Model {model.uri}, digest {facts['digest'][:12]}, saved {facts['saved'][:16]}."
 
 
 def argument_names(columns: Sequence[str]) -> list[str]:
@@ -106,10 +133,6 @@ def _arguments(function: SqlFunction, model: Model) -> str:
     return "\n" + "".join(lines)
 
 
-def _provenance(model: Model) -> str:
-    return f"Model {model.uri}, digest {model.facts['digest'][:12]}, saved {model.facts['saved'][:16]}."
-
-
 def _text(value: str) -> str:
     """Return a GoogleSQL string literal; it has all of JSON's escapes."""
     return json.dumps(value, ensure_ascii=False)
@@ -127,8 +150,9 @@ def _text(value: str) -> str:
 @click.option("--connection", required=True, metavar="LOCATION.NAME", help="The connection, such as us.remote-models.")
 @click.option("--endpoint", required=True, metavar="URL", help="The deployed function's URL.")
 @click.option("--max-batching-rows", type=click.IntRange(1), metavar="N", help="The most rows of one request.")
+@click.option("--format", "form", type=click.Choice(["sql", "terraform"]), default="sql", help="What to write.")
 def main(
-    model_uri: str, project: str, dataset: str, connection: str, endpoint: str, max_batching_rows: int | None
+    model_uri: str, project: str, dataset: str, connection: str, endpoint: str, max_batching_rows: int | None, form: str
 ) -> None:
     """Print the CREATE FUNCTION statements for a model."""
     try:
@@ -139,6 +163,7 @@ def main(
             connection=connection,
             endpoint=endpoint,
             max_batching_rows=max_batching_rows,
+            form=form,
         )
     except ServingError as error:
         raise RenderError(str(error)) from None

@@ -1,0 +1,5 @@
+-- Takes the SQL functions away. The Cloud Function and the model stay; `./deploy.sh --destroy` removes all it made.
+DROP FUNCTION IF EXISTS `my-project`.ds.predict;
+DROP FUNCTION IF EXISTS `my-project`.ds.predict_row;
+DROP FUNCTION IF EXISTS `my-project`.ds.predict_proba;
+DROP FUNCTION IF EXISTS `my-project`.ds.model_info;
