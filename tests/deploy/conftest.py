@@ -26,6 +26,7 @@ OPTIONS = {
     "wait": "60",
 }
 RECORD = f"deployments/{PROJECT}/us-central1/predict.txt"
+ANALYST = "user:ana@example.com"
 ENDS_WITHIN = 300  # seconds
 
 
@@ -83,6 +84,17 @@ class Deployment:
     def delete(self, name: str) -> None:
         httpx.delete(f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o/{name.replace('/', '%2F')}", trust_env=False)
 
+    def snapshot(self) -> dict[str, Any]:
+        return {**self.cloud.snapshot(), "record": self.record()}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a snapshot, with nothing recorded and nothing failing."""
+        self.cloud.restore(snapshot)
+        if snapshot["record"]:
+            self.upload(RECORD, snapshot["record"].encode())
+        elif RECORD in self.objects():
+            self.delete(RECORD)
+
     def record(self) -> str:
         name = RECORD.replace("/", "%2F")
         url = f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o/{name}?alt=media"
@@ -106,6 +118,21 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, saved: Callable[[str], 
             f"buckets/{BUCKET}", {"bindings": [{"role": "roles/storage.objectViewer", "members": ["user:bob@example.com"]}]}
         )
         yield found
+
+
+@pytest.fixture(scope="session")
+def before(deployment: Deployment) -> dict[str, Any]:
+    """Return the project as it is before anything is deployed."""
+    return deployment.snapshot()
+
+
+@pytest.fixture(scope="session")
+def first(deployment: Deployment, before: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
+    """Return the first run, on an empty project, and what the project is after it."""
+    deployment.restore(before)
+    deployment.cloud.delay = 1  # the right to call the function takes effect late
+    run = deployment.run("--grant", ANALYST)
+    return run, deployment.snapshot()
 
 
 def members(value: Any) -> set[str]:

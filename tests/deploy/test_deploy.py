@@ -2,15 +2,13 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.deploy.conftest import BUCKET, OPTIONS, PREFIX, RECORD, Deployment, Run, members
+from tests.deploy.conftest import ANALYST, BUCKET, OPTIONS, PREFIX, RECORD, Deployment, Run, members
 from tests.google_cloud.cloud import PROJECT
 
-ANALYST = "user:ana@example.com"
 ACCOUNT = f"serviceAccount:sql-fn-predict@{PROJECT}.iam.gserviceaccount.com"
 SERVICE = f"projects/{PROJECT}/locations/us-central1/services/predict"
 FUNCTION = f"projects/{PROJECT}/locations/us-central1/functions/predict"
@@ -18,39 +16,26 @@ CONNECTION = f"projects/{PROJECT}/locations/us/connections/predict"
 
 
 @pytest.fixture(scope="module")
-def before(deployment: Deployment) -> dict[str, Any]:
-    return deployment.cloud.snapshot()
-
-
-@pytest.fixture(scope="module")
 def dry(deployment: Deployment, before: dict[str, Any]) -> Run:
+    deployment.restore(before)
     return deployment.run("--dry-run", "--grant", ANALYST)
 
 
 @pytest.fixture(scope="module")
-def first(deployment: Deployment, dry: Run) -> Run:
-    deployment.cloud.delay = 1  # the right to call the function takes effect late
-    return deployment.run("--grant", ANALYST)
-
-
-@pytest.fixture(scope="module")
-def made(deployment: Deployment, first: Run) -> dict[str, Any]:
-    return deployment.cloud.snapshot()
+def made(first: tuple[Run, dict[str, Any]]) -> dict[str, Any]:
+    return first[1]
 
 
 @pytest.fixture(scope="module")
 def second(deployment: Deployment, made: dict[str, Any]) -> Run:
+    deployment.restore(made)
     return deployment.run("--grant", ANALYST)
 
 
 @pytest.fixture(scope="module")
-def changed(deployment: Deployment, second: Run) -> Run:
+def changed(deployment: Deployment, made: dict[str, Any]) -> Run:
+    deployment.restore(made)
     return deployment.run("--grant", ANALYST, memory="4Gi")
-
-
-@pytest.fixture(scope="module")
-def destroyed(deployment: Deployment, changed: Run) -> Iterator[Run]:
-    yield deployment.run("--destroy")
 
 
 def test_a_dry_run_prints_every_command_and_asks_for_no_change(dry: Run) -> None:
@@ -63,12 +48,13 @@ def test_a_dry_run_prints_every_command_and_asks_for_no_change(dry: Run) -> None
         assert command in dry.out
 
 
-def test_the_first_run_ends_with_sql_that_gives_the_model_s_own_predictions(first: Run) -> None:
-    assert (first.status, first.err) == (0, "")
-    assert first.out.endswith("5 predictions equal the model's own.\n")
+def test_the_first_run_ends_with_sql_that_gives_the_model_s_own_predictions(first: tuple[Run, dict[str, Any]]) -> None:
+    run = first[0]
+    assert (run.status, run.err) == (0, "")
+    assert run.out.endswith("5 predictions equal the model's own.\n")
 
 
-def test_everything_is_made_and_nothing_else(made: dict[str, Any], first: Run) -> None:
+def test_everything_is_made_and_nothing_else(made: dict[str, Any]) -> None:
     assert list(made["accounts"]) == [ACCOUNT.partition(":")[2]]
     assert list(made["functions"]) == [FUNCTION]
     assert list(made["connections"]) == [CONNECTION]
@@ -97,16 +83,18 @@ def test_rights_are_given_on_one_bucket_one_service_one_connection_and_the_routi
 
 
 def test_nobody_loses_a_right_and_no_request_grants_one_on_the_project_or_to_all(
-    first: Run, second: Run, changed: Run, before: dict[str, Any], made: dict[str, Any]
+    first: tuple[Run, dict[str, Any]], second: Run, changed: Run, before: dict[str, Any], made: dict[str, Any]
 ) -> None:
-    for run in (first, second, changed):
+    for run in (first[0], second, changed):
         assert not [it.path for it in run.requests if it.path.endswith(f"/projects/{PROJECT}:setIamPolicy")]
         assert not [it.path for it in run.requests if members(it.body) & {"allUsers", "allAuthenticatedUsers"}]
     for resource, policy in before["policies"].items():
         assert members(policy) <= members(made["policies"][resource])
 
 
-def test_the_uploaded_source_is_what_the_function_needs_and_small(deployment: Deployment, first: Run) -> None:
+def test_the_uploaded_source_is_what_the_function_needs_and_small(
+    deployment: Deployment, made: dict[str, Any]
+) -> None:
     archive = next(it for it in deployment.google.functions.archives if it)
     names = zipfile.ZipFile(io.BytesIO(archive)).namelist()
     assert {name.partition("/")[0] for name in names if not name.endswith("/")} == {
@@ -123,15 +111,18 @@ def test_a_second_run_asks_for_no_change(second: Run) -> None:
 
 def test_a_changed_setting_asks_for_the_redeploy_alone(changed: Run) -> None:
     assert changed.status == 0
-    assert [change.split("/")[-1] for change in changed.changes] == ["functions:generateUploadUrl", "1", "predict"]
+    assert [change.split("/")[-1] for change in changed.changes][::2] == ["functions:generateUploadUrl", "predict"]
+    assert changed.changes[1].startswith("PUT /source/")
     assert changed.changes[-1] == f"PATCH /v2/{FUNCTION}"
 
 
 def test_destroy_takes_away_what_was_made_and_leaves_the_rest(
-    deployment: Deployment, destroyed: Run, before: dict[str, Any]
+    deployment: Deployment, made: dict[str, Any], before: dict[str, Any]
 ) -> None:
-    after = deployment.cloud.snapshot()
-    assert (destroyed.status, destroyed.err) == (0, "")
+    deployment.restore(made)
+    run = deployment.run("--destroy")
+    after = deployment.snapshot()
+    assert (run.status, run.err) == (0, "")
     for kind in ("accounts", "functions", "connections", "datasets", "routines"):
         assert after[kind] == before[kind]
     assert members(after["policies"][f"buckets/{BUCKET}"]) == members(before["policies"][f"buckets/{BUCKET}"])

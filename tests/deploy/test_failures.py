@@ -1,0 +1,151 @@
+"""Every step failing: the run ends with a status, names the step and what to do, and the next run goes on from there."""
+
+import copy
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.deploy.conftest import ANALYST, BUCKET, PREFIX, Deployment, Run
+from tests.google_cloud.cloud import PROJECT
+
+FUNCTION = f"projects/{PROJECT}/locations/us-central1/functions/predict"
+FUNCTIONS = "/v2/projects/my-project/locations/us-central1/functions"
+
+
+@dataclass
+class Case:
+    """A failure: what is missing of a complete deployment, which request fails with what, and the step named."""
+
+    missing: tuple[str, ...]
+    fails: str
+    status: int
+    step: str
+    times: int | None = None
+    wait: str = "60"
+
+
+EVERYTHING = ("accounts", "policies", "functions", "connections", "datasets", "routines", "record")
+CASES = {
+    "record-not-writable": Case(EVERYTHING, "POST /upload/storage", 403, "Writing down what is made"),
+    "account-forbidden": Case(EVERYTHING, "POST /v1/projects/.*/serviceAccounts", 403, "Making the service account"),
+    "account-made-meanwhile": Case(EVERYTHING, "POST /v1/projects/.*/serviceAccounts", 409, "Making the service account"),
+    "bucket-policy-forbidden": Case(("policies",), "PUT /storage/v1/b/models/iam", 403, "Letting sql-fn-predict@"),
+    "upload-place-not-found": Case(("functions",), f"POST {FUNCTIONS}:generateUploadUrl", 404, "Deploying the function"),
+    "upload-forbidden": Case(("functions",), "PUT /source", 403, "Deploying the function"),
+    "function-forbidden": Case(("functions",), f"POST {FUNCTIONS}$", 403, "Deploying the function"),
+    "function-made-meanwhile": Case(("functions",), f"POST {FUNCTIONS}$", 409, "Deploying the function"),
+    "operation-lost": Case(("functions",), "GET /v2/.*/operations/", 403, "Deploying the function"),
+    "operation-never-ends": Case(("functions",), "stuck", 0, "Deploying the function", wait="6"),
+    "connection-forbidden": Case(("connections",), "POST /v1/.*/connections$", 403, "Making the connection"),
+    "connection-quota-for-long": Case(("connections",), "POST /v1/.*/connections$", 429, "Making the connection", wait="6"),
+    "connection-server-error": Case(("connections",), "POST /v1/.*/connections$", 500, "Making the connection", wait="9"),
+    "invoker-forbidden": Case(("policies",), "POST /v1/.*/services/predict:setIamPolicy", 403, "Letting the connection call"),
+    "dataset-forbidden": Case(("datasets", "routines"), "POST /bigquery/.*/datasets$", 403, "Making the dataset"),
+    "dataset-made-meanwhile": Case(("datasets", "routines"), "POST /bigquery/.*/datasets$", 409, "Making the dataset"),
+    "sql-forbidden": Case(("routines",), "POST /bigquery/.*/jobs$", 403, "Registering the SQL functions"),
+    "connection-user-forbidden": Case(("policies",), "connections/predict:setIamPolicy", 403, f"Letting {ANALYST} use"),
+    "routine-right-forbidden": Case(("policies",), "routines/predict:setIamPolicy", 403, f"Letting {ANALYST} call"),
+    "grant-never-takes-effect": Case((), "delay", 0, "Comparing what SQL answers", wait="6"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def complete(deployment: Deployment, first: tuple[Run, dict[str, Any]]) -> dict[str, Any]:
+    """Put the project into the state after a deployment, and return it for changes."""
+    deployment.restore(first[1])
+    return copy.deepcopy(first[1])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_failing_step_is_named_with_what_to_do_next(
+    name: str, deployment: Deployment, complete: dict[str, Any], before: dict[str, Any]
+) -> None:
+    case = CASES[name]
+    for kind in case.missing:
+        complete[kind] = copy.deepcopy(before[kind])
+    deployment.restore(complete)
+    if case.fails == "stuck":
+        deployment.cloud.stuck = True
+    elif case.fails == "delay":
+        deployment.cloud.delay = 1000
+    else:
+        deployment.cloud.fail(case.fails, case.status, case.times)
+    run = deployment.run("--grant", ANALYST, wait=case.wait)
+    assert run.status == 1
+    assert re.match(rf"deploy\.sh: failed: {re.escape(case.step)}", run.err)
+    assert re.search(r"\n  Why: \S.*\n  Next: \S.* Then run deploy\.sh again; it goes on from here\.\n$", run.err)
+    assert "Traceback" not in run.err
+
+
+def test_all_that_stands_against_a_deployment_is_listed_at_once(deployment: Deployment, before: dict[str, Any]) -> None:
+    deployment.restore(before)
+    cloud = deployment.cloud
+    cloud.services -= {"run.googleapis.com", "cloudbuild.googleapis.com"}
+    cloud.denied = {"cloudfunctions.functions.create"}
+    cloud.fail("GET /storage/v1/b/models/iam", 404)
+    cloud.functions[FUNCTION] = {"name": FUNCTION, "state": "ACTIVE", "environment": "GEN_2", "serviceConfig": {}}
+    cloud.datasets["ds"] = {"location": "EU", "datasetReference": {"projectId": PROJECT, "datasetId": "ds"}}
+    run = deployment.run(location="", service_account=f"other@{PROJECT}.iam.gserviceaccount.com", model=f"gs://{BUCKET}/none")
+    assert (run.status, run.changes) == (2, [])
+    for said in (
+        "APIs are not enabled: gcloud services enable cloudbuild.googleapis.com run.googleapis.com --project=my-project",
+        "You lack these permissions on my-project: cloudfunctions.functions.create",
+        "The bucket gs://models is not there",
+        "The function predict was not made by deploy.sh",
+        "The dataset's location EU and the region us-central1 do not fit",
+        "The service account other@my-project.iam.gserviceaccount.com does not exist",
+        "There is no MLmodel file at gs://models/none",
+    ):
+        assert len([line for line in run.err.splitlines() if said in line]) == 1, said
+    assert len(run.err.splitlines()) == 7
+
+
+def test_a_project_that_cannot_be_read_is_a_problem_and_nothing_is_made(
+    deployment: Deployment, before: dict[str, Any]
+) -> None:
+    deployment.restore(before)
+    deployment.cloud.fail("GET /v1/projects/my-project/services$", 403)
+    run = deployment.run()
+    assert (run.status, run.changes) == (2, [])
+    assert "The project my-project cannot be read" in run.err
+
+
+def test_too_many_requests_are_waited_for(deployment: Deployment, complete: dict[str, Any]) -> None:
+    deployment.restore({**complete, "connections": {}})
+    deployment.cloud.fail("POST /v1/.*/connections$", 429, times=1)
+    run = deployment.run("--grant", ANALYST)
+    assert (run.status, run.err) == (0, "")
+    assert len([change for change in run.changes if change.endswith("/connections")]) == 2
+
+
+def test_the_next_run_goes_on_from_a_half_finished_one(deployment: Deployment, before: dict[str, Any]) -> None:
+    deployment.restore(before)
+    deployment.cloud.fail(f"POST {FUNCTIONS}$", 403, times=1)
+    broken, whole = deployment.run(), deployment.run()
+    assert (broken.status, whole.status, whole.err) == (1, 0, "")
+    assert not [change for change in whole.changes if "serviceAccounts" in change or change.startswith("PUT /storage")]
+
+
+def test_a_function_whose_build_failed_is_deployed_again(deployment: Deployment, complete: dict[str, Any]) -> None:
+    complete["functions"][FUNCTION]["state"] = "FAILED"
+    deployment.restore(complete)
+    run = deployment.run("--grant", ANALYST)
+    assert (run.status, run.err) == (0, "")
+    assert run.changes[-1] == f"PATCH /v2/{FUNCTION}"
+
+
+def test_a_sql_function_of_somebody_else_is_not_replaced(deployment: Deployment, complete: dict[str, Any]) -> None:
+    deployment.restore({**complete, "record": ""})
+    run = deployment.run()
+    assert (run.status, run.changes) == (2, [])
+    assert "ds.predict is there and was not made by this deployment: choose another --dataset." in run.err
+
+
+def test_destroy_after_nothing_was_made_says_so(deployment: Deployment, before: dict[str, Any]) -> None:
+    deployment.restore(before)
+    run = deployment.run("--destroy")
+    assert (run.status, run.changes, run.err) == (0, [], "")
+    assert "There is nothing to take away" in run.out
+    assert f"{PREFIX}/MLmodel" in deployment.objects()
