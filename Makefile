@@ -14,17 +14,18 @@ demo: .venv/installed  ## train, publish, serve and query a model, all on this m
 test: .venv/installed  ## run the tests
 	$(BIN)/python -m pytest
 
-lint: .venv/installed  ## ruff and mypy
+lint: .venv/installed  ## ruff, mypy and shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/shellcheck -x -a deploy.sh
 
 lock: .venv/installed  ## pin pyproject.toml's packages anew, the function's being a part of all
-	$(LOCK) --group train --group local --group dev pyproject.toml -o requirements-dev.txt
+	$(LOCK) --group train --group deploy --group local --group dev pyproject.toml -o requirements-dev.txt
 	$(LOCK) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
 
 clean:  ## remove everything that make made
-	rm -rf .venv demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .deploy demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 .venv/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, %s is %s: name another with make PYTHON=..." % (sys.executable, sys.version.split()[0]))'

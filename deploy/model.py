@@ -1,9 +1,11 @@
 """What a deployment must know of the model, found out before anything is made: `python -m deploy.model`.
 
-What was found out is kept in `.deploy/`, by the content of the model and of this project, so that a second run need
-not load the model again. Into the output folder go `digest`, `runtime`, `requirements.txt`, `functions` (their names), and for the parity gate `parity.sql` and
-`expected.json`: the input example as a query, and what the model's own library predicts for it. Problems are printed,
-one sentence a line, and end with status 2.
+Into the output folder go `digest`, `runtime`, `requirements.txt`, `functions` (the names of the SQL functions), and for
+the parity gate `parity.sql` and `expected.json`: the input example as a query, and what the model's own library
+predicts for it. Problems are printed, one sentence a line, and end with status 2.
+
+The findings are kept in `.deploy/`, by the content of the model and of this project, so that a second run need not load
+the model again.
 """
 
 import hashlib

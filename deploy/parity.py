@@ -23,16 +23,29 @@ from serving.signature import Column, Signature
 
 MOST_ROWS = 100  # of the input example
 TOLERANCE = 1e-9  # relative to the value where that is greater than 1
+WHOLE = {"boolean": "bool", "integer": "int32", "long": "int64"}
 MOST_ARGUMENTS = 256  # of one SQL function
 
 
-def examples(folder: Path, model: Model) -> tuple[list[list[Any]], list[Any]]:
+def examples(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], list[Any]]:
     """Return the input example as argument lists, and MLflow's predictions for it."""
     import mlflow.pyfunc
 
     loaded = mlflow.pyfunc.load_model(str(folder))
-    data = loaded.input_example[:MOST_ROWS]
-    return model.example[:MOST_ROWS], _plain(loaded.predict(data), len(data))
+    data = loaded.metadata.load_input_example(str(folder))
+    if not isinstance(data, pd.DataFrame | np.ndarray):
+        return [], []
+    rows, data = model.example[:MOST_ROWS], data[:MOST_ROWS]
+    if isinstance(data, pd.DataFrame):
+        # MLflow refuses a missing integer or boolean even where the column is optional: those rows are left out.
+        kinds = {it.name: WHOLE[it.kind] for it in model.signature.columns if it.kind in WHOLE}
+        complete = data[list(kinds)].notna().all(axis=1)
+        rows = [row for row, kept in zip(rows, complete, strict=True) if kept]
+        data = data[complete].astype(kinds)
+    if not len(data):
+        return [], []
+    names = [output.name for output in model.signature.outputs or ()]
+    return rows, _plain(loaded.predict(data), names)
 
 
 def query(signature: Signature, rows: Sequence[Sequence[Any]], functions: str) -> str:
@@ -81,7 +94,9 @@ def _literal(value: Any, column: Column) -> str:
     text = value if isinstance(value, str) else json.dumps(value).strip('"')
     if column.sql_type == "STRING":
         return _quoted(text)
-    return f"FROM_BASE64({_quoted(text)})" if column.sql_type == "BYTES" else f"CAST({_quoted(text)} AS {column.sql_type})"
+    return (
+        f"FROM_BASE64({_quoted(text)})" if column.sql_type == "BYTES" else f"CAST({_quoted(text)} AS {column.sql_type})"
+    )
 
 
 def _json(value: Any) -> str:
@@ -92,24 +107,28 @@ def _quoted(text: str) -> str:
     return exp.Literal.string(text).sql("bigquery")
 
 
-def _plain(result: Any, rows: int) -> list[Any]:
-    """Return a prediction as one JSON value per row, several outputs as an object."""
+def _plain(result: Any, names: Sequence[str | None] = ()) -> list[Any]:
+    """Return a prediction as one JSON value per row, several outputs as an object with the signature's names."""
     if isinstance(result, pd.DataFrame):
-        columns = {str(name): _plain(result[name], rows) for name in result.columns}
+        columns = [_plain(result[name]) for name in result.columns]
+        names = [str(name) for name in result.columns]
     elif isinstance(result, np.ndarray) and result.ndim == 2:
-        columns = {str(at): _plain(result[:, at], rows) for at in range(result.shape[1])}
+        columns = [_plain(column) for column in result.T]
+        names = [name or str(at) for at, name in enumerate(names or [None] * len(columns))]
     else:
         values = result.tolist() if hasattr(result, "tolist") else list(result)
         return [None if value is pd.NA or value is pd.NaT else value for value in values]
     if len(columns) == 1:
-        return next(iter(columns.values()))
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return columns[0]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _same(found: Any, wanted: Any) -> bool:
     if isinstance(wanted, dict):
-        return isinstance(found, dict) and len(found) == len(wanted) and all(
-            _same(value, other) for value, other in zip(found.values(), wanted.values(), strict=True)
+        return (
+            isinstance(found, dict)
+            and found.keys() == wanted.keys()
+            and all(_same(found[name], value) for name, value in wanted.items())
         )
     if isinstance(wanted, list):
         return isinstance(found, list) and len(found) == len(wanted) and all(map(_same, found, wanted))

@@ -1,4 +1,4 @@
-"""The same SQL functions as Terraform resources, for teams that deploy that way: `python -m sql.render --format terraform`.
+"""The same SQL functions as Terraform resources: `python -m sql.render --format terraform`.
 
 The connection, the connection's right to call the function's Cloud Run service, and a routine per SQL function. The
 rule: names, types and context are those of the DDL, since both are written from `sql.render.declared`.

@@ -115,7 +115,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, saved: Callable[[str], 
             if file.is_file():
                 found.upload(f"{PREFIX}/{file.relative_to(folder).as_posix()}", file.read_bytes())
         google.cloud.set_policy(
-            f"buckets/{BUCKET}", {"bindings": [{"role": "roles/storage.objectViewer", "members": ["user:bob@example.com"]}]}
+            f"buckets/{BUCKET}",
+            {"bindings": [{"role": "roles/storage.objectViewer", "members": ["user:bob@example.com"]}]},
         )
         yield found
 

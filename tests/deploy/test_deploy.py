@@ -75,8 +75,13 @@ def test_rights_are_given_on_one_bucket_one_service_one_connection_and_the_routi
     made: dict[str, Any], before: dict[str, Any]
 ) -> None:
     caller = f"serviceAccount:{made['connections'][CONNECTION]['cloudResource']['serviceAccountId']}"
-    routines = {f"projects/{PROJECT}/datasets/ds/routines/{name}": {ANALYST} for name in ("predict", "predict_row", "model_info")}
-    granted = {name: members(policy) - members(before["policies"].get(name)) for name, policy in made["policies"].items()}
+    routines = {
+        f"projects/{PROJECT}/datasets/ds/routines/{name}": {ANALYST}
+        for name in ("predict", "predict_row", "model_info")
+    }
+    granted = {
+        name: members(policy) - members(before["policies"].get(name)) for name, policy in made["policies"].items()
+    }
     assert {name: found for name, found in granted.items() if found} == {
         f"buckets/{BUCKET}": {ACCOUNT}, SERVICE: {caller}, CONNECTION: {ANALYST}, **routines
     }  # fmt: skip
@@ -92,9 +97,7 @@ def test_nobody_loses_a_right_and_no_request_grants_one_on_the_project_or_to_all
         assert members(policy) <= members(made["policies"][resource])
 
 
-def test_the_uploaded_source_is_what_the_function_needs_and_small(
-    deployment: Deployment, made: dict[str, Any]
-) -> None:
+def test_the_uploaded_source_is_what_the_function_needs_and_small(deployment: Deployment, made: dict[str, Any]) -> None:
     archive = next(it for it in deployment.google.functions.archives if it)
     names = zipfile.ZipFile(io.BytesIO(archive)).namelist()
     assert {name.partition("/")[0] for name in names if not name.endswith("/")} == {

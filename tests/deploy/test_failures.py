@@ -87,7 +87,9 @@ def test_all_that_stands_against_a_deployment_is_listed_at_once(deployment: Depl
     cloud.fail("GET /storage/v1/b/models/iam", 404)
     cloud.functions[FUNCTION] = {"name": FUNCTION, "state": "ACTIVE", "environment": "GEN_2", "serviceConfig": {}}
     cloud.datasets["ds"] = {"location": "EU", "datasetReference": {"projectId": PROJECT, "datasetId": "ds"}}
-    run = deployment.run(location="", service_account=f"other@{PROJECT}.iam.gserviceaccount.com", model=f"gs://{BUCKET}/none")
+    run = deployment.run(
+        location="", service_account=f"other@{PROJECT}.iam.gserviceaccount.com", model=f"gs://{BUCKET}/none"
+    )
     assert (run.status, run.changes) == (2, [])
     for said in (
         "APIs are not enabled: gcloud services enable cloudbuild.googleapis.com run.googleapis.com --project=my-project",

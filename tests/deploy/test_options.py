@@ -54,7 +54,9 @@ def test_all_problems_are_listed_at_once() -> None:
 
 
 def test_help_shows_an_example_and_the_variable_of_every_option() -> None:
-    shown = subprocess.run([ROOT / "deploy.sh", "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+    shown = subprocess.run(
+        [ROOT / "deploy.sh", "--help"], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
     for option in ("project", "location", "service-account", "max-batching-rows", "grant", "wait"):
         assert f"  --{option} " in shown
         assert f"[{option.upper().replace('-', '_')}]" in shown

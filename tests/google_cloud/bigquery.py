@@ -96,7 +96,12 @@ class Queries:
         body = await request.json()
         reference = body.get("jobReference") or {"projectId": PROJECT, "jobId": uuid.uuid4().hex}
         job = {**body, "jobReference": reference, "id": f"{PROJECT}:{reference['jobId']}", "kind": "bigquery#job"}
-        job["statistics"] = {"creationTime": "1", "startTime": "1", "endTime": "2", "query": {"statementType": "SELECT"}}
+        job["statistics"] = {
+            "creationTime": "1",
+            "startTime": "1",
+            "endTime": "2",
+            "query": {"statementType": "SELECT"},
+        }
         job["status"] = {"state": "DONE"}
         self._jobs[reference["jobId"]] = job
         try:

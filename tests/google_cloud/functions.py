@@ -143,11 +143,17 @@ class Functions:
 
     async def _call(self, request: Request) -> Any:
         """Pass a call on to the function, if a connection's account may invoke its service."""
-        named = [name for name in self._running.keys() & self.cloud.functions.keys() if name.endswith(f"/{request.path_params['name']}")]
+        named = [
+            name
+            for name in self._running.keys() & self.cloud.functions.keys()
+            if name.endswith(f"/{request.path_params['name']}")
+        ]
         if not named:
             raise ApiError(404, "The requested URL was not found on this server.")
         members = self.cloud.members(named[0].replace("/functions/", "/services/"), "roles/run.invoker")
-        callers = {f"serviceAccount:{it['cloudResource']['serviceAccountId']}" for it in self.cloud.connections.values()}
+        callers = {
+            f"serviceAccount:{it['cloudResource']['serviceAccountId']}" for it in self.cloud.connections.values()
+        }
         if not members & callers:
             raise ApiError(403, "Your client does not have permission to get this URL from this server.")
         if self.cloud.delay:

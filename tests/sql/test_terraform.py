@@ -24,7 +24,12 @@ def test_terraform_reads_it_and_would_not_write_it_otherwise(name: str, saved: C
     text = render(saved(name), **PLACE, max_batching_rows=500, form="terraform")
     # The provider cannot be had without a network, so that `terraform validate` is out of reach.
     ended = subprocess.run(
-        ["terraform", "fmt", "-check", "-diff", "-"], input=text, capture_output=True, text=True, timeout=60, check=False
+        ["terraform", "fmt", "-check", "-diff", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (ended.returncode, ended.stdout.strip()) == (0, "")
 
