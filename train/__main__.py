@@ -10,8 +10,13 @@ from train.workers import prepare
 
 
 @click.command()
-@click.option("--data", "source", required=True, help="california, diabetes, breast_cancer or the path of a CSV file.")
-@click.option("--target", help="The column of the CSV file that the model shall predict.")
+@click.option(
+    "--data", "source", required=True, help="california, diabetes, breast_cancer, or a .csv or .parquet file."
+)
+@click.option("--target", help="The column of the file that the model shall predict.")
+@click.option(
+    "--task", type=click.Choice(["regression", "classification"]), help="Instead of what the target looks like."
+)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
@@ -31,6 +36,15 @@ from train.workers import prepare
     show_default=True,
     help="Pipelines per generation.",
 )
+@click.option("--scorer", help="What the search optimizes, by its name in scikit-learn.")
+@click.option(
+    "--search-space",
+    "space",
+    type=click.Choice(["plain", "linear", "linear-light"]),
+    default="plain",
+    show_default=True,
+    help="What is searched: scikit-learn's steps, or TPOT's template of this name.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -45,6 +59,7 @@ from train.workers import prepare
     show_default="all cores",
     help="Pipelines at a time.",
 )
+@click.option("--dask-scheduler", "scheduler", metavar="tcp://...", help="An existing Dask cluster to search on.")
 @click.option(
     "--format",
     "form",
@@ -58,22 +73,32 @@ from train.workers import prepare
     "folder",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder for the model, the held-out rows and the scores.",
+    help="Folder for the model, its report and script, the held-out rows and the scores.",
 )
+@click.option("--register", metavar="NAME", help="Register the model; the better one is the `champion`.")
 @click.option("--publish", "uri", help="gs://BUCKET/PREFIX to upload the model to.")
 def main(
     source: str,
     target: str | None,
+    task: Literal["regression", "classification"] | None,
     minutes: float,
     generations: int | None,
     population: int,
+    scorer: str | None,
+    space: str,
     seed: int,
     jobs: int,
+    scheduler: str | None,
     form: Literal["skops", "cloudpickle"],
     folder: Path,
+    register: str | None,
     uri: str | None,
 ) -> None:
-    """Search for the best pipeline, measure it on held-out rows and save it as an MLflow model."""
+    """Search for the best pipeline, measure it on held-out rows and save it as an MLflow model.
+
+    Ctrl-C ends the search and keeps the best pipeline so far. Runs are tracked in MLFLOW_TRACKING_URI, else in
+    mlflow.db in the current folder.
+    """
     # Imported here and below, so that --help and a wrong call are answered at once.
     from train.data import load, split
     from train.output import output
@@ -83,14 +108,22 @@ def main(
 
         parse(uri)
     with output(folder) as draft:
-        data = load(source, target)
+        data = load(source, target, task)
+        if scheduler is None:
+            prepare()
+        from train.scores import scorer_for
+
+        scorer = scorer_for(data, scorer)
         rows = split(data, seed)
-        prepare()
+        from train.tracking import Tracking
+
+        tracking = Tracking(data.name, register)
         from train.run import run
         from train.search import Settings
 
-        run(data, rows, Settings(minutes, generations, population, seed, jobs), form, draft)
-    click.echo(f"Model: {folder / 'model'}")
+        settings = Settings(minutes, generations, population, seed, jobs, scorer, space, scheduler)
+        run(data, rows, settings, form, draft, uri or str(folder / "model"), tracking)
+    click.echo(f"Model: {folder / 'model'}\nReport: {folder / 'report.html'}")
     if uri is not None:
         digest = publish(folder / "model", uri)
         click.echo(f"Published: {uri}\nDigest: {digest}\n\nNext, serve it and write its SQL:")

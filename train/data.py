@@ -1,4 +1,4 @@
-"""Where the rows come from: data sets of scikit-learn by name, or a CSV file with a target column.
+"""Where the rows come from: data sets of scikit-learn by name, or a file with a target column (train/files.py).
 
 Rule: whatever the source, what leaves here is a frame of features with unique, named columns, a complete
 target and the kind of task. What cannot become that is refused here, before anything expensive starts.
@@ -17,6 +17,7 @@ import pandas as pd
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
+from train import files
 from train.errors import TrainError
 
 Task = Literal["regression", "classification"]
@@ -24,6 +25,7 @@ Task = Literal["regression", "classification"]
 DOWNLOAD_SECONDS = 20  # for the whole download of 400 kB; a blocked host must not hold up a run for minutes
 MAX_CLASSES = 20  # an integer target with more distinct values than this is taken for a quantity
 MIN_ROWS = 20  # fewer cannot be split into held-out rows and folds that mean anything
+MIN_OF_A_CLASS = 10  # rows; fewer do not reach the held-out rows and every fold
 HELD_OUT = 0.3
 
 
@@ -33,6 +35,9 @@ class Data:
     features: pd.DataFrame
     target: pd.Series
     task: Task
+    path: Path | None = None  # of a file, whose columns have these types:
+    types: files.Types = dataclasses.field(default_factory=dict)
+    integers: tuple[str, ...] = ()  # whole numbers in the file, optional doubles for the model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,26 +50,24 @@ class Split:
     test_target: pd.Series
 
 
-def load(source: str, target: str | None) -> Data:
-    """Load a data set by its name, or a CSV file by its path."""
+def load(source: str, target: str | None, task: Task | None = None) -> Data:
+    """Load a data set by its name, or a CSV or Parquet file by its path."""
     if source in _BUNDLED:
         if target is not None:
             raise TrainError(f"--target {target!r} is for a file; the data set {source!r} has its own target.")
-        return _BUNDLED[source]()
-    path = Path(source)
-    if path.suffix.lower() != ".csv":
+        data = _BUNDLED[source]()
+    elif Path(source).suffix.lower() in (".csv", ".parquet"):
+        data = _from_file(Path(source), target)
+    else:
         known = ", ".join(sorted(_BUNDLED))
-        raise TrainError(f"--data {source!r} is neither one of {known} nor the path of a .csv file.")
-    return _from_csv(path, target)
+        raise TrainError(f"--data {source!r} is neither one of {known} nor the path of a .csv or .parquet file.")
+    return _checked(dataclasses.replace(data, task=task or data.task))
 
 
 def split(data: Data, seed: int) -> Split:
     """Hold out 30% of the rows, the same ones for the same seed; classes keep their shares."""
     by_class = data.target if data.task == "classification" else None
-    try:
-        parts = train_test_split(data.features, data.target, test_size=HELD_OUT, random_state=seed, stratify=by_class)
-    except ValueError as error:
-        raise TrainError(f"The rows of {data.name} cannot be split by class: {error}") from error
+    parts = train_test_split(data.features, data.target, test_size=HELD_OUT, random_state=seed, stratify=by_class)
     train_features, test_features, train_target, test_target = parts
     return Split(train_features, train_target, test_features, test_target)
 
@@ -118,28 +121,46 @@ _BUNDLED: dict[str, Callable[[], Data]] = {
 }
 
 
-def _from_csv(path: Path, target: str | None) -> Data:
-    if target is None:
-        raise TrainError(f"{path} needs --target COLUMN: the column that the model shall predict.")
-    try:
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:  # pandas' parser errors and UnicodeDecodeError are ValueErrors
-        raise TrainError(f"{path} cannot be read as CSV: {error}") from error
-    if target not in frame.columns:
-        columns = ", ".join(map(repr, frame.columns[:10])) + (", ..." if len(frame.columns) > 10 else "")
-        raise TrainError(f"{path} has no column {target!r} for --target; its columns are {columns}.")
-    if len(frame.columns) == 1:
-        raise TrainError(f"{path} has only the target column {target!r}; at least one more is needed to learn from.")
+def _from_file(path: Path, target: str | None) -> Data:
+    frame = files.read(path, target)
+    assert target is not None
     unknown = frame[target].isna()
     if unknown.any():
+        if unknown.all():
+            raise TrainError(f"The target {target!r} has no value in any row of {path}; there is nothing to learn.")
         click.echo(f"{int(unknown.sum())} rows without a value in {target!r} are left out.", err=True)
         frame = frame[~unknown]
     if len(frame) < MIN_ROWS:
         raise TrainError(f"{path} has {len(frame)} rows with a value in {target!r}; at least {MIN_ROWS} are needed.")
-    if frame[target].nunique() == 1:
-        value = frame[target].iloc[0]
-        raise TrainError(f"The target {target!r} is always {value!r} in {path}; there is nothing to predict.")
-    return Data(path.stem, frame.drop(columns=target), frame[target], _task(frame[target]))
+    integers = [name for name in frame if name != target and pd.api.types.is_integer_dtype(frame[name].dtype)]
+    types = files.types(frame, target, gaps=bool(unknown.any()))
+    frame = files.convert(frame, types)
+    return Data(
+        name=path.stem,
+        features=frame.drop(columns=target),
+        target=frame[target],
+        task=_task(frame[target]),
+        path=path.absolute(),
+        types=types,
+        integers=tuple(integers),
+    )
+
+
+def _checked(data: Data) -> Data:
+    """Return the data when its target can be learnt as the task asks."""
+    target, counts = data.target, data.target.value_counts()
+    if len(counts) == 1:
+        raise TrainError(
+            f"The target {target.name!r} is always {counts.index[0]!r} in {data.name}; there is nothing to predict."
+        )
+    if data.task == "regression" and not pd.api.types.is_numeric_dtype(target.dtype):
+        raise TrainError(f"The target {target.name!r} holds no numbers; --task regression cannot predict it.")
+    if data.task == "classification" and counts.iloc[-1] < MIN_OF_A_CLASS:
+        raise TrainError(
+            f"The class {counts.index[-1]!r} of the target {target.name!r} has {counts.iloc[-1]} rows; at least "
+            f"{MIN_OF_A_CLASS} of each class are needed. Join rare classes, or use --task regression for a quantity."
+        )
+    return data
 
 
 def _task(target: pd.Series) -> Task:

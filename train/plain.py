@@ -1,7 +1,8 @@
 """TPOT's pipeline rewritten with scikit-learn's own steps, and the proof that nothing changed.
 
-Rule: what leaves here needs scikit-learn (and, when the winner holds one, XGBoost or LightGBM) and nothing
-else. A step without an equivalent fails loudly by its name; so does a pipeline whose predictions differ.
+Rule: what leaves here needs scikit-learn (and, when the winner holds one, XGBoost or LightGBM) and the small
+classes of model_steps.py, nothing else. A step without an equivalent fails loudly by its name; so does a pipeline
+whose predictions differ.
 """
 
 from typing import Any
@@ -10,14 +11,38 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import LabelEncoder
-from tpot.builtin_modules import ColumnOneHotEncoder, ColumnOrdinalEncoder, Passthrough, SkipTransformer
+from tpot import builtin_modules as tpot
+from tpot.builtin_modules import genetic_encoders as genetic
 
+from model_steps import LabelEncoded, Recode, RowArithmetic, Stacked, ZeroCount
 from train.errors import TrainError
 
 TOLERANCE = 1e-9  # absolute and relative, on predictions
-LIBRARIES = ("sklearn.", "xgboost.", "lightgbm.")
+LIBRARIES = ("sklearn.", "xgboost.", "lightgbm.", "model_steps")
+
+GENOTYPES: dict[type, dict[float, float]] = {
+    genetic.DominantEncoder: {2: 0, 0: 1},
+    genetic.RecessiveEncoder: {2: 1},
+    genetic.HeterosisEncoder: {2: 0},
+    genetic.UnderDominanceEncoder: {0: 2, 1: 0, 2: 1},
+    genetic.OverDominanceEncoder: {0: 1, 1: 2, 2: 0},
+}
+# EQTransformer and NETransformer are left out: they compare with the first row of whatever batch they get.
+ARITHMETIC: dict[type, str] = {
+    tpot.AddTransformer: "sum",
+    tpot.MulTransformer: "prod",
+    tpot.MinTransformer: "min",
+    tpot.MaxTransformer: "max",
+    tpot.mul_neg_1_Transformer: "negative",
+    tpot.SafeReciprocalTransformer: "reciprocal",
+    tpot.GTTransformer: "greater",
+    tpot.GETransformer: "greater_equal",
+    tpot.LTTransformer: "less",
+    tpot.LETransformer: "less_equal",
+}
 
 
 def plain(fitted: BaseEstimator, features: pd.DataFrame) -> Pipeline:
@@ -67,10 +92,22 @@ def _plain(step: Any, rows: Any) -> Any:
         case FeatureUnion():
             parts = [(name, _plain(inner, rows)) for name, inner in step.transformer_list if not _is_empty(inner)]
             return "passthrough" if [part for _, part in parts] == ["passthrough"] else FeatureUnion(parts)
-        case Passthrough():
+        case tpot.Passthrough():
             return "passthrough"
-        case ColumnOneHotEncoder() | ColumnOrdinalEncoder():
+        case tpot.ColumnOneHotEncoder() | tpot.ColumnOrdinalEncoder():
             return _encoder(step, rows)
+        case tpot.PassKBinsDiscretizer():
+            return clone(step.transformer)
+        case tpot.EstimatorTransformer() if step.method == "auto" and not step.passthrough:
+            return Stacked(_plain(step.estimator, rows), step.cross_val_predict_cv)
+        case tpot.ZeroCount():
+            return ZeroCount()
+        case _ if type(step) in GENOTYPES:
+            return Recode(GENOTYPES[type(step)])
+        case _ if type(step) in ARITHMETIC:
+            return RowArithmetic(ARITHMETIC[type(step)])
+        case _ if type(step).__name__ == "XGBClassifier":
+            return LabelEncoded(_tidy(clone(step)))
         case _ if type(step).__module__.startswith(LIBRARIES):
             return _tidy(clone(step))
         case _:
@@ -81,18 +118,21 @@ def _plain(step: Any, rows: Any) -> Any:
 
 
 def _tidy(step: BaseEstimator) -> BaseEstimator:
-    """Turn NumPy's scalars among the settings into Python's, and a criterion's old name into its new one."""
+    """Turn NumPy's scalars among the settings into Python's, and names that go away into those that stay."""
     for name, value in step.get_params(deep=True).items():
         if isinstance(value, np.generic):
             step.set_params(**{name: value.item()})
         if name.endswith("criterion") and value == "friedman_mse":  # the same as squared_error; gone in 1.11
             step.set_params(**{name: "squared_error"})
+    if isinstance(step, LogisticRegression):  # the same in the words that stay: n_jobs has no effect, penalty goes
+        ratio = {"l2": 0.0, "l1": 1.0}.get(step.penalty, step.l1_ratio)
+        step.set_params(l1_ratio=ratio, penalty=LogisticRegression().penalty, n_jobs=None)
     return step
 
 
 def _is_empty(step: Any) -> bool:
     """Tell whether a branch of a union adds no column."""
-    return isinstance(step, SkipTransformer) or (
+    return isinstance(step, tpot.SkipTransformer) or (
         isinstance(step, FeatureUnion) and all(_is_empty(inner) for _, inner in step.transformer_list)
     )
 

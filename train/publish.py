@@ -17,7 +17,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.exceptions import RequestException
 
 from model_loader import folder_digest
-from train.errors import TrainError
+from train.errors import TrainError, cause
 
 MARK = "MLmodel"
 GIVE_UP = 30.0  # seconds of retrying one call
@@ -39,7 +39,9 @@ def publish(folder: Path, uri: str) -> str:
             f"No credentials for {uri}: {error} Log in with `gcloud auth application-default login`."
         ) from error
     except (GoogleAPIError, RequestException) as error:
-        raise TrainError(f"{folder} could not be uploaded to {uri}: {error}. Run the same command again.") from error
+        raise TrainError(
+            f"{folder} could not be uploaded to {uri}: {cause(error)}. Run the same command again."
+        ) from error
     return folder_digest(folder)
 
 

@@ -1,9 +1,10 @@
-"""What TPOT searches: its own building blocks, without those that scikit-learn cannot stand in for.
+"""What TPOT searches: by default its building blocks without those that scikit-learn cannot stand in for.
 
-Rule: every pipeline of this space can be rewritten with scikit-learn alone (train/plain.py) and saved with
+Rule: every pipeline of the space "plain" can be rewritten with scikit-learn alone (train/plain.py) and saved with
 skops. XGBoost, LightGBM and TPOT's inner estimators are left out for that reason; they would make the
-function install and import far more. The known pipelines are points of the same space, so that TPOT mutates
-and crosses them like any other.
+function install and import far more. The known pipelines are points of this space, so that TPOT mutates
+and crosses them like any other. TPOT's own linear templates can be searched as well; its graphs have no equal
+among scikit-learn's pipelines.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from ConfigSpace import Categorical, ConfigurationSpace, Float, Integer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from tpot.config import get_search_space
+from tpot.config.template_search_spaces import get_template_search_spaces
 from tpot.search_spaces.base import SearchSpace, SklearnIndividual
 from tpot.search_spaces.nodes import EstimatorNode
 from tpot.search_spaces.pipelines import (
@@ -24,6 +26,7 @@ from tpot.search_spaces.pipelines import (
 
 from train.data import Task
 
+SPACES = ("plain", "linear", "linear-light")
 SCALERS = ["Passthrough", "scalers"]
 # Left out: SelectFwe and SelectPercentile for regression, where TPOT scores columns with a test for classes;
 # ColumnOrdinalEncoder and FeatureAgglomeration, whose settings in TPOT 1.1 fail on (nearly) every data set.
@@ -55,7 +58,7 @@ ESTIMATORS: dict[Task, list[str]] = {
         *("LogisticRegression", "MLPClassifier", "RandomForestClassifier"),
     ],
 }
-LINEAR = {"regression": "RidgeCV", "classification": "LinearDiscriminantAnalysis"}
+LINEAR = {"regression": "RidgeCV", "classification": "LogisticRegression"}
 FOREST = {"regression": "ExtraTreesRegressor", "classification": "ExtraTreesClassifier"}
 
 BOOSTING = {"regression": HistGradientBoostingRegressor, "classification": HistGradientBoostingClassifier}
@@ -97,9 +100,11 @@ class KnownFirst(SearchSpace):  # type: ignore[misc]  # TPOT has no types
         return self.known.pop()
 
 
-def space(task: Task, features: int, samples: int, classes: int, seed: int) -> SearchSpace:
-    """Return TPOT's linear template: scaler, selector, transformers beside the columns, estimator."""
+def space(name: str, task: Task, features: int, samples: int, classes: int, seed: int) -> SearchSpace:
+    """Return TPOT's template of this name, or ours: scaler, selector, transformers beside the columns, estimator."""
     sizes = {"n_features": features, "n_samples": samples, "n_classes": classes, "random_state": seed}
+    if name != "plain":
+        return get_template_search_spaces(name, classification=task == "classification", **sizes)
     transformers = ChoicePipeline(
         [DynamicUnionPipeline(get_search_space(TRANSFORMERS, **sizes)), get_search_space("SkipTransformer")]
     )
@@ -123,7 +128,8 @@ def known(space: SearchSpace, task: Task, seed: int) -> list[SklearnIndividual]:
             found.append(_individual(space, "Passthrough", node))
     for scaler, name in (("Passthrough", FOREST[task]), ("StandardScaler", LINEAR[task])):
         estimator = get_search_space(name, random_state=seed)
-        settings = {"random_state": seed} if name == FOREST[task] else {}
+        settings = {} if name == "RidgeCV" else {"random_state": seed}
+        settings |= {"max_iter": 1000} if name == "LogisticRegression" else {}
         found.append(_individual(space, scaler, EstimatorNode(estimator.method, settings).generate()))
     return found
 

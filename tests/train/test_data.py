@@ -8,6 +8,7 @@ import pytest
 
 from train.data import _within, load, split
 from train.errors import TrainError
+from train.scores import scorer_for
 
 REFUSED = {
     "no file": (None, "y", "cannot be read as CSV: .*No such file"),
@@ -17,6 +18,24 @@ REFUSED = {
     "no such column": ("x,y\n1,2\n", "z", "has no column 'z' for --target; its columns are 'x', 'y'"),
     "only the target": ("y\n1\n", "y", "has only the target column 'y'"),
     "too few rows": ("x,y\n" + "1,2\n" * 10, "y", "has 10 rows with a value in 'y'; at least 20"),
+    "a nameless column": (",x,y\n0,1,2\n", "y", "Column 1 of .* has no name"),
+    "two columns of a name": ("x,x,y\n1,2,3\n", "y", "more than one column named 'x'"),
+    "an empty column": ("x,z,y\n" + "1,,2\n3,,4\n" * 15, "y", "'z' has no value in any row"),
+    "no target at all": ("x,y\n" + "1,\n" * 30, "y", "'y' has no value in any row"),
+    "text among numbers": (
+        "x,y\n" + "1,2\n3,4\n" * 15 + "two,2\n",
+        "y",
+        "'x' holds numbers but for 1 of 31 values, the first being 'two' in row 31",
+    ),
+    "text in the target": (
+        "x,y\n" + "1,2.5\n3,4.5\n" * 15 + "1,high\n",
+        "y",
+        "'y' holds numbers but for 1 of 31 values, the first being 'high' in row 31",
+    ),
+    "infinite": ("x,y\n" + "1,2\ninf,4\n" * 15, "y", "'x' holds infinite values"),
+    "dates to predict": ("x,y\n" + "1,2024-01-01\n2,2024-02-01\n" * 15, "y", "'y' holds dates"),
+    "a rare class": ("x,y\n" + "1,a\n2,b\n" * 15 + "3,c\n", "y", "The class 'c' of the target 'y' has 1 rows"),
+    "one class": ("x,y\n" + "1,a\n" * 30, "y", "'y' is always 'a' in"),
     "constant target": ("x,y\n" + "1,2\n" * 30, "y", "'y' is always .*2.* in"),
 }
 
@@ -57,6 +76,24 @@ def test_the_target_decides_the_task(values: list[object], task: str, tmp_path: 
     target = (values * 30)[:60]
     pd.DataFrame({"x": range(60), "y": target}).to_csv(tmp_path / "rows.csv", index=False)
     assert load(str(tmp_path / "rows.csv"), "y").task == task
+
+
+def test_the_task_can_be_named(tmp_path: Path) -> None:
+    pd.DataFrame({"x": range(60), "y": [1, 2, 3] * 20}).to_csv(tmp_path / "rows.csv", index=False)
+    assert load(str(tmp_path / "rows.csv"), "y", "regression").task == "regression"
+    with pytest.raises(TrainError, match="'diagnosis' holds no numbers; --task regression"):
+        load("breast_cancer", None, "regression")
+    with pytest.raises(TrainError, match=r"The class .* of the target 'progression' has 1 rows"):
+        load("diabetes", None, "classification")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("mae", "'mae' is none of scikit-learn's"), ("roc_auc", "'roc_auc' cannot score 'progression', a regression: ")],
+)
+def test_a_scorer_that_cannot_score_is_refused(name: str, message: str) -> None:
+    with pytest.raises(TrainError, match=message):
+        scorer_for(load("diabetes", None), name)
 
 
 def test_the_same_seed_holds_out_the_same_rows() -> None:

@@ -10,8 +10,9 @@ from mlflow.models import get_model_info
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 
+from train.data import Data
 from train.features import preparation
-from train.package import Format, save
+from train.package import Format, save, signature
 
 ROWS = pd.DataFrame(
     {
@@ -26,7 +27,7 @@ PRICE = pd.Series(np.linspace(1.0, 9.0, 80), name="price")
 @pytest.mark.parametrize(("form", "file"), [("skops", "model.skops"), ("cloudpickle", "model.pkl")])
 def test_gaps_and_text_are_part_of_the_model(form: Format, file: str, tmp_path: Path) -> None:
     pipeline = make_pipeline(preparation(ROWS), HistGradientBoostingRegressor(max_iter=5)).fit(ROWS, PRICE)
-    assert save(pipeline, ROWS, PRICE, tmp_path / "model", form) == form
+    assert save(pipeline, Data("homes", ROWS, PRICE, "regression"), tmp_path / "model", form, {"seed": 1}) == form
     assert (tmp_path / "model" / file).is_file()
     inputs = get_model_info(str(tmp_path / "model")).signature.inputs.to_dict()
     assert [(column["name"], column["type"], column["required"]) for column in inputs] == [
@@ -48,4 +49,11 @@ def test_a_type_that_is_not_trusted_is_saved_with_cloudpickle(tmp_path: Path) ->
     from xgboost import XGBRegressor
 
     pipeline = make_pipeline(XGBRegressor(n_estimators=2)).fit(ROWS[["size"]], PRICE)
-    assert save(pipeline, ROWS[["size"]], PRICE, tmp_path / "model", "skops") == "cloudpickle"
+    data = Data("homes", ROWS[["size"]], PRICE, "regression")
+    assert save(pipeline, data, tmp_path / "model", "skops", {}) == "cloudpickle"
+    assert "xgboost==" in (tmp_path / "model" / "requirements.txt").read_text()
+
+
+def test_whole_numbers_become_optional_doubles() -> None:
+    (inputs,) = signature(ROWS[["size"]].fillna(1.0), PRICE, ["size"]).inputs.to_dict()
+    assert inputs == {"type": "double", "name": "size", "required": False}

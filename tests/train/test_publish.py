@@ -83,6 +83,15 @@ def test_a_bucket_that_does_not_exist_is_named(folder: Path) -> None:
         publish(folder, "gs://nowhere/housing")
 
 
+def test_a_store_that_cannot_be_reached_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+    monkeypatch.setattr("train.publish.GIVE_UP", 0.1)
+    with pytest.raises(TrainError) as failure:
+        publish(folder, "gs://models/housing")
+    sentence = f"{folder} could not be uploaded to gs://models/housing: Connection refused. Run the same command again."
+    assert failure.value.message == sentence
+
+
 @pytest.mark.parametrize("uri", ["models/housing", "s3://models/housing", "gs://models", "gs://", "gs:///housing"])
 def test_a_place_that_is_no_prefix_in_a_bucket_is_refused(folder: Path, uri: str) -> None:
     with pytest.raises(TrainError, match="expected gs://BUCKET/PREFIX"):

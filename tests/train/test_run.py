@@ -1,43 +1,64 @@
 """What a training run leaves: a model that beats the baseline, loads anywhere, and is described exactly."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import mlflow.pyfunc
+import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pytest
 from google.cloud import storage
 from mlflow.models import get_model_info
 
-from model_loader import folder_digest
-from tests.train.conftest import Run, train
+from model_loader import folder_digest, load
+from serving.rows import from_arguments
+from tests.train.conftest import ROOT, Run, train
 
-WITHOUT_TPOT = """
+ALONE = """
 import sys
-for name in ("tpot", "dask", "distributed", "ConfigSpace", "xgboost", "lightgbm"):
-    sys.modules[name] = None  # any import of it now fails
 import mlflow.pyfunc, pandas as pd
-for i, folder in enumerate(sys.argv[1:]):
+for folder in sys.argv[1:]:
     model = mlflow.pyfunc.load_model(f"{folder}/model")
-    rows = pd.read_parquet(f"{folder}/heldout.parquet")
-    pd.DataFrame({"predicted": model.predict(rows[rows.columns[:-1]])}).to_parquet(f"{i}.parquet")
+    name = folder.replace("/", "_")
+    types = pd.read_json(f"{name}.json", typ="series")
+    dates = [name for name in types.index if types[name].startswith("datetime")]
+    rows = pd.read_csv(
+        f"{name}.csv", dtype=types.drop(dates).to_dict(), parse_dates=dates, float_precision="round_trip"
+    ).astype(types)
+    assert len(model.predict(model.input_example)) == 7
+    predicted = model.get_raw_model().predict(rows[rows.columns[:-1]])  # MLflow refuses gaps in BOOL columns
+    pd.DataFrame({"predicted": predicted}).to_csv(f"{name}.out", index=False)
+assert not {"tpot", "dask", "xgboost", "lightgbm", "train"} & set(sys.modules)
 """
+
+
+@pytest.fixture(scope="session")
+def serving_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment in which nothing but requirements.txt is installed."""
+    folder = tmp_path_factory.mktemp("serving") / ".venv"
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "-r", ROOT / "requirements.txt"]
+    subprocess.run(install, check=True)
+    return folder / "bin" / "python"
 
 
 def predict(run: Run) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the held-out rows and what the saved model predicts for them."""
     rows = pd.read_parquet(run.folder / "heldout.parquet")
-    model = mlflow.pyfunc.load_model(str(run.folder / "model"))
+    model = mlflow.sklearn.load_model(str(run.folder / "model"))
     return rows, np.asarray(model.predict(rows[rows.columns[:-1]]))
 
 
 def test_a_regression_beats_the_baseline_on_held_out_rows(diabetes: Run) -> None:
     scores = json.loads((diabetes.folder / "scores.json").read_text())
     rows, predicted = predict(diabetes)
-    assert len(rows) == scores["rows"]["heldout"] == 133
+    assert len(rows) == scores["heldout_rows"] == 133
     assert np.mean(np.abs(predicted - rows["progression"])) == pytest.approx(scores["model"]["MAE"], abs=1e-9)
     assert scores["model"]["MAE"] < 0.8 * scores["baseline"]["MAE"]
     assert scores["model"]["RMSE"] < 0.8 * scores["baseline"]["RMSE"]
@@ -87,20 +108,28 @@ def test_the_requirements_name_what_serving_needs_and_nothing_else(diabetes: Run
     assert all("==" in line for line in lines)
 
 
-def test_models_load_and_predict_the_same_without_tpot(diabetes: Run, breast_cancer: Run, tmp_path: Path) -> None:
-    folders = [str(run.folder) for run in (diabetes, breast_cancer)]
-    subprocess.run([sys.executable, "-c", WITHOUT_TPOT, *folders], cwd=tmp_path, check=True, timeout=60)
-    alone = [pd.read_parquet(tmp_path / f"{i}.parquet")["predicted"] for i in range(2)]
-    np.testing.assert_allclose(alone[0], predict(diabetes)[1], rtol=0, atol=1e-9)
-    assert list(alone[1]) == list(predict(breast_cancer)[1])
+def test_every_model_loads_and_predicts_the_same_with_the_packages_of_serving_alone(
+    diabetes: Run, breast_cancer: Run, houses: Run, serving_python: Path, tmp_path: Path
+) -> None:
+    runs = (diabetes, breast_cancer, houses)
+    folders = [str(run.folder) for run in runs]
+    for run, folder in zip(runs, folders, strict=True):
+        rows, name = predict(run)[0], folder.replace("/", "_")
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)  # Parquet needs a package that serving lacks
+        rows.dtypes.astype(str).to_json(tmp_path / f"{name}.json")
+    subprocess.run([serving_python, "-c", ALONE, *folders], cwd=tmp_path, check=True, timeout=60)
+    for run, folder in zip(runs, folders, strict=True):
+        alone = pd.read_csv(tmp_path / f"{folder.replace('/', '_')}.out")["predicted"]
+        here = pd.Series(predict(run)[1])
+        pd.testing.assert_series_equal(alone, here, check_names=False, check_dtype=False, rtol=0, atol=1e-9)
 
 
 def test_without_time_to_compare_a_known_pipeline_is_saved_and_published(
-    tmp_path: Path, bucket: storage.Bucket
+    tmp_path: Path, bucket: storage.Bucket, store: str
 ) -> None:
-    limits = ["--minutes", "0.001", "--jobs", "1"]
     folder = tmp_path / "out"
-    done = train("--data", "diabetes", *limits, "--output", str(folder), "--publish", "gs://models/d")
+    arguments = ["--minutes", "0.001", "--jobs", "1", "--output", str(folder), "--publish", "gs://models/d"]
+    done = train("--data", "diabetes", *arguments, MLFLOW_TRACKING_URI=store)
     assert done.returncode == 0, done.stderr
     assert "The time was too short to compare pipelines" in done.stdout
     assert f"Digest: {folder_digest(folder / 'model')}" in done.stdout.splitlines()
@@ -118,3 +147,59 @@ def test_a_failed_run_leaves_the_earlier_one_and_nothing_beside_it(tmp_path: Pat
         f"Error: {tmp_path / 'rows.csv'} has no column 'price' for --target; its columns are 'a', 'b'."
     ]
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["out", "rows.csv", "scores.json"]
+
+
+def test_the_metadata_says_how_the_model_came_about(diabetes: Run) -> None:
+    metadata = get_model_info(str(diabetes.folder / "model")).metadata
+    scores = json.loads((diabetes.folder / "scores.json").read_text())
+    assert metadata["data"] == "diabetes"
+    assert (metadata["train_rows"], metadata["heldout_rows"], metadata["seed"]) == (309, 133, 42)
+    assert metadata["scores"] == scores["model"]
+    assert 0 < metadata["seconds"] < 120
+    assert len(metadata["git_commit"].removesuffix("-dirty")) == 40
+
+
+def test_whole_numbers_with_possible_gaps_are_optional_doubles_and_the_report_says_so(houses: Run) -> None:
+    inputs = get_model_info(str(houses.folder / "model")).signature.inputs.to_dict()
+    assert [(column["name"], column["type"], column["required"]) for column in inputs] == [
+        ("Größe in m²", "double", False),
+        ("select", "double", False),
+        ("built", "datetime", False),
+        ("city", "string", False),
+        ("garden", "boolean", False),
+        ("lift", "boolean", True),
+    ]
+    sentence = "select holds whole numbers; it is an optional double of the model"
+    assert sentence in houses.stdout
+    assert sentence in (houses.folder / "report.html").read_text()
+
+
+def test_a_model_of_every_kind_of_column_is_served_with_gaps(houses: Run) -> None:
+    model = load(str(houses.folder / "model"))
+    rows = from_arguments(model.signature, [*model.example, [None, None, None, None, None, True]])
+    assert rows.faults() == {}
+    assert np.isfinite(model.predict(rows)).all()
+
+
+def test_ctrl_c_keeps_the_best_pipeline_so_far(tmp_path: Path, store: str) -> None:
+    command = [sys.executable, "-m", "train", "--data", "diabetes", "--minutes", "5", "--output", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"MLFLOW_TRACKING_URI": store, "FORCE_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    seen = ""
+    while "generation 1" not in seen and len(seen) < 100_000:
+        seen += process.stderr.read(100)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers as well
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "Stopped: the best pipeline so far is kept." in stderr
+    assert "Traceback" not in stderr
+    assert "The best of " in stdout
+    assert (tmp_path / "out" / "model" / "MLmodel").is_file()

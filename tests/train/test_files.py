@@ -1,0 +1,96 @@
+"""Columns of a file become the few types that a model can be asked for, the same from CSV and from Parquet."""
+
+import datetime
+import decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from train.data import load
+from train.errors import TrainError
+from train.features import preparation
+
+COUNT = 60
+ROWS = pd.DataFrame(
+    {
+        "whole": range(COUNT),
+        "select": np.where(np.arange(COUNT) % 7, 1.5, np.nan),
+        "Größe": ["Bern", None, "Köln"] * 20,
+        "day": pd.date_range("2020-01-01", periods=COUNT),
+        "at": pd.date_range("2020-01-01", periods=COUNT, freq="h", tz="Europe/Zurich").where(np.arange(COUNT) % 5 > 0),
+        "maybe": pd.array([True, None, False] * 20, dtype="boolean"),
+        "sure": [True, False] * 30,
+        "count": pd.array([1, None] * 30, dtype="Int64"),
+        "y": np.linspace(0, 1, COUNT),
+    }
+)
+TYPES = {
+    "whole": "float64",
+    "select": "float64",
+    "Größe": "str",
+    "day": "datetime64[ns]",
+    "at": "datetime64[ns]",
+    "maybe": "boolean",
+    "sure": "bool",
+    "count": "float64",
+    "y": "float64",
+}
+
+
+def test_csv_and_parquet_give_the_same_columns(tmp_path: Path) -> None:
+    ROWS.to_csv(tmp_path / "rows.csv", index=False)
+    ROWS.to_parquet(tmp_path / "rows.parquet")
+    csv, parquet = (load(str(tmp_path / f"rows.{form}"), "y") for form in ("csv", "parquet"))
+    assert csv.types == parquet.types == TYPES
+    pd.testing.assert_frame_equal(csv.features, parquet.features)
+    assert {name: str(dtype) for name, dtype in csv.features.dtypes.items()} | {"y": "float64"} == TYPES
+    assert csv.features["at"].iloc[1] == pd.Timestamp("2020-01-01 00:00")  # UTC, without a zone
+    assert csv.integers == ("whole",)
+    assert parquet.integers == ("whole", "count")
+
+
+def test_every_column_becomes_numbers_without_gaps(tmp_path: Path) -> None:
+    ROWS.to_parquet(tmp_path / "rows.parquet")
+    data = load(str(tmp_path / "rows.parquet"), "y")
+    step = preparation(data.features, data.integers)
+    assert step is not None
+    numbers = step.fit_transform(data.features)
+    assert numbers.shape == (COUNT, 5 + 2 * 6 + 3)
+    assert np.isfinite(numbers).all()
+    unseen = data.features[:1].assign(whole=np.nan, day=pd.Timestamp("1990-05-05"))
+    unseen["Größe"] = pd.Series(["Oslo"], dtype="str")
+    assert np.isfinite(step.transform(unseen)).all()
+
+
+def test_what_python_holds_in_parquet_is_taken_for_what_it_is(tmp_path: Path) -> None:
+    frame = ROWS[["y"]].assign(
+        day=datetime.date(2020, 2, 3), amount=decimal.Decimal("1.50"), kind=pd.Categorical(["a", "b"] * 30),
+        year=["2019", "2020"] * 30,
+    )  # fmt: skip
+    frame.to_parquet(tmp_path / "rows.parquet")
+    types = load(str(tmp_path / "rows.parquet"), "y").types
+    assert types == {"day": "datetime64[ns]", "amount": "float64", "kind": "str", "year": "str", "y": "float64"}
+
+
+def test_a_column_of_lists_is_refused(tmp_path: Path) -> None:
+    ROWS[["y"]].assign(tags=[["a"], ["b"]] * 30).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(TrainError, match="'tags' holds ndarray; expected numbers, texts, dates"):
+        load(str(tmp_path / "rows.parquet"), "y")
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.parquet").write_text("x,y")
+    with pytest.raises(TrainError, match="cannot be read as Parquet: "):
+        load(str(tmp_path / "rows.parquet"), "y")
+
+
+@pytest.mark.parametrize(("values", "kind"), [([1, None, 2], "int64"), ([1.5, None, 2], "float64")])
+def test_a_target_with_gaps_is_still_whole_when_its_values_are(
+    values: list[float | None], kind: str, tmp_path: Path
+) -> None:
+    pd.DataFrame({"x": range(60), "y": values * 20}).to_csv(tmp_path / "rows.csv", index=False)
+    data = load(str(tmp_path / "rows.csv"), "y")
+    assert data.target.dtype == kind
+    assert len(data.target) == 40
