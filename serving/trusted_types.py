@@ -1,8 +1,10 @@
 """The types, beyond those that skops trusts by itself, that a skops file may hold to be loaded here.
 
-How a type gets onto this list: it is a library's own, a model that MLflow or `python -m train` saves needs it, and its
-source was read: building and restoring it runs nothing that the file chooses. Types of a model's own code never get on
-it; such a model is saved with cloudpickle, and whoever serves it trusts its author.
+How a type gets onto this list: it is a library's own, a model that MLflow or `python -m train` saves needs it, and
+what restores it was read (scikit-learn 1.9, skops 0.16, LightGBM 4): its __reduce__, __setstate__ and constructor where
+it has them, and else skops' loader, which makes an empty instance and fills in its attributes. None of them imports,
+calls or opens what the file names. What was found stands beside each group. Types of a model's own code never get on
+the list; such a model is saved with cloudpickle, and whoever serves it trusts its author.
 
 What the list cannot promise: the trees below index into arrays of the file without checking bounds, so a
 crafted file can crash the process or make it read memory that is not the tree's. Name the model's digest
@@ -12,13 +14,15 @@ A model also carries a list of types that it would like to be trusted (in its ML
 nothing here: whoever crafts a model writes that list too.
 """
 
-# Fitted trees: arrays of nodes, restored as such. Every forest, boosting and tree model holds them.
+# Fitted trees: arrays of nodes, restored as such. Every forest, boosting and tree model holds them. Tree.__setstate__
+# checks the arrays' types and shapes and copies them; TreePredictor has no code of its own for it.
 _TREES = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
 
-# Nearest neighbours: the training rows, sorted into a tree, and the distance to compare them by.
+# Nearest neighbours: the training rows, sorted into a tree, and the distance to compare them by. Their __setstate__
+# assign arrays and numbers. PyFuncDistance, which calls a function of the file's choice, is left out on purpose.
 _NEIGHBORS = (
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "sklearn.metrics._dist_metrics.ManhattanDistance64",
@@ -26,13 +30,14 @@ _NEIGHBORS = (
     "sklearn.neighbors._kd_tree.KDTree",
 )
 
-# Neural networks keep the optimizer of their training: numbers only.
+# Neural networks keep the optimizer of their training: numbers and arrays as attributes, unused in predicting.
 _OPTIMIZERS = ("sklearn.neural_network._stochastic_optimizers.AdamOptimizer",)
 
-# Selectors keep the function that scored the columns; it is called in fitting, never in predicting.
+# Selectors keep the function that scored the columns; it is looked up by this name, and called in fitting only.
 _SCORE_FUNCTIONS = ("sklearn.feature_selection._univariate_selection.f_classif",)
 
-# KBinsDiscretizer keeps the type of its output: a description of numbers.
+# KBinsDiscretizer keeps the type of its output: a description of numbers, which skops takes from an empty array that
+# NumPy loads without pickle.
 _DESCRIPTIONS = ("numpy.dtype",)
 
 # MLflow saves LightGBM's scikit-learn models with these. A booster is restored from its own text format, by a reader
