@@ -104,9 +104,9 @@ def main(
     from train.output import output
 
     if uri is not None:
-        from train.publish import parse, publish
+        from train.publish import check, publish
 
-        parse(uri)
+        check(uri)
     with output(folder) as draft:
         data = load(source, target, task)
         if scheduler is None:

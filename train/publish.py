@@ -6,7 +6,8 @@ untouched: publishing the same folder twice writes nothing.
 """
 
 import base64
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import google_crc32c
@@ -28,10 +29,26 @@ def publish(folder: Path, uri: str) -> str:
     bucket_name, prefix = parse(uri)
     if not (folder / MARK).is_file():
         raise TrainError(f"{folder} is not a model folder: it has no {MARK} file.")
-    try:
+    with _storage_errors(uri, f"{folder} could not be uploaded to {uri}"):
         _replace(folder, storage.Client().bucket(bucket_name), prefix, DEFAULT_RETRY.with_timeout(GIVE_UP))
+    return folder_digest(folder)
+
+
+def check(uri: str) -> None:
+    """Raise when there is no such bucket, before a model for it is searched."""
+    bucket_name, prefix = parse(uri)
+    with _storage_errors(uri, f"{uri} could not be read"):
+        retry = DEFAULT_RETRY.with_timeout(GIVE_UP)
+        list(storage.Client().list_blobs(bucket_name, prefix=prefix, max_results=1, retry=retry))
+
+
+@contextlib.contextmanager
+def _storage_errors(uri: str, failure: str) -> Iterator[None]:
+    """Turn whatever goes wrong with Cloud Storage into a sentence."""
+    try:
+        yield
     except NotFound as error:
-        raise TrainError(f"The bucket {bucket_name!r} of {uri} does not exist; create it first.") from error
+        raise TrainError(f"The bucket {parse(uri)[0]!r} of {uri} does not exist; create it first.") from error
     except Forbidden as error:
         raise TrainError(f"This account may not write to {uri}; it needs roles/storage.objectUser there.") from error
     except GoogleAuthError as error:
@@ -39,10 +56,7 @@ def publish(folder: Path, uri: str) -> str:
             f"No credentials for {uri}: {error} Log in with `gcloud auth application-default login`."
         ) from error
     except (GoogleAPIError, RequestException) as error:
-        raise TrainError(
-            f"{folder} could not be uploaded to {uri}: {cause(error)}. Run the same command again."
-        ) from error
-    return folder_digest(folder)
+        raise TrainError(f"{failure}: {cause(error)}. Run the same command again.") from error
 
 
 def parse(uri: str) -> tuple[str, str]:

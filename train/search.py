@@ -207,8 +207,11 @@ def _in_time(objective: Callable[..., Any], seconds: float, end: float, individu
             warnings.simplefilter("ignore")
             return objective(individual, **data)  # type: ignore[no-any-return]
 
+    left = min(seconds, end - time.time())
+    if left <= 0:  # not even begun: a fit that is broken off at once can take the worker with it
+        return ["TIMEOUT"]
     try:
-        found = func_timeout(max(0.01, min(seconds, end - time.time())), score)
+        found = func_timeout(left, score)
         return found if np.isfinite(found).all() else ["INVALID"]
     except FunctionTimedOut:
         return ["TIMEOUT"]

@@ -7,7 +7,7 @@ from google.cloud import storage
 
 from model_loader import folder_digest
 from train.errors import TrainError
-from train.publish import publish
+from train.publish import check, publish
 
 
 @pytest.fixture
@@ -81,6 +81,13 @@ def test_a_prefix_that_holds_something_else_is_left_alone(bucket: storage.Bucket
 def test_a_bucket_that_does_not_exist_is_named(folder: Path) -> None:
     with pytest.raises(TrainError, match="The bucket 'nowhere' of gs://nowhere/housing does not exist"):
         publish(folder, "gs://nowhere/housing")
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_bucket_that_does_not_exist_is_named_before_the_search() -> None:
+    check("gs://models/anything")
+    with pytest.raises(TrainError, match="The bucket 'nowhere' of gs://nowhere/housing does not exist"):
+        check("gs://nowhere/housing")
 
 
 def test_a_store_that_cannot_be_reached_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
