@@ -3,8 +3,8 @@
 How a type gets onto this list: it is a library's own, a model that MLflow or `python -m train` saves needs it, and
 what restores it was read (scikit-learn 1.9, skops 0.16, LightGBM 4.7): its __reduce__, __setstate__ and constructor
 where it has them, and else skops' loader, which makes an empty instance and fills in its attributes. None of them
-imports, calls or opens what the file names. What was found stands beside each group. Types of a model's own code never get on
-the list; such a model is saved with cloudpickle, and whoever serves it trusts its author.
+imports, calls or opens what the file names. What was found stands beside each group. Types of a model's own code never
+get on the list; such a model is saved with cloudpickle, and whoever serves it trusts its author.
 
 What the list cannot promise: the trees below index into arrays of the file without checking bounds, so a
 crafted file can crash the process or make it read memory that is not the tree's. Name the model's digest

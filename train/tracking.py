@@ -44,7 +44,8 @@ class Tracking:
             self.client = MlflowClient(self.uri)
             found = self.client.get_experiment_by_name(experiment)
             # Beside the SQLite file; a server knows its own place for files.
-            place = Path("mlruns").absolute().as_uri() if self.uri == DEFAULT_STORE else None
+            file = Path(self.uri.removeprefix("sqlite:///")).absolute()
+            place = file.with_name("mlruns").as_uri() if self.uri.startswith("sqlite:///") else None
             self.experiment = found.experiment_id if found else self.client.create_experiment(experiment, place)
             if register is not None:
                 self.client.search_registered_models(max_results=1)
