@@ -44,16 +44,18 @@ read_everything() {
   observe function gcloud functions describe "$FUNCTION" --v2 --project="$PROJECT" --region="$REGION" \
     --format='value[separator=" "](state,labels.deployed,serviceConfig.uri)' &
   observe dataset bq_in_project show "$PROJECT:$DATASET" &
-  observe routines bq_in_project ls --routines --max_results=1000 "$PROJECT:$DATASET" &
   observe model "$PYTHON" -m deploy.model --model "${MODEL_FOLDER:-$MODEL_URI}" --functions "$PROJECT.$DATASET" \
     --output "$WORK/model" &
   wait
   if [ "$(<"$WORK/dataset.status")" = 0 ]; then
     PLACE=$(sed -nE 's/.*"location": ?"([^"]+)".*/\1/p' "$WORK/dataset.out")
+    observe routines bq_in_project ls --routines --max_results=1000 "$PROJECT:$DATASET" &
   fi
   observe connection bq_in_project show --connection "$(connection_id)" &
-  [[ ! $GRANT =~ [^[:space:]] ]] || observe users bq_in_project get-iam-policy --connection "$(connection_id)" &
   wait
+  if [[ $GRANT =~ [^[:space:]] ]] && [ "$(<"$WORK/connection.status")" = 0 ]; then
+    observe users bq_in_project get-iam-policy --connection "$(connection_id)"
+  fi
 }
 
 connection_id() {
