@@ -6,50 +6,39 @@
         result = bigquery.sql("SELECT amount, shop.predict(amount) AS predicted FROM shop.orders")
         result.frame, result.calls.requests
 
-A statement is parsed as GoogleSQL and runs on DuckDB. Each project is an attached in-memory database, each
-dataset a schema of it. A remote function is a DuckDB function over whole columns, so DuckDB's vectors (2,048
-rows) bound a request.
+A statement is parsed as GoogleSQL and runs on DuckDB. Tables and functions live in memory, or in the file
+`state`, where the next session finds them. With a seed as `adverse`, the function is called with everything
+that BigQuery reserves the right to do.
 """
 
+import dataclasses
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
-from local import ddl, googlesql, tables
-from local.decoding import ARROW
+from local import ddl, tables, writes
+from local.batching import Caller
+from local.engine import Engine, OnRows
 from local.errors import LocalError, NotSupportedError, QueryError
-from local.remote import Caller, Calls, Job, RemoteFunction
-from local.translate import STABLE, quote_projects, to_duckdb
-from local.values import plain
+from local.parameters import Parameters, bind
+from local.remote import Calls, Job, RemoteFunction
+from local.translate import duckdb_table, quote_projects, to_duckdb
 
 # sqlglot's hints on what it translates; what cannot be translated is refused by `translate.py`.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 SESSION_USER = "analyst@example.com"
 RETRY_DELAY = 0.1  # seconds before the first retry, doubled for each further one
-
-_DUCKDB_RETURNS = {
-    "BOOL": "BOOLEAN",
-    "INT64": "BIGINT",
-    "FLOAT64": "DOUBLE",
-    "NUMERIC": "DECIMAL(38, 9)",
-    "BIGNUMERIC": "DECIMAL(38, 18)",
-    "STRING": "VARCHAR",
-    "BYTES": "BLOB",
-    "DATE": "DATE",
-    "DATETIME": "TIMESTAMP",
-    "TIMESTAMP": "TIMESTAMP WITH TIME ZONE",
-    "TIME": "TIME",
-    "JSON": "JSON",
-}
+_NOTHING = pa.table({})
 
 
 @dataclass(frozen=True)
@@ -57,30 +46,40 @@ class Result:
     """The rows of a query, and what its remote calls cost."""
 
     table: pa.Table
-    calls: Calls
+    functions: dict[str, Calls]  # by name, for those that were called
 
     @property
     def frame(self) -> pd.DataFrame:
         """The rows as a DataFrame."""
         return self.table.to_pandas()
 
+    @property
+    def calls(self) -> Calls:
+        """The calls of all functions together."""
+        total = Calls()
+        for calls in self.functions.values():
+            total.add(calls)
+        return total
+
 
 class BigQuery:
     """Tables and remote functions of one project and its neighbours, for one thread at a time."""
 
-    def __init__(self, project: str = "local", *, retry_delay: float = RETRY_DELAY) -> None:
+    def __init__(
+        self,
+        project: str = "local",
+        *,
+        state: Path | None = None,
+        adverse: int | None = None,
+        retry_delay: float = RETRY_DELAY,
+        on_rows: OnRows | None = None,
+    ) -> None:
         self.project = project
-        self._connection = duckdb.connect()
-        self._connection.execute("SET arrow_lossless_conversion = true; SET TimeZone = 'UTC'")
-        self._caller = Caller(retry_delay)
-        self._tables: set[str] = set()
-        self._projects: set[str] = set()
-        self._functions: dict[str, tuple[str, RemoteFunction]] = {}
-        self._made = 0
-        self._job = Job(project, SESSION_USER)
-        self._failure: BaseException | None = None
-        for name, (function, returns) in googlesql.FUNCTIONS.items():
-            self._define(name, function, returns)
+        self._engine = Engine(state, Caller(retry_delay, adverse), on_rows or (lambda *_: None))
+        self._engine.execute("CREATE TABLE IF NOT EXISTS remote_functions (name VARCHAR, definition VARCHAR)")
+        self._tables = set(self._engine.fetch(_TABLES)["name"].to_pylist())
+        for definition in self._engine.fetch("SELECT definition FROM remote_functions")["definition"].to_pylist():
+            self._engine.define(RemoteFunction(**json.loads(definition)))
 
     def __enter__(self) -> Self:
         return self
@@ -91,140 +90,129 @@ class BigQuery:
         self.close()
 
     def close(self) -> None:
-        """End connections; tables and functions are gone."""
-        self._job.over.set()
-        self._caller.close()
-        self._connection.close()
+        """End connections; without `state`, tables and functions are gone."""
+        self._engine.close()
 
     def load(self, name: str, source: tables.Source) -> None:
-        """Create or replace the table `name` from a DataFrame, an Arrow table, or a CSV or Parquet file."""
-        project, dataset, table = tables.split_name(name, self.project)
-        self._make_dataset(project, dataset)
-        tables.create(self._connection, (project, dataset, table), source)
-        self._tables.add(f"{project}.{dataset}.{table}")
+        """Create or replace a table from a DataFrame, an Arrow table, or a file of CSV, Parquet or JSON lines."""
+        name = tables.full_name(name, self.project)
+        self._make_dataset(name)
+        tables.create(self._engine.connection, duckdb_table(name).sql("duckdb"), source)
+        self._tables.add(name)
 
-    def sql(self, text: str) -> Result:
-        """Run one statement or several; the result is that of the last, the calls are those of all."""
-        projects = {name.split(".")[0] for name in self._functions}
+    def sql(self, text: str, parameters: Parameters = ()) -> Result:
+        """Run one statement or several; the result is that of the last, the calls are those of all.
+
+        `parameters` are values by name for `@name`, or in order for `?`.
+        """
+        projects = {name.split(".")[0] for name in self._engine.functions}
         try:
             parsed = sqlglot.parse(quote_projects(text, projects), read="bigquery")
         except sqlglot.errors.SqlglotError as error:
             raise QueryError(f"Syntax error: {_first_error(error)}") from error
-        statements = [statement for statement in parsed if statement is not None]
+        statements = [bind(statement, parameters) for statement in parsed if statement is not None]
         if not statements:
             raise QueryError("There is no statement; write one, e.g. SELECT 1.")
-        self._job = Job(self.project, SESSION_USER)
-        table = pa.table({})
+        job = self._engine.job = Job(self.project, SESSION_USER)
+        table = _NOTHING
         for statement in statements:
-            table = self._run(statement)
-        return Result(table, self._job.calls)
+            try:
+                table = self._run(statement)
+            finally:
+                self._engine.forget_stages()
+        return Result(table, job.functions)
 
     def _run(self, statement: exp.Expr) -> pa.Table:
         if isinstance(statement, exp.Query):
-            return self._query(statement)
-        if isinstance(statement, exp.Create) and statement.kind == "FUNCTION":
-            self._create_function(statement)
-        elif isinstance(statement, exp.Drop) and statement.args["kind"] == "FUNCTION":
-            self._drop_function(statement)
-        else:
-            kind = statement.args.get("kind") or ""
+            table = self._engine.fetch(self._engine.staged(self._translate(statement)))  # type: ignore[arg-type]
+            writes.check_names(table.column_names)
+            return table
+        kind = statement.args.get("kind") or ""
+        run = _STATEMENTS.get(f"{statement.key} {kind}".strip())
+        if run is None:
             raise NotSupportedError(f"The statement {f'{statement.key} {kind}'.upper().strip()}")
-        return pa.table({})
+        run(self, statement)
+        return _NOTHING
 
-    def _query(self, query: exp.Query) -> pa.Table:
-        sql = to_duckdb(query, self.project, self._tables, self._functions)
-        self._failure = None
-        try:
-            result = self._connection.sql(sql).to_arrow_table()
-        except (duckdb.Error, KeyboardInterrupt) as error:
-            self._job.over.set()
-            failure = self._failure or error
-            if isinstance(failure, duckdb.Error):
-                raise QueryError(f"The query failed: {str(failure).splitlines()[0]}") from failure
-            raise failure from None
-        return _plain_table(result)
+    def _translate(self, statement: exp.Expr) -> exp.Expr:
+        return to_duckdb(statement, self.project, self._tables, self._engine.functions)
 
     def _create_function(self, create: exp.Create) -> None:
         function = ddl.remote_function(create, self.project)
-        known = function.name in self._functions
-        if known and create.args.get("exists"):
+        if self._is_there(function.name in self._engine.functions, "Routine", function.name, create):
             return
-        if known and not create.args.get("replace"):
-            raise QueryError(f"Already Exists: Routine {function.name}; write CREATE OR REPLACE FUNCTION.")
-        self._forget(function.name)
-        self._made += 1
-        name = f"remote_{self._made}"
-
-        def call(rows: pa.Array, *columns: pa.Array) -> pa.Array:
-            return self._caller.call(function, list(columns), len(rows), self._job)
-
-        for alias in (name, name + STABLE):
-            self._define(
-                alias,
-                call,
-                _DUCKDB_RETURNS[function.returns],
-                json=function.returns == "JSON",
-                volatile=alias == name,
-            )
-        self._functions[function.name] = (name, function)
+        self._engine.define(function)
+        self._store(function.name, function)
 
     def _drop_function(self, drop: exp.Drop) -> None:
         for table in drop.args["tables"]:
-            name = ddl.function_name(table, self.project)
-            if name not in self._functions and not drop.args.get("exists"):
+            name = ddl.full_name(table, self.project, "Function")
+            if name not in self._engine.functions and not drop.args.get("exists"):
                 raise QueryError(f"Not found: Routine {name}; write DROP FUNCTION IF EXISTS when it may be gone.")
-            self._forget(name)
+            self._engine.forget(name)
+            self._store(name, None)
 
-    def _forget(self, name: str) -> None:
-        if name in self._functions:
-            duckdb_name, _ = self._functions.pop(name)
-            self._connection.remove_function(duckdb_name)
-            self._connection.remove_function(duckdb_name + STABLE)
+    def _store(self, name: str, function: RemoteFunction | None) -> None:
+        """Keep a function's definition, or none, where the next session looks for it."""
+        connection = self._engine.connection
+        connection.execute("DELETE FROM remote_functions WHERE name = ?", [name])
+        if function is not None:
+            definition = json.dumps(dataclasses.asdict(function))
+            connection.execute("INSERT INTO remote_functions VALUES (?, ?)", [name, definition])
 
-    def _define(
-        self,
-        name: str,
-        function: Callable[..., pa.Array],
-        returns: str,
-        *,
-        json: bool = False,
-        volatile: bool = True,
-    ) -> None:
-        """Give DuckDB a function over columns; what it raises reaches the caller as it was raised."""
+    def _create_table(self, create: exp.Create) -> None:
+        name = ddl.full_name(create.find(exp.Table), self.project, "Table")
+        for item in create.args["properties"].expressions if create.args.get("properties") else ():
+            if not isinstance(item, exp.PartitionedByProperty | exp.Cluster):  # these change no result
+                raise NotSupportedError(f"CREATE TABLE with {item.sql('bigquery')[:60]}")
+        if not self._is_there(name in self._tables, "Table", name, create):
+            self._make_dataset(name)
+            writes.create_table(self._engine, name, create, self._translate)
+            self._tables.add(name)
 
-        def guarded(*columns: pa.ChunkedArray) -> pa.Array:
-            try:
-                values = function(*(_whole(column) for column in columns))
-                return pa.ExtensionArray.from_storage(pa.json_(), values) if json else values
-            except BaseException as error:
-                if self._failure is None:
-                    self._failure = error
-                raise
+    def _drop_table(self, drop: exp.Drop) -> None:
+        for table in drop.args["tables"]:
+            if not drop.args.get("exists") or ddl.full_name(table, self.project, "Table") in self._tables:
+                name = self._known(table)
+                self._engine.execute(f"DROP TABLE {duckdb_table(name).sql('duckdb')}")
+                self._tables.discard(name)
 
-        self._connection.create_function(
-            name, guarded, None, returns, type="arrow", null_handling="special", side_effects=volatile
-        )
+    def _insert(self, statement: exp.Insert) -> None:
+        writes.insert(self._engine, self._known(statement.find(exp.Table)), statement, self._translate)
 
-    def _make_dataset(self, project: str, dataset: str) -> None:
-        database = exp.to_identifier(project, quoted=True).sql("duckdb")
-        if project not in self._projects:
-            self._connection.execute(f"ATTACH ':memory:' AS {database}")
-            self._projects.add(project)
-        schema = exp.to_identifier(dataset, quoted=True).sql("duckdb")
-        self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {database}.{schema}")
+    def _merge(self, statement: exp.Merge) -> None:
+        writes.merge(self._engine, self._known(statement.this), statement, self._translate)
 
+    def _known(self, table: exp.Table | None) -> str:
+        name = ddl.full_name(table, self.project, "Table")
+        if name not in self._tables:
+            raise QueryError(f"Not found: Table {name}; loaded are: {', '.join(sorted(self._tables)) or 'none'}.")
+        return name
 
-def _plain_table(table: pa.Table) -> pa.Table:
-    """Give every column one of BigQuery's types; structs and arrays stay as they are."""
-    columns = []
-    for column in table.columns:
-        kind, values = plain(_whole(column))
-        columns.append(values.cast(ARROW["TIMESTAMP"]) if kind == "TIMESTAMP" else values)
-    return pa.table(columns, names=table.column_names)
+    def _is_there(self, known: bool, kind: str, name: str, create: exp.Create) -> bool:
+        """Return whether IF NOT EXISTS leaves nothing to do; refuse to create what is there already."""
+        if known and not create.args.get("replace") and not create.args.get("exists"):
+            raise QueryError(f"Already Exists: {kind} {name}; write CREATE OR REPLACE {create.kind}.")
+        return known and bool(create.args.get("exists"))
+
+    def _make_dataset(self, name: str) -> None:
+        schema = exp.to_identifier(name.rpartition(".")[0], quoted=True).sql("duckdb")
+        self._engine.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+_STATEMENTS: dict[str, Callable[..., None]] = {
+    "create FUNCTION": BigQuery._create_function,
+    "create TABLE": BigQuery._create_table,
+    "drop FUNCTION": BigQuery._drop_function,
+    "drop TABLE": BigQuery._drop_table,
+    "insert": BigQuery._insert,
+    "merge": BigQuery._merge,
+}
+
+_TABLES = """
+SELECT table_schema || '.' || table_name AS name FROM information_schema.tables
+WHERE table_catalog = current_database() AND table_schema <> 'main'
+"""
 
 
 def _first_error(error: Exception) -> str:

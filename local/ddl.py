@@ -3,6 +3,8 @@
 The rule: what BigQuery would refuse is refused here, in a sentence that names it.
 """
 
+import re
+
 import httpx
 from sqlglot import exp
 
@@ -10,20 +12,24 @@ from local.encoding import TYPES
 from local.errors import NotSupportedError, QueryError
 from local.remote import RemoteFunction
 
+MOST_ARGUMENTS = 256
+LONGEST_NAME = 128  # characters of an argument's name
+LARGEST_CONTEXT = 8 * 1024  # bytes of all keys and values
 OPTIONS = ("description", "endpoint", "max_batching_rows", "user_defined_context")
 
 
-def function_name(table: exp.Table, project: str) -> str:
-    """Return `project.dataset.function`, in the given project unless the statement names another."""
-    if not table.db:
-        raise QueryError(f"Function name {table.name!r} needs a dataset: write dataset.{table.name}.")
+def full_name(table: exp.Table | None, project: str, what: str) -> str:
+    """Return `project.dataset.name`, in the given project unless the statement names another."""
+    if table is None or not table.db:
+        name = table.name if table is not None else ""
+        raise QueryError(f"{what} name {name!r} needs a dataset: write dataset.{name}.")
     return f"{table.catalog or project}.{table.db}.{table.name}"
 
 
 def remote_function(create: exp.Create, project: str) -> RemoteFunction:
     """Read a CREATE FUNCTION statement."""
     declared = create.this
-    name = function_name(declared.this, project)
+    name = full_name(declared.this, project, "Function")
     properties = create.args["properties"].expressions if create.args.get("properties") else []
     if not any(isinstance(item, exp.RemoteWithConnectionModelProperty) for item in properties):
         raise NotSupportedError(f"The function {name} without REMOTE WITH CONNECTION")
@@ -34,6 +40,10 @@ def remote_function(create: exp.Create, project: str) -> RemoteFunction:
     unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
         raise QueryError(f"Unknown option {unknown[0]!r} of function {name}; known are {', '.join(OPTIONS)}.")
+    short = name.rpartition(".")[2]
+    if not re.fullmatch(r"[A-Za-z_]\w{0,255}", short, re.ASCII):
+        raise QueryError(f"Function name {short!r} must be letters, digits and underscores, at most 256.")
+    _check_arguments([item.name for item in declared.expressions], name)
     return RemoteFunction(
         name=name,
         arguments=tuple((item.name, _type(item.args["kind"], name)) for item in declared.expressions),
@@ -43,6 +53,16 @@ def remote_function(create: exp.Create, project: str) -> RemoteFunction:
         context=_context(options, name),
         description=_string(options["description"], "description", name) if "description" in options else "",
     )
+
+
+def _check_arguments(names: list[str], function: str) -> None:
+    if len(names) > MOST_ARGUMENTS:
+        raise QueryError(f"Function {function} has {len(names)} arguments; BigQuery allows {MOST_ARGUMENTS}.")
+    for name in names:
+        if len(name) > LONGEST_NAME:
+            raise QueryError(
+                f"Argument {name[:20]}... of function {function} has a name of over {LONGEST_NAME} characters."
+            )
 
 
 def _type(declared: exp.Expr, function: str) -> str:
@@ -71,6 +91,12 @@ def _endpoint(options: dict[str, exp.Expr], function: str) -> str:
         url = httpx.URL("")
     if url.scheme not in ("http", "https") or not url.host:
         raise QueryError(f"Option endpoint of function {function} must be an http(s) URL, not {endpoint!r}.")
+    path = endpoint.partition("://")[2].partition("/")[2]
+    if not re.fullmatch(r"[A-Za-z0-9_/-]*", path) or re.match(r"(eventlog$|_ah/)", path) or path.endswith("z"):
+        raise QueryError(
+            f"Option endpoint of function {function} has the path {'/' + path!r}; BigQuery allows letters, digits, - "
+            "and _, but neither /eventlog nor /_ah/... nor an end in z."
+        )
     return endpoint
 
 
@@ -94,7 +120,14 @@ def _context(options: dict[str, exp.Expr], function: str) -> dict[str, str]:
         raise QueryError(
             f"Option user_defined_context of function {function} must be an array of pairs, [('key', 'value')]."
         )
-    return {
+    context = {
         _string(key, "user_defined_context", function): _string(item, "user_defined_context", function)
         for key, item in (pair.expressions for pair in pairs)
     }
+    size = len("".join([*context, *context.values()]).encode())
+    if size >= LARGEST_CONTEXT:
+        raise QueryError(
+            f"Option user_defined_context of function {function} has {size:,} bytes of keys and values; "
+            f"BigQuery allows less than {LARGEST_CONTEXT:,}."
+        )
+    return context

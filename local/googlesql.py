@@ -114,6 +114,40 @@ def to_json_string(array: pa.Array) -> pa.Array:
     return pa.array(json_values.to_json_string(array), pa.string())
 
 
+def date(array: pa.Array) -> pa.Array:
+    """Pass on dates, and refuse what DuckDB would cut down to one."""
+    kind, values = plain(array)
+    if kind not in ("DATE", "NULL"):
+        raise NotSupportedError(f"DATE_ADD, DATE_SUB or DATE_TRUNC of a {kind}", "CAST it to DATE")
+    return values.cast(pa.date32())
+
+
+def timestamp_diff(left: pa.Array, right: pa.Array, unit: pa.Array) -> pa.Array:
+    """`TIMESTAMP_DIFF`: whole units."""
+    columns = [plain(left), plain(right)]
+    if unit[0].as_py() not in _MICROSECONDS or any(kind not in ("TIMESTAMP", "NULL") for kind, _ in columns):
+        raise NotSupportedError(f"TIMESTAMP_DIFF by {unit[0]} of {' and '.join(kind for kind, _ in columns)}")
+    later, earlier = (values.cast(pa.timestamp("us")).cast(pa.int64()) for _, values in columns)
+    # Arrow's division of integers drops the fraction, as BigQuery's does.
+    return pc.divide(pc.subtract(later, earlier), _MICROSECONDS[unit[0].as_py()])
+
+
+def format_text(template: pa.Array, *arguments: pa.Array) -> pa.Array:
+    """`FORMAT`, with the directives %d, %s, %f and %%; NULL where an argument is NULL."""
+    typed = [plain(argument) for argument in arguments]
+    kinds = [kind for kind, _ in typed]
+    columns = [values.to_pylist() for _, values in typed]
+    rows = zip(template.to_pylist(), *columns, strict=True)
+    return pa.array([_format(row[0], kinds, row[1:]) for row in rows], pa.string())
+
+
+def out_of_bounds(index: pa.Array) -> pa.Array:
+    """Fail as `[OFFSET(...)]` does where the array ends before."""
+    if len(index):
+        raise QueryError(f"Array index {index[0]} is out of bounds")
+    return pa.nulls(0, pa.int32())
+
+
 FUNCTIONS: dict[str, tuple[Callable[..., pa.Array], str]] = {
     "googlesql_divide": (divide, "DOUBLE"),
     "googlesql_safe_divide": (safe_divide, "DOUBLE"),
@@ -124,10 +158,38 @@ FUNCTIONS: dict[str, tuple[Callable[..., pa.Array], str]] = {
     "googlesql_cast_bool": (cast_bool, "BOOLEAN"),
     "googlesql_safe_cast_bool": (safe_cast_bool, "BOOLEAN"),
     "googlesql_substr": (substr, "VARCHAR"),
+    "googlesql_date": (date, "DATE"),
+    "googlesql_timestamp_diff": (timestamp_diff, "BIGINT"),
+    "googlesql_format": (format_text, "VARCHAR"),
+    "googlesql_out_of_bounds": (out_of_bounds, "INTEGER"),
     "googlesql_cast_string": (cast_string, "VARCHAR"),
     "googlesql_to_json": (to_json, "JSON"),
     "googlesql_to_json_string": (to_json_string, "VARCHAR"),
 }
+
+
+_MICROSECONDS = {
+    "MICROSECOND": 1,
+    "MILLISECOND": 1000,
+    "SECOND": 10**6,
+    "MINUTE": 60 * 10**6,
+    "HOUR": 3600 * 10**6,
+    "DAY": 86400 * 10**6,
+}
+_DIRECTIVE = re.compile(r"%(%|[-+ 0]*\d*(?:\.\d+)?[a-zA-Z])")
+_FORMATS = {"d": ("INT64",), "f": ("FLOAT64", "INT64"), "s": ("STRING",)}
+
+
+def _format(template: str | None, kinds: list[str], values: tuple[Any, ...]) -> str | None:
+    if template is None or None in values:
+        return None
+    wanted = [found for found in _DIRECTIVE.findall(template) if found != "%"]
+    for directive, kind in zip(wanted, kinds, strict=False):
+        if kind not in _FORMATS.get(directive[-1], ()):
+            raise NotSupportedError(f"FORMAT of a {kind} by %{directive}")
+    if len(wanted) != len(values) or _DIRECTIVE.sub("", template).count("%"):
+        raise QueryError(f"Invalid format string {template!r} for {len(values)} arguments")
+    return template % values
 
 
 def _typed(array: pa.Array) -> list[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from local.errors import NotSupportedError
 from local.supported import CASTS, FUNCTIONS, PARTS
 
 REMOTE = "remote"  # marks the call of a remote function in the tree
+ONE_ROW = "one row"  # marks one that BigQuery does not batch
 
 
 def check(node: exp.Expr) -> None:
@@ -22,8 +23,8 @@ def check(node: exp.Expr) -> None:
         raise NotSupportedError(f"A CAST to {node.to.sql('bigquery')}{' with FORMAT' * bool(node.args.get('format'))}")
     if isinstance(node, exp.Extract) and node.name.upper() not in PARTS:
         raise NotSupportedError(f"EXTRACT of {node.name}", f"known are {', '.join(sorted(PARTS))}")
-    if isinstance(node, exp.Bracket) and not node.args.get("safe"):
-        raise NotSupportedError(f"{node.sql('bigquery')}", "write SAFE_OFFSET or SAFE_ORDINAL")
+    if isinstance(node, exp.Bracket) and node.args.get("offset") is None:
+        raise NotSupportedError(f"{node.sql('bigquery')}", "write OFFSET, ORDINAL, SAFE_OFFSET or SAFE_ORDINAL")
     if isinstance(node, exp.RegexpExtract) and _groups(node.expression) != 1:
         raise NotSupportedError(f"{node.sql('bigquery')}", "the pattern is a literal with at most one group")
     if isinstance(node, exp.Struct) and any(map(_nameless, node.expressions)):

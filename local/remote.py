@@ -1,22 +1,23 @@
-"""Remote functions as BigQuery calls them: columns in, HTTP requests of at most max_batching_rows, a
-column out.
+"""One request to a remote function as BigQuery sends it: columns in, HTTP, a column out.
 
 The rule: the request holds what BigQuery documents and nothing else, and a reply counts only when it is a 200
-with strict JSON, one reply per call, each of the declared type. 408, 429, 500, 503 and 504 are tried again,
-nothing else.
+of at most 15 MB with strict JSON, one reply per call, each of the declared type. 408, 429, 500, 503 and 504
+are tried again, nothing else; each try is a request of its own, with its own requestId. How rows are dealt out
+to requests is the business of `batching.py`.
 """
 
 import json
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
 import pyarrow as pa
 
-from local.decoding import ARROW, ReplyError, decode, parse
+from local.decoding import ReplyError, decode, parse
 from local.encoding import encode
 from local.errors import QueryError, RemoteFunctionError
 from local.values import COERCIONS, coerce, plain
@@ -25,6 +26,9 @@ RETRIED = frozenset({408, 429, 500, 503, 504})
 RETRIES = 20  # per HTTP call
 LONGEST_WAIT = 10.0  # seconds between two tries
 TIMEOUT = 20 * 60.0  # seconds, per HTTP call
+LARGEST_ROW = 5_000_000  # bytes of one row's arguments
+LARGEST_REPLY = 15_000_000  # bytes
+SHOWN_REPLY = 1024  # bytes of a failure's body that a person sees
 HEADERS = {"Content-Type": "application/json"}
 
 
@@ -33,10 +37,10 @@ class RemoteFunction:
     """What `CREATE FUNCTION ... REMOTE` declared."""
 
     name: str  # project.dataset.function
-    arguments: tuple[tuple[str, str], ...]  # (name, BigQuery type)
+    arguments: Sequence[tuple[str, str]]  # (name, BigQuery type)
     returns: str
     endpoint: str
-    max_batching_rows: int = 0  # 0: as many as come
+    max_batching_rows: int = 0  # 0: BigQuery chooses
     context: dict[str, str] = field(default_factory=dict)
     description: str = ""
 
@@ -46,14 +50,22 @@ class RemoteFunction:
 
 @dataclass
 class Calls:
-    """What the remote calls of one query cost."""
+    """What the calls of a remote function cost, or those of all functions of a job."""
 
     requests: int = 0
     rows: int = 0
+    smallest: int = 0  # rows of a request
+    largest: int = 0
     retries: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
-    seconds: float = 0.0  # waiting for replies
+    seconds: float = 0.0  # of all requests, which run beside each other
+
+    def add(self, other: "Calls") -> None:
+        self.smallest = min(self.smallest or other.smallest, other.smallest or self.smallest)
+        self.largest = max(self.largest, other.largest)
+        for name in ("requests", "rows", "retries", "bytes_sent", "bytes_received", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 class Job:
@@ -63,19 +75,26 @@ class Job:
         name = f"bquxjob_{uuid.uuid4().hex[:8]}_{uuid.uuid4().hex[:11]}"
         self.caller = f"//bigquery.googleapis.com/projects/{project}/jobs/{project}:US.{name}"
         self.session_user = session_user
-        self.calls = Calls()
+        self.functions: dict[str, Calls] = {}
         self.over = threading.Event()  # set, it ends every wait between two tries
         self._lock = threading.Lock()
 
-    def count(self, **amounts: float) -> None:
-        """Add to the statistics; DuckDB may call a function from several threads."""
+    @property
+    def calls(self) -> Calls:
+        """The calls of all functions together."""
+        total = Calls()
+        for calls in self.functions.values():
+            total.add(calls)
+        return total
+
+    def count(self, function: RemoteFunction, **amounts: Any) -> None:
+        """Add to the statistics, from any thread."""
         with self._lock:
-            for name, amount in amounts.items():
-                setattr(self.calls, name, getattr(self.calls, name) + amount)
+            self.functions.setdefault(function.name, Calls()).add(Calls(**amounts))
 
 
-class Caller:
-    """Sends the requests; one per BigQuery, since connections are kept open."""
+class Sender:
+    """Sends requests from any thread; one per BigQuery, since connections are kept open."""
 
     def __init__(self, retry_delay: float) -> None:
         self._retry_delay = retry_delay
@@ -84,35 +103,36 @@ class Caller:
     def close(self) -> None:
         self._client.close()
 
-    def call(self, function: RemoteFunction, columns: list[pa.Array], rows: int, job: Job) -> pa.Array:
-        """Return the function's value for every row."""
-        arguments = _arguments(function, columns)
-        calls = [f"[{','.join(row)}]" for row in zip(*arguments, strict=True)] if arguments else ["[]"] * rows
-        batch = function.max_batching_rows or max(rows, 1)
-        parts = [self._request(function, calls[start : start + batch], job) for start in range(0, rows, batch)]
-        return pa.concat_arrays(parts) if parts else pa.array([], ARROW[function.returns])
-
-    def _request(self, function: RemoteFunction, calls: list[str], job: Job) -> pa.Array:
-        body = _body(function, calls, job)
+    def send(self, function: RemoteFunction, columns: Sequence[pa.Array], rows: int, job: Job) -> pa.Array:
+        """Return the function's values for the rows of one request."""
+        calls = _calls(function, columns, rows)
         started = time.perf_counter()
-        try:
-            response = self._post(function, body, job)
-        finally:
-            job.count(requests=1, rows=len(calls), bytes_sent=len(body), seconds=time.perf_counter() - started)
-        job.count(bytes_received=len(response.content))
-        return _replies(function, response, len(calls))
+        sent, response = self._post(function, calls, job)
+        job.count(
+            function,
+            requests=1,
+            rows=rows,
+            smallest=rows,
+            largest=rows,
+            bytes_sent=sent,
+            bytes_received=len(response.content),
+            seconds=time.perf_counter() - started,
+        )
+        return _replies(function, response, rows)
 
-    def _post(self, function: RemoteFunction, body: bytes, job: Job) -> httpx.Response:
+    def _post(self, function: RemoteFunction, calls: str, job: Job) -> tuple[int, httpx.Response]:
         delay = self._retry_delay
         for _ in range(RETRIES):
+            body = _body(function, calls, job)
             response = self._try(function, body, last=False)
             if response is not None and response.status_code not in RETRIED:
-                return response
+                return len(body), response
             if job.over.wait(delay):
                 break
             delay = min(2 * delay, LONGEST_WAIT)
-            job.count(retries=1)
-        return cast(httpx.Response, self._try(function, body, last=True))
+            job.count(function, retries=1)
+        body = _body(function, calls, job)
+        return len(body), cast(httpx.Response, self._try(function, body, last=True))
 
     def _try(self, function: RemoteFunction, body: bytes, *, last: bool) -> httpx.Response | None:
         """Send a request once; None is a connection that broke, which is worth another try."""
@@ -127,7 +147,22 @@ class Caller:
             ) from error
 
 
-def _arguments(function: RemoteFunction, columns: list[pa.Array]) -> list[list[str]]:
+def _calls(function: RemoteFunction, columns: Sequence[pa.Array], rows: int) -> str:
+    """Return the calls as JSON, one argument list per row."""
+    if not columns:
+        return ",".join(["[]"] * rows)
+    calls = [f"[{','.join(row)}]" for row in zip(*_arguments(function, columns), strict=True)]
+    largest = max(calls, key=len)
+    size = len(largest.encode()) if len(largest) > LARGEST_ROW // 4 else 0  # a character has at most four bytes
+    if size > LARGEST_ROW:
+        raise QueryError(
+            f"The arguments of a row for remote function {function.name} take {size:,} bytes; "
+            f"BigQuery allows {LARGEST_ROW:,}."
+        )
+    return ",".join(calls)
+
+
+def _arguments(function: RemoteFunction, columns: Sequence[pa.Array]) -> list[list[str]]:
     typed = [plain(column) for column in columns]
     for (have, _), (_, want) in zip(typed, function.arguments, strict=True):
         if have not in (want, "NULL") and want not in COERCIONS.get(have, ()):
@@ -142,7 +177,7 @@ def _arguments(function: RemoteFunction, columns: list[pa.Array]) -> list[list[s
     ]
 
 
-def _body(function: RemoteFunction, calls: list[str], job: Job) -> bytes:
+def _body(function: RemoteFunction, calls: str, job: Job) -> bytes:
     envelope: dict[str, Any] = {
         "requestId": uuid.uuid4().hex,
         "caller": job.caller,
@@ -150,36 +185,34 @@ def _body(function: RemoteFunction, calls: list[str], job: Job) -> bytes:
     }
     if function.context:
         envelope["userDefinedContext"] = function.context
-    return f'{json.dumps(envelope, ensure_ascii=False)[:-1]},"calls":[{",".join(calls)}]}}'.encode()
+    return f'{json.dumps(envelope, ensure_ascii=False)[:-1]},"calls":[{calls}]}}'.encode()
 
 
 def _replies(function: RemoteFunction, response: httpx.Response, rows: int) -> pa.Array:
-    endpoint = f"endpoint {function.endpoint} of remote function {function.name}"
+    # "Received response code ... with response ..." is how BigQuery words it; the other sentences are our own.
+    endpoint = f"endpoint {function.endpoint}"
     if response.status_code != 200:
+        shown = response.content[:SHOWN_REPLY].decode(errors="replace")
+        cut = " (cut after 1 KB, as BigQuery asks for less)" * (len(response.content) > SHOWN_REPLY)
         raise RemoteFunctionError(
-            f"Received response code {response.status_code} from {endpoint}: {_error_message(response)}"
+            f"Received response code {response.status_code} from {endpoint} with response {shown}{cut}"
+        )
+    invalid = f"Invalid response from {endpoint} of remote function {function.name}"
+    if len(response.content) > LARGEST_REPLY:
+        raise RemoteFunctionError(
+            f"{invalid}: it has {len(response.content):,} bytes for {rows} calls, BigQuery allows {LARGEST_REPLY:,}; "
+            "a smaller max_batching_rows makes replies smaller"
         )
     try:
         document = parse(response.content, function.returns)
     except ValueError as error:
-        raise RemoteFunctionError(f"Invalid response from {endpoint}: it is no JSON ({error})") from error
+        raise RemoteFunctionError(f"{invalid}: it is no JSON ({error})") from error
     replies = document.get("replies") if isinstance(document, dict) else None
     if not isinstance(replies, list):
-        raise RemoteFunctionError(f"Invalid response from {endpoint}: it has no array 'replies'")
+        raise RemoteFunctionError(f"{invalid}: it has no array 'replies'")
     if len(replies) != rows:
-        raise RemoteFunctionError(f"Invalid response from {endpoint}: it has {len(replies)} replies for {rows} calls")
+        raise RemoteFunctionError(f"{invalid}: it has {len(replies)} replies for {rows} calls")
     try:
         return decode(function.returns, replies)
     except ReplyError as error:
-        raise RemoteFunctionError(f"Invalid response from {endpoint}: {error}") from error
-
-
-def _error_message(response: httpx.Response) -> str:
-    """Return the errorMessage of a failure, or the beginning of whatever came instead of it."""
-    try:
-        document = json.loads(response.content)
-    except ValueError:
-        document = None
-    if isinstance(document, dict) and isinstance(document.get("errorMessage"), str):
-        return str(document["errorMessage"])
-    return f"no errorMessage in the body {response.text[:200]!r}"
+        raise RemoteFunctionError(f"{invalid}: {error}") from error

@@ -4,7 +4,6 @@ The rule: what BigQuery would load. Every integer is INT64, every float FLOAT64,
 value is NULL.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +15,11 @@ from sqlglot import exp
 from local.errors import SourceError
 
 Source: TypeAlias = pd.DataFrame | pa.Table | str | Path
-READERS = {".csv": "read_csv", ".parquet": "read_parquet"}
+READERS = {
+    ".csv": "read_csv",
+    ".parquet": "read_parquet",
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), "read_json"),
+}
 
 _WIDENED = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"), "BIGINT"),
@@ -27,28 +30,25 @@ _WIDENED = {
 }
 
 
-def split_name(name: str, project: str) -> tuple[str, str, str]:
-    """Return project, dataset and table of `dataset.table` or `project.dataset.table`."""
+def full_name(name: str, project: str) -> str:
+    """Return `project.dataset.table` for `dataset.table` or itself."""
     parts = name.replace("`", "").split(".")
     if len(parts) not in (2, 3) or not all(parts):
         raise SourceError(f"{name!r} is no table name; write dataset.table or project.dataset.table.")
-    return (project, *parts) if len(parts) == 2 else tuple(parts)  # type: ignore[return-value]
+    return ".".join(parts if len(parts) == 3 else [project, *parts])
 
 
-def create(connection: duckdb.DuckDBPyConnection, path: Sequence[str], source: Source) -> None:
-    """Create or replace a table from a frame or a file."""
+def create(connection: duckdb.DuckDBPyConnection, table: str, source: Source) -> None:
+    """Create or replace a table, given by its name in DuckDB's SQL, from a frame or a file."""
     if isinstance(source, pd.DataFrame):
-        source = _arrow(source, ".".join(path))
-    table = ".".join(exp.to_identifier(part, quoted=True).sql("duckdb") for part in path)
+        source = _arrow(source)
     if isinstance(source, pa.Table):
         connection.register("loaded", source)
         rows = "loaded"
     else:
         rows = _reader(Path(source))
     try:
-        columns = connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()
-        selected = ", ".join(_selected(*column[:2]) for column in columns)
-        connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT {selected} FROM {rows}")
+        connection.execute(f"CREATE OR REPLACE TABLE {table} AS {selected(connection, rows)}")
     except duckdb.Error as error:
         raise SourceError(f"{_shown(source)} cannot be loaded: {str(error).splitlines()[0]}") from error
     finally:
@@ -56,20 +56,28 @@ def create(connection: duckdb.DuckDBPyConnection, path: Sequence[str], source: S
             connection.unregister("loaded")
 
 
-def _arrow(frame: pd.DataFrame, name: str) -> pa.Table:
+def selected(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
+    """Return the query of everything in a FROM item, every column with one of BigQuery's types."""
+    columns = connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()
+    return f"SELECT {', '.join(_selected(*column[:2]) for column in columns)} FROM {rows}"
+
+
+def _arrow(frame: pd.DataFrame) -> pa.Table:
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SourceError(f"The DataFrame for {name} mixes types in a column: {error.args[0]}.") from error
+        raise SourceError(f"The DataFrame mixes types in a column: {error.args[0]}.") from error
 
 
 def _reader(path: Path) -> str:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise SourceError(f"{str(path)!r} is no table; known are files that end in {' or '.join(READERS)}.")
+        raise SourceError(f"{str(path)!r} is no table; known are files that end in {', '.join(READERS)}.")
     if not path.is_file():
         raise SourceError(f"There is no file {str(path)!r}; check the path.")
-    options = ", header = true" if reader == "read_csv" else ""
+    # As BigQuery loads CSV: an empty field is NULL, an empty text in quotes is an empty text.
+    options = ", header = true, allow_quoted_nulls = false" if reader == "read_csv" else ""
+    options = ", format = 'newline_delimited'" if reader == "read_json" else options
     return f"{reader}({exp.Literal.string(str(path)).sql('duckdb')}{options})"
 
 

@@ -6,49 +6,55 @@ tests.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 from sqlglot import Token, TokenType, exp, tokenize
 
 from local.errors import NotSupportedError, QueryError
-from local.refusals import REMOTE, cast_type, check
+from local.refusals import ONE_ROW, REMOTE, check
 from local.remote import RemoteFunction
+from local.rewrites import REWRITES
 
 Names = Mapping[str, tuple[str, RemoteFunction]]  # project.dataset.function -> (name in DuckDB, what was declared)
+
+# Expressions that may skip rows; BigQuery calls a function in them for one row at a time.
+SKIPPING = (exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.When)
 
 # DuckDB orders windows by no function that may change its mind. The function of this name is declared to be
 # one that does not; elsewhere that would let DuckDB call it fewer times than there are rows.
 STABLE = "_stable"
+SINGLE = "_single"  # the function of this name is called for one row at a time
 
 # Types whose string literals BigQuery reads as values of the type when a function wants one.
 _LITERAL_TYPES = ("DATE", "DATETIME", "TIME", "TIMESTAMP")
 
 
-def to_duckdb(query: exp.Query, project: str, tables: Collection[str], remote: Names) -> str:
-    """Translate a query, or say what in it cannot be answered here."""
-    query = query.copy()
-    _name_columns(query)
-    _qualify_tables(query, project, tables)
-    for dot in list(query.find_all(exp.Dot)):
+def to_duckdb(statement: exp.Expr, project: str, tables: Collection[str], remote: Names) -> exp.Expr:
+    """Translate a query or what of a statement needs it, or say what in it cannot be answered here."""
+    statement = statement.copy()
+    if isinstance(statement, exp.Query):
+        _name_columns(statement)
+    _qualify_tables(statement, project, tables)
+    for dot in list(statement.find_all(exp.Dot)):
         _remote_call(dot, project, remote)
-    for call in list(query.find_all(exp.Anonymous)):
+    for call in list(statement.find_all(exp.Anonymous)):
         if "." in call.name:
             _replace_remote_call(call, call, call.name.split("."), project, remote)
-    nodes = list(query.walk())
+    nodes = list(statement.walk())
     for node in nodes:
         check(node)
     # Inner nodes first, so that a rewritten node holds rewritten arguments.
     for node in reversed(nodes):
-        rewrite = _REWRITES.get(type(node))
+        rewrite = REWRITES.get(type(node))
         if rewrite is not None:
             node.replace(rewrite(node))
-    written = query.sql("duckdb")
-    _refuse_repetition(query, written)
-    return written
+    _refuse_repetition(statement)
+    return statement
 
 
-def _refuse_repetition(query: exp.Query, written: str) -> None:
+def _refuse_repetition(query: exp.Expr) -> None:
     """DuckDB has no word for some functions, so their arguments are written twice: never a remote call."""
+    written = query.sql("duckdb")
     once = Counter(call.name for call in query.find_all(exp.Anonymous) if REMOTE in call.meta)
     for name, times in once.items():
         if written.count(f"{name.upper()}(") + written.count(f"{name}(") > times:
@@ -93,9 +99,9 @@ def _name_columns(query: exp.Query) -> None:
             nameless += 1
 
 
-def _qualify_tables(query: exp.Query, project: str, tables: Collection[str]) -> None:
+def _qualify_tables(query: exp.Expr, project: str, tables: Collection[str]) -> None:
     named = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
-    for table in query.find_all(exp.Table):
+    for table in list(query.find_all(exp.Table)):
         if not isinstance(table.this, exp.Identifier):
             raise NotSupportedError(f"The table function {table.this.sql('bigquery')}")
         if not table.db:
@@ -106,7 +112,16 @@ def _qualify_tables(query: exp.Query, project: str, tables: Collection[str]) -> 
         if name not in tables:
             known = ", ".join(sorted(tables)) or "none"
             raise QueryError(f"Not found: Table {name}; loaded are: {known}.")
-        table.set("catalog", exp.to_identifier(name.split(".")[0], quoted=True))
+        table.replace(duckdb_table(name, table))
+
+
+def duckdb_table(name: str, table: exp.Table | None = None) -> exp.Table:
+    """Return the table `project.dataset.table` as DuckDB has it: one schema for each dataset of each project."""
+    dataset, _, short = name.rpartition(".")
+    args = {**table.args, "catalog": None} if table is not None else {}
+    return exp.Table(
+        **{**args, "this": exp.to_identifier(short, quoted=True), "db": exp.to_identifier(dataset, quoted=True)}
+    )
 
 
 def _remote_call(dot: exp.Dot, project: str, remote: Names) -> None:
@@ -133,10 +148,12 @@ def _replace_remote_call(node: exp.Expr, call: exp.Anonymous, path: list[str], p
         )
     typed = [_literal(value, kind) for value, (_, kind) in zip(arguments, function.arguments, strict=True)]
     # DuckDB wants at least one argument, from which it learns how many rows there are.
-    if node.find_ancestor(exp.Window):
-        duckdb_name += STABLE
+    one_row = node.find_ancestor(*SKIPPING) is not None
+    duckdb_name += SINGLE * one_row + STABLE * (node.find_ancestor(exp.Window) is not None)
     translated = exp.Anonymous(this=duckdb_name, expressions=[exp.true(), *typed])
-    translated.meta[REMOTE] = True
+    translated.meta[REMOTE] = function.name
+    if one_row:
+        translated.meta[ONE_ROW] = True
     node.replace(translated)
 
 
@@ -148,74 +165,3 @@ def _literal(value: exp.Expr, kind: str) -> exp.Expr:
         if not value.is_string and not value.is_int and kind in ("NUMERIC", "BIGNUMERIC"):
             return exp.cast(exp.Literal.string(value.name), exp.DataType.build(kind, dialect="bigquery"))
     return value
-
-
-def _call(name: str, *arguments: exp.Expr) -> exp.Anonymous:
-    return exp.Anonymous(this=f"googlesql_{name}", expressions=list(arguments))
-
-
-def _divide(node: exp.Div) -> exp.Expr:
-    return _call("divide", node.this, node.expression)
-
-
-def _cast(node: exp.Cast) -> exp.Expr:
-    kind = cast_type(node)
-    safe = "safe_" if isinstance(node, exp.TryCast) else ""
-    if kind in ("INT64", "BOOL"):
-        return _call(f"{safe}cast_{kind.lower()}", node.this)
-    if kind == "STRING":
-        return _call("cast_string", node.this)
-    if kind == "BIGNUMERIC":
-        _check_bignumeric(node)
-    if kind in _DECIMALS:
-        node.set("to", exp.DataType.build(_DECIMALS[kind], dialect="duckdb"))
-    return node
-
-
-# sqlglot writes DECIMAL without digits, which DuckDB takes for DECIMAL(18, 3).
-_DECIMALS = {"NUMERIC": "DECIMAL(38, 9)", "BIGNUMERIC": "DECIMAL(38, 18)"}
-
-
-def _check_bignumeric(node: exp.Cast) -> None:
-    fraction = node.this.name.partition(".")[2] if isinstance(node.this, exp.Literal) else None
-    if fraction is None or len(fraction) > 18 or "e" in node.this.name.lower():
-        raise NotSupportedError(
-            f"{node.sql('bigquery')}", "a BIGNUMERIC is a literal of at most 18 digits after the point"
-        )
-
-
-def _finite(node: exp.Expr) -> exp.Expr:
-    return _call("finite", node.copy())
-
-
-def _number(node: exp.Literal) -> exp.Expr:
-    if node.is_string:
-        return node
-    if not node.is_int:
-        return exp.cast(exp.Literal.string(node.name), exp.DataType.build("DOUBLE"))
-    # DuckDB's own literals are 32 bits wide; LIMIT, INTERVAL and positions take them as they are.
-    arithmetic = exp.Add | exp.Sub | exp.Mul | exp.Neg
-    return exp.cast(node, exp.DataType.build("BIGINT")) if isinstance(node.parent, arithmetic) else node
-
-
-def _json(node: exp.JSONFormat) -> exp.Expr:
-    if node.args.get("options") or node.args.get("is_json"):
-        raise NotSupportedError(f"{node.sql('bigquery')} with options")
-    return _call("to_json" if node.args.get("to_json") else "to_json_string", node.this)
-
-
-_REWRITES: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
-    exp.Div: _divide,
-    exp.SafeDivide: lambda node: _call("safe_divide", node.this, node.expression),
-    exp.Cast: _cast,
-    exp.TryCast: _cast,
-    exp.Literal: _number,
-    exp.JSONFormat: _json,
-    exp.Round: lambda node: _call("round", node.this, *filter(None, [node.args.get("decimals")])),
-    exp.Substring: lambda node: _call("substr", node.this, *filter(None, map(node.args.get, ("start", "length")))),
-    exp.Sqrt: _finite,
-    exp.Exp: _finite,
-    exp.Ln: _finite,
-    exp.Log: _finite,
-    exp.Pow: _finite,
-}

@@ -119,9 +119,7 @@ def test_a_function_without_arguments_is_called_for_every_row(rows: BigQuery, en
 
 def test_nameless_columns_are_named_as_in_bigquery(bigquery: BigQuery) -> None:
     bigquery.load("ds.t", pd.DataFrame({"a": [1]}))
-    assert bigquery.sql("SELECT 1, a, a + 1, t.a, 2 AS b FROM ds.t AS t").table.column_names == [
-        *("f0_", "a", "f1_", "a", "b")
-    ]
+    assert bigquery.sql("SELECT 1, t.a, a + 1, 2 AS b FROM ds.t AS t").table.column_names == [*("f0_", "a", "f1_", "b")]
 
 
 def test_results_have_bigquerys_types(bigquery: BigQuery) -> None:
@@ -200,9 +198,26 @@ def test_a_declaration_that_bigquery_refuses_is_refused(ddl: str, said: str, big
         ("SELEC 1", "Syntax error: "),
         ("SELECT (1", "Syntax error: "),
         ("", "There is no statement"),
-        ("CREATE TABLE ds.x AS SELECT 1", "The statement CREATE TABLE is not supported on this machine."),
+        ("CREATE TABLE ds.x AS SELECT 1", "CREATE TABLE columns must be named, but column 1 has no name"),
+        ("CREATE TABLE ds.t AS SELECT 1 AS x", "Already Exists: Table local.ds.t; write CREATE OR REPLACE TABLE."),
+        ("CREATE TEMP TABLE x AS SELECT 1 AS d", "Table name 'x' needs a dataset: write dataset.x."),
+        (
+            "CREATE TABLE ds.x OPTIONS (expiration_timestamp = NULL) AS SELECT 1 AS d",
+            "CREATE TABLE with expiration_timestamp",
+        ),
+        ("CREATE TABLE ds.x (a ARRAY<INT64>)", "The column a ARRAY<INT64> of CREATE TABLE is not supported"),
+        ("CREATE VIEW ds.v AS SELECT 1 AS x", "The statement CREATE VIEW is not supported on this machine."),
+        ("UPDATE ds.t SET a = 1 WHERE TRUE", "The statement UPDATE is not supported on this machine."),
+        ("DECLARE x INT64", "The statement DECLARE is not supported on this machine."),
+        ("SELECT id, id FROM ds.t", "Duplicate column names in the result are not supported. Found duplicate(s): id"),
+        ("SELECT ds.f(id) AS id, * FROM ds.t", "Duplicate column names in the result"),
+        ("SELECT @p", "Query parameter 'p' not found"),
+        ("SELECT ?", "Query parameter number is larger than number of parameters provided"),
         ("DELETE FROM ds.t WHERE TRUE", "The statement DELETE is not supported on this machine."),
-        ("DROP TABLE ds.t", "The statement DROP TABLE is not supported on this machine."),
+        ("DROP TABLE ds.nowhere", "Not found: Table local.ds.nowhere; loaded are: local.ds.t."),
+        ("INSERT INTO ds.t (id) SELECT 'x'", "Query column 1 has type STRING which cannot be inserted into column id"),
+        ("INSERT INTO ds.t (id) SELECT 1, 2", "Inserted row has wrong column count; Has 2, expected 1"),
+        ("INSERT INTO ds.t (no) SELECT 1", "Column no is not present in table local.ds.t"),
         (
             "SELECT x FROM UNNEST([1]) AS x WHERE x IN (SELECT id FROM nope.t)",
             "Not found: Table local.nope.t",
@@ -239,9 +254,9 @@ def test_csv_and_parquet_are_tables(tmp_path: Path, bigquery: BigQuery) -> None:
     ("name", "source", "said"),
     [
         ("t", "x.csv", "'t' is no table name; write dataset.table or project.dataset.table."),
-        ("ds.t", "x.xlsx", "'x.xlsx' is no table; known are files that end in .csv or .parquet."),
+        ("ds.t", "x.xlsx", "'x.xlsx' is no table; known are files that end in .csv, .parquet, .json, .jsonl, .ndjson."),
         ("ds.t", "nowhere.csv", "There is no file 'nowhere.csv'; check the path."),
-        ("ds.t", pd.DataFrame({"a": [1, "x"]}), "The DataFrame for local.ds.t mixes types in a column: "),
+        ("ds.t", pd.DataFrame({"a": [1, "x"]}), "The DataFrame mixes types in a column: "),
     ],
 )
 def test_a_wrong_source_is_one_sentence(name: str, source: Any, said: str, bigquery: BigQuery) -> None:

@@ -52,7 +52,8 @@ def test_a_remote_call_reports_what_it_cost(endpoint: object) -> None:
         (
             ["up", "--model", "nowhere"],
             1,
-            'Error: The model URI is "nowhere", and there is no such folder; expected gs://bucket/prefix, a local folder, models:/name@alias or models:/name/version.',
+            'Error: The model URI is "nowhere", and there is no such folder; expected gs://bucket/prefix, a local folder, '
+            "models:/name@alias or models:/name/version.",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ def test_a_request_holds_what_bigquery_documents(bigquery: BigQuery, endpoint: A
     assert re.fullmatch(r"//bigquery\.googleapis\.com/projects/local/jobs/local:US\.bquxjob_\w+", first["caller"])
     assert first["requestId"] != second["requestId"]
     assert first["caller"] == second["caller"]
-    assert endpoint.calls == [[1, 1], [None, 2]]
+    assert sorted(endpoint.calls, key=str) == [[1, 1], [None, 2]]
 
 
 def test_every_query_is_a_job_of_its_own(bigquery: BigQuery, endpoint: Any, create: Create) -> None:
@@ -41,14 +42,17 @@ def test_the_context_is_sent_when_there_is_one(bigquery: BigQuery, endpoint: Any
     assert endpoint.requests[0]["userDefinedContext"] == {"function": "predict", "k": "é"}
 
 
-@pytest.mark.parametrize(("limit", "sizes"), [(0, [7]), (3, [3, 3, 1]), (7, [7]), (100, [7])])
+@pytest.mark.parametrize(("limit", "fewest"), [(0, 1), (1, 7), (3, 3), (100, 1)])
 def test_batches_hold_at_most_max_batching_rows(
-    limit: int, sizes: list[int], bigquery: BigQuery, endpoint: Any, create: Create
+    limit: int, fewest: int, bigquery: BigQuery, endpoint: Any, create: Create
 ) -> None:
     create("ds.f(a INT64)", options=f"max_batching_rows = {limit}")
     bigquery.load("ds.t", pd.DataFrame({"a": range(7)}))
     bigquery.sql("SELECT ds.f(a) FROM ds.t")
-    assert [len(request["calls"]) for request in endpoint.requests] == sizes
+    sizes = [len(request["calls"]) for request in endpoint.requests]
+    assert sum(sizes) == 7
+    assert max(sizes) <= (limit or 7)
+    assert len(sizes) >= fewest
 
 
 def test_ten_thousand_rows_come_back_in_order(bigquery: BigQuery, endpoint: Any, create: Create) -> None:
@@ -60,7 +64,10 @@ def test_ten_thousand_rows_come_back_in_order(bigquery: BigQuery, endpoint: Any,
     assert result.table["a"] == result.table["b"]
     assert (result.calls.rows, result.calls.retries) == (10_000, 0)
     assert result.calls.requests == len(endpoint.requests)
-    assert max(len(request["calls"]) for request in endpoint.requests) == 1000
+    sizes = {len(request["calls"]) for request in endpoint.requests}
+    assert max(sizes) <= 1000
+    assert len(sizes) > 3
+    assert (result.calls.smallest, result.calls.largest) == (min(sizes), max(sizes))
     assert result.calls.bytes_sent > 10_000
     assert result.calls.seconds > 0
 
@@ -75,13 +82,13 @@ def test_these_statuses_are_tried_again(status: int, bigquery: BigQuery, endpoin
     result = bigquery.sql("SELECT ds.f(1)")
     assert result.table["f0_"].to_pylist() == [1]
     assert (result.calls.requests, result.calls.retries) == (1, 3)
-    assert len({request["requestId"] for request in endpoint.requests}) == 1
+    assert len({request["requestId"] for request in endpoint.requests}) == 4
 
 
 def test_retries_end_after_twenty(bigquery: BigQuery, endpoint: Any, create: Create) -> None:
     endpoint.answer = lambda _: (503, '{"errorMessage": "the bucket is busy"}')
     create("ds.f(a INT64)")
-    with pytest.raises(RemoteFunctionError, match=r"response code 503 .*: the bucket is busy$"):
+    with pytest.raises(RemoteFunctionError, match=r"response code 503 .*the bucket is busy"):
         bigquery.sql("SELECT ds.f(1)")
     assert len(endpoint.requests) == 21
 
@@ -101,9 +108,97 @@ def test_a_failure_shows_the_functions_message(bigquery: BigQuery, endpoint: Any
     with pytest.raises(RemoteFunctionError) as failure:
         bigquery.sql("SELECT ds.f(1)")
     assert failure.value.message == (
-        f"Received response code 400 from endpoint {endpoint.url} of remote function local.ds.f: "
-        "row 0, column a: expected a FLOAT64"
+        f"Received response code 400 from endpoint {endpoint.url} with response "
+        '{"errorMessage": "row 0, column a: expected a FLOAT64"}'
     )
+
+
+def test_more_than_a_kilobyte_of_a_failure_is_cut(bigquery: BigQuery, endpoint: Any, create: Create) -> None:
+    endpoint.answer = lambda _: (400, json.dumps({"errorMessage": "x" * 5000}))
+    create("ds.f(a INT64)")
+    with pytest.raises(RemoteFunctionError, match=r"xxx \(cut after 1 KB, as BigQuery asks for less\)$") as failure:
+        bigquery.sql("SELECT ds.f(1)")
+    assert len(failure.value.message) < 1300
+
+
+def test_a_row_of_more_than_5_mb_is_refused(bigquery: BigQuery, endpoint: Any, create: Create) -> None:
+    create("ds.f(a STRING)")
+    with pytest.raises(QueryError, match=r"arguments of a row .* take 5,000,005 bytes; BigQuery allows 5,000,000"):
+        bigquery.sql("SELECT ds.f(REPEAT('é', 2500000) || 'x')")
+    assert endpoint.requests == []
+    bigquery.sql("SELECT ds.f(REPEAT('é', 2499998))")
+
+
+def test_a_reply_of_more_than_15_mb_is_refused(bigquery: BigQuery, endpoint: Any, create: Create) -> None:
+    endpoint.answer = lambda body: (200, json.dumps({"replies": ["x" * 15_000_000]}))
+    create("ds.f()", "STRING")
+    with pytest.raises(RemoteFunctionError, match=r"it has 15,000,017 bytes for 1 calls, .* max_batching_rows"):
+        bigquery.sql("SELECT ds.f()")
+
+
+def test_requests_run_beside_each_other(bigquery: BigQuery, endpoint: Any, create: Create) -> None:
+    together = threading.Barrier(4)  # opens when four requests are there at the same time
+
+    def answer(body: dict[str, Any]) -> tuple[int, str]:
+        together.wait(10)
+        return endpoint.counting(body)
+
+    endpoint.answer = answer
+    create("ds.f(a INT64)", options="max_batching_rows = 1")
+    assert bigquery.sql("SELECT SUM(ds.f(x)) AS n FROM UNNEST(GENERATE_ARRAY(1, 8)) AS x").table["n"].to_pylist() == [8]
+
+
+def test_max_batching_rows_may_be_larger_than_duckdbs_vectors(
+    bigquery: BigQuery, endpoint: Any, create: Create
+) -> None:
+    create("ds.f(a INT64)", options="max_batching_rows = 9000")
+    bigquery.load("ds.t", pd.DataFrame({"a": range(20_000)}))
+    assert bigquery.sql("SELECT ds.f(a) FROM ds.t").calls.largest > 4500
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("SELECT CASE WHEN a > 5 THEN ds.f(a) ELSE 0 END FROM ds.t", 4),
+        ("SELECT IF(a > 5, 0, ds.f(a)) FROM ds.t", 6),
+        ("SELECT COALESCE(ds.f(a), 0) FROM ds.t", 10),
+        ("SELECT IFNULL(NULL, ds.f(a)) FROM ds.t", 10),
+        ("SELECT 1 + NULLIF(ds.f(a), 1) FROM ds.t", 10),
+        ("SELECT CASE ds.f(a) WHEN 1 THEN 'x' WHEN 2 THEN 'y' END FROM ds.t", 10),
+        ("SELECT SUM(IF(a > 7, ds.f(a), 0)) OVER (ORDER BY a) FROM ds.t", 2),
+        (
+            "MERGE ds.t AS t USING (SELECT x FROM UNNEST([1, 2, 30, 40]) AS x) AS s ON t.a = s.x "
+            "WHEN NOT MATCHED THEN INSERT (a) VALUES (ds.f(s.x))",
+            2,
+        ),
+    ],
+)
+def test_where_rows_may_be_skipped_a_request_has_one_row(
+    query: str, rows: int, bigquery: BigQuery, endpoint: Any, create: Create
+) -> None:
+    create("ds.f(a INT64)")
+    bigquery.load("ds.t", pd.DataFrame({"a": range(10)}))
+    bigquery.sql(query)
+    assert {len(request["calls"]) for request in endpoint.requests} == {1}
+    assert len({call[0] for call in endpoint.calls}) == rows
+
+
+def test_an_adverse_caller_changes_the_requests_and_not_the_result(endpoint: Any) -> None:
+    endpoint.answer = endpoint.echoing
+    with BigQuery(adverse=3) as bigquery:
+        bigquery.load("ds.t", pd.DataFrame({"a": range(5000)}))
+        bigquery.sql(
+            "CREATE FUNCTION ds.f(a INT64) RETURNS INT64 REMOTE WITH CONNECTION local.us.c "
+            f"OPTIONS (endpoint = '{endpoint.url}', max_batching_rows = 200)"
+        )
+        result = bigquery.sql("SELECT a, ds.f(a) AS b FROM ds.t ORDER BY a")
+    assert result.table["a"] == result.table["b"]
+    sent = [call[0] for call in endpoint.calls]
+    assert set(sent) == set(range(5000))
+    assert len(sent) > 6000  # delivered twice, asked again
+    assert sent != sorted(sent)  # out of order
+    assert result.calls.smallest < 50
+    assert result.calls.retries > 0
 
 
 @pytest.mark.parametrize(
