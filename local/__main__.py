@@ -7,16 +7,14 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from local import command
 from local import demo as demo_command
 from local import up as up_command
-from local.bigquery import BigQuery, Result
-from local.errors import SourceError
+from local.lint import find
 
 
 def _ended(number: int, _: FrameType | None) -> NoReturn:
@@ -31,18 +29,61 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("statement")
-@click.option("--table", "tables", multiple=True, metavar="DATASET.TABLE=FILE", help="Load a CSV or Parquet file.")
-def sql(statement: str, tables: tuple[str, ...]) -> None:
-    """Run BigQuery SQL on this machine, remote functions included; print the last statement's rows."""
-    with BigQuery() as bigquery:
-        for table in tables:
-            name, equals, path = table.partition("=")
-            if not equals:
-                raise SourceError(f"--table {table!r} names no file; write DATASET.TABLE=FILE.")
-            bigquery.load(name, path)
-        result = bigquery.sql(statement)
-    _print(result)
+@click.argument("statements", required=False, default="")
+@click.option("--file", type=click.File(encoding="utf-8"), help="Read the statements from a file; - is stdin.")
+@click.option(
+    "--table", "tables", multiple=True, metavar="DATASET.TABLE=FILE", help="Load a file of CSV, Parquet or JSON lines."
+)
+@click.option(
+    "--parameter", "parameters", multiple=True, metavar="NAME:TYPE:VALUE", help="The value of @NAME, or of ?."
+)
+@click.option("--format", "form", type=click.Choice(command.FORMATS), default="table", show_default=True)
+@click.option(
+    "--state", type=click.Path(path_type=Path, dir_okay=False), help="Keep tables and functions in this file."
+)
+@click.option("--adverse", type=int, metavar="SEED", help="Call functions in every way that BigQuery may.")
+def sql(
+    statements: str,
+    file: TextIO | None,
+    tables: tuple[str, ...],
+    parameters: tuple[str, ...],
+    form: str,
+    state: Path | None,
+    adverse: int | None,
+) -> None:
+    """Run BigQuery SQL on this machine, remote functions included; print the last statement's rows.
+
+    Without STATEMENTS and --file it asks for them; a statement ends in a semicolon.
+    """
+    if file and statements:
+        raise click.UsageError("Give the statements or --file, not both.")
+    command.run(file.read() if file else statements, tables, parameters, form, state, adverse)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.File(encoding="utf-8"))
+@click.option("--function", "functions", multiple=True, required=True, metavar="NAME", help="A remote function.")
+def lint(files: tuple[TextIO, ...], functions: tuple[str, ...]) -> None:
+    """Show calls of remote functions in SQL files that make queries slow, and the faster form; exit with 1 if any."""
+    found = [finding for file in files for finding in find(file.read(), file.name, functions)]
+    for finding in found:
+        click.echo(finding)
+    sys.exit(bool(found))
+
+
+@main.command()
+@click.option("--model", required=True, metavar="URI|FOLDER", help="The model: a folder, gs://... or models:/...")
+@click.option("--table", required=True, type=click.Path(path_type=Path), help="A file with the model's columns.")
+@click.option("--endpoint", metavar="URL", help="A function that runs already; otherwise one is started here.")
+@click.option("--adverse", type=int, metavar="SEED", help="Call the function in every way that BigQuery may.")
+def parity(model: str, table: Path, endpoint: str | None, adverse: int | None) -> None:
+    """Compare predictions by SQL with those of MLflow for the same rows; exit with 1 if any differ."""
+    # Only here: MLflow takes seconds to import.
+    from local import parity as check
+
+    report = check.run(model, table, endpoint, adverse)
+    click.echo(report)
+    sys.exit(bool(report.differences))
 
 
 @main.command()
@@ -59,23 +100,6 @@ def up(model: str, port: int | None) -> None:
 def demo(output: Path, minutes: float) -> None:
     """Train a model, publish it, serve it, and query it with SQL."""
     demo_command.run(output, minutes)
-
-
-def _print(result: Result) -> None:
-    if result.table.num_columns:
-        shown = Table(*result.table.column_names)
-        for row in result.table.to_pylist():
-            shown.add_row(*("NULL" if value is None else str(value) for value in row.values()))
-        # As wide as the rows need, so that nothing is cut when the output goes into a file.
-        console = Console() if sys.stdout.isatty() else Console(width=10_000)
-        console.print(shown, markup=False)
-    calls = result.calls
-    if calls.requests:
-        click.echo(
-            f"{calls.requests} requests, {calls.rows} rows, {calls.retries} retries, "
-            f"{calls.bytes_sent} bytes sent, {calls.bytes_received} received, {calls.seconds:.3f} s",
-            err=True,
-        )
 
 
 if __name__ == "__main__":
