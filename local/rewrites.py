@@ -121,6 +121,23 @@ def _element(node: exp.Bracket) -> exp.Expr:
     return exp.case().when(outside, error).else_(element)
 
 
+def _offset(node: exp.Unnest) -> exp.Expr:
+    """DuckDB counts from one."""
+    offset = node.args.get("offset")
+    if not isinstance(offset, exp.Identifier):
+        return node
+    alias = node.args.get("alias")
+    if alias is None or not alias.columns:
+        raise NotSupportedError(f"{node.sql('bigquery')}", "name the elements, as in UNNEST(...) AS x WITH OFFSET")
+    element = alias.columns[0].sql("duckdb")
+    rows = f"SELECT {element}, __at - 1 AS {offset.sql('duckdb')} FROM UNNEST(a) WITH ORDINALITY AS t({element}, __at)"
+    query = parse_one(rows, read="duckdb")
+    unnest = query.find(exp.Unnest)
+    assert unnest is not None
+    unnest.set("expressions", [item.copy() for item in node.expressions])
+    return exp.Subquery(this=query)
+
+
 def _extract(node: exp.Extract) -> exp.Expr:
     part = node.name.upper()
     if part == "ISOWEEK":
@@ -146,6 +163,7 @@ REWRITES: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
     exp.Least: _extreme,
     exp.Bracket: _element,
     exp.Extract: _extract,
+    exp.Unnest: _offset,
     exp.Format: lambda node: _call("format", node.this, *node.expressions),
     exp.Sqrt: _finite,
     exp.Exp: _finite,

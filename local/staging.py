@@ -19,6 +19,7 @@ from local.refusals import ONE_ROW, REMOTE
 # Where a call stays: its rows are not the rows of the SELECT, or the expression may skip some.
 _KEPT = (exp.AggFunc, exp.Window, exp.Query, exp.Subquery, exp.Lambda, exp.Exists, exp.In)
 _LEAVES = (exp.Column, exp.AggFunc, exp.Window, exp.Subquery, exp.Exists, exp.In)
+_LATE = ("qualify", "order", "limit", "offset")
 _CLAUSES = ("from_", "joins", "where", "group", "having", "qualify", "windows", "order", "limit", "offset")
 
 
@@ -43,7 +44,7 @@ def reply(call: int) -> str:
     return f"__reply_{call}"
 
 
-HIDDEN = ("__argument_", "__leaf_", "__order_")
+HIDDEN = ("__argument_", "__leaf_", "__late_")
 
 # Runs a stage and returns the SELECT from its table and the replies; None leaves the query as it is.
 Run = Callable[[Stage], exp.Select | None]
@@ -72,8 +73,10 @@ def stage(query: exp.Expr, run: Run, scope: Sequence[exp.CTE] = ()) -> None:
 
 def _stage_select(select: exp.Select, run: Run, scope: Sequence[exp.CTE]) -> None:
     called = {at: found for at, column in enumerate(select.expressions) if (found := _outer_calls(column))}
-    late = _late_order(select, called) if called and _can_be_staged(select, called) else None
-    if late is None:
+    if not called or not _can_be_staged(select, called):
+        return
+    late = _late(select, called)
+    if not _can_be_late(select, late):
         return
     staged = select.copy()
     hidden: list[exp.Expr] = []
@@ -90,9 +93,7 @@ def _stage_select(select: exp.Select, run: Run, scope: Sequence[exp.CTE]) -> Non
         _stage_leaves(expression, hidden)
         staged.expressions[at].replace(exp.alias_(exp.null(), placeholder(len(columns)), quoted=True))
         columns.append(expression)
-    outer = exp.Select()
-    if late:
-        outer = _order(select, staged, late, hidden)
+    outer = _moved(select, staged, late, hidden)
     for item in hidden:
         staged.append("expressions", item)
     for key in ("with_", "distinct"):
@@ -134,7 +135,7 @@ def _can_be_staged(select: exp.Select, called: dict[int, list[exp.Anonymous]]) -
     if group and (group.args.get("all") or any(isinstance(item, exp.Literal) for item in items)):
         return False  # by position, which may be the call's
     aliases = {select.expressions[at].alias.lower() for at in called}
-    parts = [part for part in (*items, select.args.get("having"), select.args.get("qualify")) if part is not None]
+    parts = [part for part in (*items, select.args.get("having")) if part is not None]
     if any(
         not column.table and column.name.lower() in aliases for part in parts for column in part.find_all(exp.Column)
     ):
@@ -149,47 +150,49 @@ def _can_be_staged(select: exp.Select, called: dict[int, list[exp.Anonymous]]) -
     )
 
 
-def _late_order(select: exp.Select, called: dict[int, list[exp.Anonymous]]) -> list[exp.Ordered] | None:
-    """Return ORDER BY when it must wait for the replies, [] when it need not, None when it cannot be told."""
-    order = select.args.get("order")
-    items = order.expressions if order else []
+def _late(select: exp.Select, called: dict[int, list[exp.Anonymous]]) -> list[str]:
+    """Return the clauses that must wait for the replies, in the order in which SQL takes them."""
     aliases = {column.alias_or_name.lower() for at, column in enumerate(select.expressions) if at in called}
-    waits = bool(select.args.get("distinct"))
-    for item in items:
-        if isinstance(item.this, exp.Literal) or any(
-            column.name.lower() in aliases and not column.table for column in item.find_all(exp.Column)
-        ):
-            waits = True
-    if not waits:
-        return []
-    if not items:
-        return None if select.args.get("limit") else []
-    plain = all(isinstance(item.this, exp.Column | exp.Literal) for item in items)
-    return items if plain else None
+
+    def waits(clause: str) -> bool:
+        part = select.args.get(clause)
+        return part is not None and any(
+            (isinstance(node, exp.Literal) and isinstance(node.parent, exp.Ordered))
+            or (isinstance(node, exp.Column) and not node.table and node.name.lower() in aliases)
+            for node in part.walk()
+        )
+
+    first = 0 if waits("qualify") else 1 if select.args.get("distinct") or waits("order") else len(_LATE)
+    return [clause for clause in _LATE[first:] if select.args.get(clause)]
 
 
-def _order(select: exp.Select, staged: exp.Select, items: Sequence[exp.Ordered], hidden: list[exp.Expr]) -> exp.Select:
-    """Move ORDER BY, LIMIT and OFFSET behind the replies; return a SELECT that has nothing else."""
+def _can_be_late(select: exp.Select, late: list[str]) -> bool:
+    """Return whether what waits is made of columns, each of which can wait with it."""
+    if "order" in late and not all(
+        isinstance(item.this, exp.Column | exp.Literal) for item in select.args["order"].expressions
+    ):
+        return False
+    return "qualify" not in late or not any(
+        REMOTE in node.meta or isinstance(node, exp.Query) for node in select.args["qualify"].walk()
+    )
+
+
+def _moved(select: exp.Select, staged: exp.Select, late: list[str], hidden: list[exp.Expr]) -> exp.Select:
+    """Move clauses behind the replies; return a SELECT that has nothing else."""
     outer = exp.Select()
     named = {column.alias.lower() for column in select.expressions if isinstance(column, exp.Alias)}
-    moved = []
-    for item in items:
-        item = item.copy()
-        column = item.this
-        if isinstance(column, exp.Column) and (column.table or column.name.lower() not in named):
-            if not select.args.get("distinct"):
-                name = f"__order_{len(hidden)}"
-                hidden.append(exp.alias_(column.copy(), name, quoted=True))
-                column.replace(exp.column(name, quoted=True))
-            elif column.table:
-                column.replace(exp.column(column.name, quoted=True))
-        moved.append(item)
-    outer.set("order", exp.Order(expressions=moved))
-    for key in ("limit", "offset"):
-        if select.args.get(key):
-            outer.set(key, select.args[key].copy())
-    for key in ("order", "limit", "offset"):
-        staged.set(key, None)
+    for clause in late:
+        staged.set(clause, None)
+        outer.set(clause, select.args[clause].copy())
+        for column in list(outer.args[clause].find_all(exp.Column)):
+            if not column.table and column.name.lower() in named:
+                continue  # a column of the result
+            if select.args.get("distinct"):
+                column.replace(exp.column(column.name, quoted=True))  # BigQuery allows no other
+                continue
+            name = f"__late_{len(hidden)}"
+            hidden.append(exp.alias_(column.copy(), name, quoted=True))
+            column.replace(exp.column(name, quoted=True))
     return outer
 
 

@@ -17,7 +17,7 @@ from local.errors import ProcessError
 from local.function import Function
 from local.storage import Storage
 
-HANDLER = Path(__file__).parent / "handler"
+HANDLER = Path(__file__).parent / "handlers" / "echo"
 ROOT = Path(__file__).parents[2]
 
 # What a parent does whose end is tested: it starts both, says where, and waits.

@@ -1,0 +1,17 @@
+"""A handler in the manner of BigFunctions: Flask, all rows at once, every failure a 400 with the error's own text."""
+
+import os
+import pickle
+from pathlib import Path
+
+import functions_framework
+from flask import jsonify
+
+
+@functions_framework.http
+def predict(request):
+    try:
+        model = pickle.loads((Path(os.environ["MODEL_URI"]) / "model.pkl").read_bytes())
+        return jsonify({"replies": model.predict(request.get_json()["calls"]).tolist()})
+    except Exception as error:
+        return jsonify({"errorMessage": str(error)}), 400
