@@ -33,7 +33,6 @@ class Bar:
     """A progress bar with rows per second, for queries that take long."""
 
     def __init__(self) -> None:
-        # The terminal's width is of no use where nobody looks; there the bar stays away.
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.fields[rate]:>9,.0f} rows/s"),
@@ -53,11 +52,12 @@ class Bar:
         try:
             yield
         finally:
-            self._progress.stop()
+            if self._progress.live.is_started:
+                self._progress.stop()
 
     def on_rows(self, done: int, total: int) -> None:
         seconds = time.monotonic() - self._started
-        if seconds > LONG:
+        if seconds > LONG and sys.stderr.isatty():
             self._progress.start()
             self._progress.update(self._task, completed=done, total=total, rate=done / seconds)
 

@@ -1,6 +1,8 @@
 """Tables, names, statements, and remote calls wherever SQL allows an expression."""
 
+import datetime as dt
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,22 @@ def test_functions_are_replaced_kept_and_dropped(bigquery: BigQuery, endpoint: A
             "ds.f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x', user_defined_context = 'a')",
             "array of pairs",
         ),
+        *[
+            (f"ds.f() RETURNS INT64 {{r}} OPTIONS (endpoint = 'http://x/{path}')", f"has the path '/{path}'")
+            for path in ("v1.2", "a~b", "a?b", "a#b", "eventlog", "_ah/x", "healthz", "é")
+        ],
+        (
+            f"ds.f({', '.join(f'a{at} INT64' for at in range(257))}) RETURNS INT64 {{r}} OPTIONS (endpoint = 'http://x')",
+            "has 257 arguments; BigQuery allows 256",
+        ),
+        (f"ds.f({'a' * 129} INT64) RETURNS INT64 {{r}} OPTIONS (endpoint = 'http://x')", "name of over 128 characters"),
+        ("ds.`f-g`() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x')", "letters, digits and underscores"),
+        (
+            "ds.f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x', user_defined_context = [('k', '"
+            + "é" * 4096
+            + "')])",
+            "has 8,193 bytes of keys and values; BigQuery allows less than 8,192",
+        ),
         ("ds.f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x', batch = 1)", "Unknown option 'batch'"),
         ("f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x')", "needs a dataset"),
         ("ds.f(a INT64) RETURNS INT64 AS (a + 1)", "without REMOTE WITH CONNECTION is not supported"),
@@ -236,6 +254,23 @@ def test_a_call_that_duckdb_would_make_twice_is_refused(rows: BigQuery, create: 
     create("ds.f(id INT64)")
     with pytest.raises(NotSupportedError, match="compute it in a subquery"):
         rows.sql("SELECT ds.f(id) IN UNNEST([1, 2]) FROM ds.t")
+
+
+def test_parameters_are_values_and_never_text(bigquery: BigQuery) -> None:
+    bigquery.load("ds.t", pd.DataFrame({"a": [1, 2, 3], "s": ["x", "y'", "z"]}))
+    query = "SELECT a FROM ds.t WHERE s = @s AND a IN UNNEST(@list) AND @day > DATE '2020-01-01' LIMIT @n"
+    values = {"s": "y'", "list": [2, 3], "day": dt.date(2020, 1, 2), "n": 5}
+    assert bigquery.sql(query, values).table["a"].to_pylist() == [2]
+    row = bigquery.sql(
+        "SELECT ? AS a, ? AS b, ? AS c, ? AS d", [None, b"\x00", Decimal("1.5"), -1.5]
+    ).table.to_pylist()[0]
+    assert row == {"a": None, "b": b"\x00", "c": Decimal("1.500000000"), "d": -1.5}
+
+
+def test_an_empty_text_of_a_csv_is_no_null(tmp_path: Path, bigquery: BigQuery) -> None:
+    (tmp_path / "t.csv").write_text('a,b\n1,""\n2,\n3,x\n')
+    bigquery.load("ds.t", tmp_path / "t.csv")
+    assert bigquery.sql("SELECT b FROM ds.t ORDER BY a").table["b"].to_pylist() == ["", None, "x"]
 
 
 def test_csv_and_parquet_are_tables(tmp_path: Path, bigquery: BigQuery) -> None:

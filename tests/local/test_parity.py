@@ -1,0 +1,59 @@
+"""SQL and MLflow give the same predictions, and where they do not, the rows are named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import pandas as pd
+import pytest
+
+from local import parity
+from local.bigquery import BigQuery
+from local.errors import SourceError
+
+Saved = Callable[[str], str]
+
+
+def example(model: str) -> pd.DataFrame:
+    rows = mlflow.pyfunc.load_model(model).input_example
+    frame = pd.DataFrame(rows)
+    return frame.set_axis([str(name) for name in frame.columns], axis=1)
+
+
+def test_a_model_agrees_with_mlflow_whatever_the_caller_and_the_table_do(saved: Saved, tmp_path: Path) -> None:
+    frame = pd.concat([example(saved("categories"))] * 8, ignore_index=True)
+    frame.loc[[3, 7], "city"] = None  # a required column
+    frame[["lift", "city", "size", "rooms", "a"]].assign(extra=1).to_csv(tmp_path / "rows.csv", index=False)
+    report = parity.run(saved("categories"), tmp_path / "rows.csv", adverse=1)
+    assert report.differences == []
+    assert str(report) == "40 rows, 2 of them NULL for a NULL, 0 differ"
+
+
+def test_several_outputs_are_compared_by_name(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
+    frame = example(saved("two_outputs"))
+    frame.to_parquet(tmp_path / "rows.parquet")
+    low, high = mlflow.pyfunc.load_model(saved("two_outputs")).predict(frame).T
+    replies = [{"high": h, "low": lo + (row == 2)} for row, (lo, h) in enumerate(zip(low, high, strict=True))]
+    endpoint.answer = lambda _: (200, json.dumps({"replies": replies}))
+    with BigQuery() as bigquery:
+        report = parity.compare(saved("two_outputs"), bigquery, tmp_path / "rows.parquet", endpoint.url)
+    assert [row for row, _, _ in report.differences] == [2]
+
+
+def test_rows_that_differ_are_named(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
+    example(saved("tree_regressor")).to_parquet(
+        tmp_path / "rows.parquet"
+    )  # the endpoint replies the number of arguments
+    with BigQuery() as bigquery:
+        report = parity.compare(saved("tree_regressor"), bigquery, tmp_path / "rows.parquet", endpoint.url)
+    assert [(row, sql) for row, sql, _ in report.differences] == [(row, 4.0) for row in range(5)]
+    assert str(report).startswith("row 0: 4.0 by SQL, ")
+    assert str(report).endswith("5 rows, 0 of them NULL for a NULL, 5 differ")
+
+
+def test_a_table_without_a_column_of_the_model_is_one_sentence(saved: Saved, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b,c\n1,2,3\n")
+    with pytest.raises(SourceError, match=r"^The table has no column 'd', which the model needs; it has a, b, c\.$"):
+        parity.run(saved("tree_regressor"), tmp_path / "rows.csv", endpoint="http://127.0.0.1:9")
