@@ -1,6 +1,9 @@
 """Tables, names, statements, and remote calls wherever SQL allows an expression."""
 
 import datetime as dt
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from local.bigquery import BigQuery
 from local.errors import NotSupportedError, QueryError, SourceError
+from tests.conftest import ROOT
 
 Create = Callable[..., None]
 
@@ -304,3 +308,21 @@ def test_a_file_that_is_no_parquet_is_one_sentence(tmp_path: Path, bigquery: Big
     (tmp_path / "x.parquet").write_text("no parquet")
     with pytest.raises(SourceError, match=r"x\.parquet' cannot be loaded: .*$"):
         bigquery.load("ds.t", tmp_path / "x.parquet")
+
+
+def test_the_fixture_in_the_readme_works_as_it_stands(tmp_path: Path, endpoint: Any) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = next(text for text in readme.split("```") if "import pytest" in text).removeprefix("python\n")
+    assert "http://127.0.0.1:8080" in example
+    (tmp_path / "test_example.py").write_text(example.replace("http://127.0.0.1:8080", endpoint.url))
+    (tmp_path / "houses.csv").write_text("rooms,age\n3,20.5\n4,7\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "test_example.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+    assert [3, 20.5] in endpoint.calls
