@@ -12,7 +12,7 @@ demo: .venv/installed  ## train, publish, serve and query a model, all on this m
 	@$(BIN)/python -m local demo
 
 test: .venv/installed  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: .venv/installed  ## ruff, mypy and shellcheck
 	$(BIN)/ruff check .
