@@ -126,7 +126,7 @@ def test_googlesql_reads_back_what_the_model_returned(sql_type: str, value: Any,
         ("INT64", [1.5]), ("INT64", np.array([1.5])), ("INT64", [NAN]), ("INT64", [INF]), ("INT64", [2**63]), ("INT64", ["1"]), ("INT64", [True]),
         ("BOOL", [1]), ("BOOL", ["true"]), ("BOOL", np.array([0])),
         ("STRING", [1]), ("STRING", [b"a"]), ("STRING", np.array([1.5])),
-        ("BYTES", ["text"]), ("TIMESTAMP", ["yesterday"]), ("JSON", [object()]), ("JSON", [{"a": [object()]}]),
+        ("BYTES", ["text"]), ("TIMESTAMP", ["yesterday"]), ("JSON", [1j]), ("JSON", [{"a": [1j]}]),
     ],
     ids=str,
 )  # fmt: skip
