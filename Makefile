@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --universal --quiet --custom-compile-command 'make lock'
 
-.PHONY: help demo test lint lock clean
+.PHONY: help demo test slow lint lock clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -13,6 +13,9 @@ demo: .venv/installed  ## train, publish, serve and query a model, all on this m
 
 test: .venv/installed  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+slow: .venv/installed  ## run the tests that take long: every step of a deployment failing
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: .venv/installed  ## ruff, mypy and shellcheck
 	$(BIN)/ruff check .

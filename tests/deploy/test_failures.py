@@ -10,6 +10,8 @@ import pytest
 from tests.deploy.conftest import ANALYST, BUCKET, PREFIX, Deployment, Run
 from tests.google_cloud.cloud import PROJECT
 
+pytestmark = pytest.mark.slow
+
 FUNCTION = f"projects/{PROJECT}/locations/us-central1/functions/predict"
 FUNCTIONS = "/v2/projects/my-project/locations/us-central1/functions"
 
