@@ -12,7 +12,7 @@ demo: .venv/installed  ## train, publish, serve and query a model, all on this m
 	@$(BIN)/python -m local demo
 
 test: .venv/installed  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 slow: .venv/installed  ## run the tests that take long: every step of a deployment failing
 	$(BIN)/python -m pytest -n 2 -m slow

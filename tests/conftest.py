@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from functions_framework.aio import create_asgi_app
 from starlette.testclient import TestClient
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import models
 
@@ -14,16 +16,15 @@ ROOT = Path(__file__).parent.parent
 SETTINGS = ("MODEL_URI", "MODEL_DIGEST", "LOG_LEVEL", "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a folder in one process, where they share its trained models and running servers."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+class FolderScheduling(LoadScopeScheduling):
+    """Keeps the tests of a folder in one process, where they share its trained models and running servers."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0].rpartition("/")[0]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a folder in one process, where they share its trained models and running servers."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
+    return FolderScheduling(config, log)
 
 
 @pytest.fixture(autouse=True)
