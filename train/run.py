@@ -138,7 +138,8 @@ def _result(found: Found, settings: Settings) -> str:
     """Return in a sentence what the search came to."""
     if not found.history:
         return "The time was too short to compare pipelines; this one is known to be strong."
-    tried = f"{found.pipelines} pipelines in {len(found.history)} generations"
+    count = len(found.history)
+    tried = f"{found.pipelines} pipelines in {count} generation{'s' if count > 1 else ''}"
     return f"The best of {tried} (cross-validated {settings.metric} {found.history[-1]:.5g})."
 
 
