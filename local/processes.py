@@ -8,12 +8,20 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
 
 from local.errors import ProcessError
 
 HOST = "127.0.0.1"
 GRACE = 5.0  # seconds between asking a process to end and ending it
+STARTS_WITHIN = 60.0  # seconds, imports of a cold disk included
+TAIL = 20  # lines of the log in an error
+_POLL = 0.05  # seconds
 
 
 def free_port() -> int:
@@ -46,6 +54,53 @@ def end(process: subprocess.Popen[bytes], ask: signal.Signals = signal.SIGTERM) 
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextlib.contextmanager
+def server(
+    name: str,
+    command: list[str],
+    probe: str,
+    log: Path,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """Run a server, `python -m` COMMAND, for the length of the block, which begins once the URL `probe` answers."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        _wait(name, process, probe, log)
+        yield
+    finally:
+        end(process)
+
+
+def _wait(name: str, process: subprocess.Popen[bytes], probe: str, log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ProcessError(f"{name} ended with status {process.returncode}{_tail(log)}")
+        try:
+            httpx.get(probe, trust_env=False, timeout=STARTS_WITHIN)
+        except httpx.TransportError:
+            time.sleep(_POLL)
+        else:
+            return
+    raise ProcessError(f"{name} does not answer on {probe} after {STARTS_WITHIN:.0f} s{_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-TAIL:]
+    return "; the end of its log:\n" + "\n".join(lines) if lines else "; its log is empty."
 
 
 @contextlib.contextmanager
