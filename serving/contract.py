@@ -19,7 +19,6 @@ from serving.errors import BadRequest, ModelUnusable, shown
 
 REPLY_LIMIT = 15_000_000  # bytes that BigQuery takes as one reply
 
-
 # BigQuery writes `calls` last. Its text can then be kept apart and parsed once it is known what it should hold.
 _CALLS_LAST = re.compile(rb'"calls"\s*:\s*(\[.*\])\s*\}\s*', re.DOTALL)
 

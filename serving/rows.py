@@ -116,7 +116,7 @@ class Numbers(Rows):
 
 def from_request(signature: Signature, request: Request) -> Rows:
     """Return rows whose arguments are the model's columns in their order; raise BadRequest for another number."""
-    if all(column.kind == "double" for column in signature.columns):
+    if _only_numbers(signature):
         numbers = request.numbers(len(signature.columns))
         if numbers is not None:
             return Numbers(signature, *numbers)
@@ -145,20 +145,8 @@ def from_objects(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows:
     for row, call in enumerate(calls):
         if len(call) != 1:
             raise BadRequest(f"Row {row} has {len(call)} arguments, the function takes one: TO_JSON of a table's row.")
-    columns = signature.columns
-    if (
-        len(columns) > 1
-        and all(column.kind == "double" for column in columns)
-        and {type(row) for (row,) in calls} == {dict}
-    ):
-        try:
-            values = list(map(operator.itemgetter(*(column.name for column in columns)), (row for (row,) in calls)))
-        except KeyError:
-            pass
-        else:
-            if {int, float}.issuperset(map(type, itertools.chain.from_iterable(values))):
-                matrix = np.array(values, np.float64)
-                return Numbers(signature, matrix, np.zeros(matrix.shape, np.bool_))
+    if _only_numbers(signature) and (numbers := _numbers_by_name(signature, calls)) is not None:
+        return numbers
     nothing = dict.fromkeys(column.name for column in signature.columns)
     objects, faults = [], {}
     for row, (value,) in enumerate(calls):
@@ -178,6 +166,25 @@ def from_objects(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows:
         decoded.append(decode_column(column, values))
     decoded[0].faults = {**decoded[0].faults, **faults}
     return Rows(signature, decoded, len(calls))
+
+
+def _only_numbers(signature: Signature) -> bool:
+    return all(column.kind == "double" for column in signature.columns)
+
+
+def _numbers_by_name(signature: Signature, calls: Sequence[Sequence[Any]]) -> Numbers | None:
+    """Return rows that hold a number for every column, all taken at once; None where anything else is among them."""
+    if len(signature.columns) < 2 or {type(value) for (value,) in calls} != {dict}:  # one name would give no tuple
+        return None
+    pick = operator.itemgetter(*(column.name for column in signature.columns))
+    try:
+        values = [pick(value) for (value,) in calls]
+    except KeyError:
+        return None
+    if not {int, float}.issuperset(map(type, itertools.chain.from_iterable(values))):
+        return None
+    matrix = np.array(values, np.float64)
+    return Numbers(signature, matrix, np.zeros(matrix.shape, np.bool_))
 
 
 def _series(values: Values) -> Any:

@@ -26,7 +26,6 @@ from tpot.search_spaces.pipelines import (
 
 from train.data import Task
 
-SPACES = ("plain", "linear", "linear-light")
 SCALERS = ["Passthrough", "scalers"]
 # Left out: SelectFwe and SelectPercentile for regression, where TPOT scores columns with a test for classes;
 # ColumnOrdinalEncoder and FeatureAgglomeration, whose settings in TPOT 1.1 fail on (nearly) every data set.
