@@ -1,6 +1,5 @@
 """The rows of one request as typed columns: what a SQL function gets to work on, and what a model is given."""
 
-import itertools
 import operator
 from collections.abc import Sequence
 from functools import cached_property
@@ -116,10 +115,11 @@ class Numbers(Rows):
 
 def from_request(signature: Signature, request: Request) -> Rows:
     """Return rows whose arguments are the model's columns in their order; raise BadRequest for another number."""
-    if _only_numbers(signature):
-        numbers = request.numbers(len(signature.columns))
-        if numbers is not None:
-            return Numbers(signature, *numbers)
+    numeric = request.numeric
+    if numeric and numeric.names is None and _only_numbers(signature):
+        matrix = numeric.matrix(len(signature.columns))
+        if matrix is not None:
+            return Numbers(signature, *matrix)
     return from_arguments(signature, request.calls)
 
 
@@ -136,17 +136,18 @@ def from_arguments(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows
     return Rows(signature, decoded, len(calls))
 
 
-def from_objects(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows:
+def from_objects(signature: Signature, request: Request) -> Rows:
     """Return rows given as one JSON object each, with the columns by name in any order; other keys are ignored.
 
     A NULL instead of an object is a row of NULLs. A column that an object lacks is a fault of its row, unless the
     model can do without: TO_JSON writes NULLs out, so a key that is not there means that the wrong table came.
     """
+    if _only_numbers(signature) and (numbers := _numbers_by_name(signature, request)) is not None:
+        return numbers
+    calls = request.calls
     for row, call in enumerate(calls):
         if len(call) != 1:
             raise BadRequest(f"Row {row} has {len(call)} arguments, the function takes one: TO_JSON of a table's row.")
-    if _only_numbers(signature) and (numbers := _numbers_by_name(signature, calls)) is not None:
-        return numbers
     nothing = dict.fromkeys(column.name for column in signature.columns)
     objects, faults = [], {}
     for row, (value,) in enumerate(calls):
@@ -172,19 +173,22 @@ def _only_numbers(signature: Signature) -> bool:
     return all(column.kind == "double" for column in signature.columns)
 
 
-def _numbers_by_name(signature: Signature, calls: Sequence[Sequence[Any]]) -> Numbers | None:
-    """Return rows that hold a number for every column, all taken at once; None where anything else is among them."""
-    if len(signature.columns) < 2 or {type(value) for (value,) in calls} != {dict}:  # one name would give no tuple
+def _numbers_by_name(signature: Signature, request: Request) -> Numbers | None:
+    """Return rows of objects that hold numbers alone, among them every column; None where anything else is there."""
+    numeric = request.numeric
+    if not numeric or not numeric.names or (matrix := numeric.matrix(len(numeric.names))) is None:
         return None
-    pick = operator.itemgetter(*(column.name for column in signature.columns))
+    places = {name: at for at, name in enumerate(numeric.names)}
     try:
-        values = [pick(value) for (value,) in calls]
+        order = [places[column.name] for column in signature.columns]
     except KeyError:
         return None
-    if not {int, float}.issuperset(map(type, itertools.chain.from_iterable(values))):
-        return None
-    matrix = np.array(values, np.float64)
-    return Numbers(signature, matrix, np.zeros(matrix.shape, np.bool_))
+    values, nulls = matrix
+    return (
+        Numbers(signature, values, nulls)
+        if order == list(places.values())
+        else Numbers(signature, values[:, order], nulls[:, order])
+    )
 
 
 def _series(values: Values) -> Any:

@@ -63,7 +63,7 @@ def _rows(model: Model, function: SqlFunction, request: Request) -> Rows:
     if function.takes == "columns":
         return from_request(model.signature, request)
     if function.takes == "row":
-        return from_objects(model.signature, request.calls)
+        return from_objects(model.signature, request)
     for row, call in enumerate(request.calls):
         if call:
             raise BadRequest(f"Row {row} has {len(call)} arguments, {function.name} takes none.")

@@ -1,22 +1,17 @@
 """Every encoding that GoogleSQL has for a value is understood, in every row, mixed within a column."""
 
 import base64
-import contextlib
 import datetime
-import json
 import math
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from serving.columns import decode_column
 from serving.contract import decode
-from serving.errors import BadRequest
-from serving.rows import from_arguments, from_request
+from serving.rows import from_request
 from serving.signature import SQL_TYPES, Column, Signature
 from tests.googlesql import to_json_string
 
@@ -206,41 +201,6 @@ def test_each_day_of_four_years_is_read_as_that_day() -> None:
     assert decoded.array.astype("datetime64[D]").tolist() == days
 
 
-STAND_INS = ["-2.25e-301", "-3.1e-302", "-3.2125e-302", "-3.312525e-302"]
-
-
-@pytest.mark.parametrize("number", STAND_INS)
-def test_numbers_that_stand_for_words_in_parsing_are_numbers_when_they_come_themselves(number: str) -> None:
-    body = f'{{"calls": [[1, {number}], [null, "NaN"], ["Infinity", "-Infinity"]]}}'.encode()
-    rows = from_request(TWO_NUMBERS, decode(body))
-    np.testing.assert_array_equal(rows["a"], [1.0, math.nan, math.inf])
-    np.testing.assert_array_equal(rows["b"], [float(number), math.nan, -math.inf])
-    assert rows.nulls("a").tolist() == [False, True, False]
-    assert rows.nulls("b").tolist() == [False, False, False]
-
-
-@pytest.mark.parametrize(
-    "calls",
-    ['[[1, 2], [3]]', '[[1, 2, 3], [4]]', '[[1, [2, 3]], [[], 4]]', '[[[1, 2]], [[3, 4]]]', '[[1, 2], 3, [4]]', '[1, 2]', '[[[1], 2]]'],
-)  # fmt: skip
-def test_rows_of_another_shape_are_refused_however_many_numbers_they_hold(calls: str) -> None:
-    request = decode(f'{{"calls": {calls}}}'.encode())
-    assert request.numbers(2) is None
-    with contextlib.suppress(BadRequest):
-        assert from_request(TWO_NUMBERS, request).faults()
-
-
-@pytest.mark.parametrize(
-    "calls", ['[[1, "NaN"5]]', "[[null5, 1]]", '[["NaN"]1, 2]]', "[[1, nul]]", '[[1, 2]], "x": [3]', "[[1, 2]]]"]
-)
-def test_what_is_no_json_stays_none_whatever_stands_for_its_words(calls: str) -> None:
-    if calls.endswith(": [3]"):
-        assert decode(f'{{"calls": {calls}}}'.encode()).calls == [[1, 2]]
-    else:
-        with pytest.raises(BadRequest, match="is not JSON"):
-            assert from_request(TWO_NUMBERS, decode(f'{{"calls": {calls}}}'.encode()))
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -256,24 +216,3 @@ def test_a_request_is_read_whole_in_any_order_of_its_fields(body: str) -> None:
     request = decode(body.encode())
     assert request.context == {"on_null": "pass"}
     assert from_request(TWO_NUMBERS, request)["b"].tolist() == [2.0]
-
-
-@given(
-    st.lists(
-        st.lists(
-            st.floats(width=64) | st.integers(-(2**70), 2**70) | st.none() | st.text(max_size=2), min_size=2, max_size=2
-        ),
-        max_size=8,
-    )
-)
-def test_the_fast_way_and_the_careful_way_agree_on_every_batch(calls: list[list[Any]]) -> None:
-    words = {math.inf: "Infinity", -math.inf: "-Infinity"}
-    sent = [["NaN" if value != value else words.get(value, value) for value in row] for row in calls]
-    fast, careful = (
-        from_request(TWO_NUMBERS, decode(json.dumps({"calls": sent}).encode())),
-        from_arguments(TWO_NUMBERS, sent),
-    )
-    assert fast.faults().keys() == careful.faults().keys()
-    for name in ("a", "b"):
-        assert fast.nulls(name).tolist() == careful.nulls(name).tolist()
-        np.testing.assert_array_equal(fast[name], careful[name])

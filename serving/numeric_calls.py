@@ -1,0 +1,107 @@
+"""The `calls` of a request that hold nothing but numbers: from JSON text to a matrix without a Python object for each.
+
+A batch of numbers spends most of its time in making objects that are thrown away at once. The rule: what is not
+plainly recognised (a text, an array, a number beyond 64 bits, another key in some row) is not taken here, and goes
+value by value through columns.py, with the same result.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import simdjson
+
+# What FLOAT64 is in JSON where it is no number: the word, a number to stand in for it while parsing, what it means.
+# Each is counted before and after, so that data that holds a stand-in itself is noticed.
+_WORDS = (
+    (b"null", -2.25e-301, np.nan),
+    (b'"NaN"', -3.1e-302, np.nan),
+    (b'"Infinity"', -3.2125e-302, np.inf),
+    (b'"-Infinity"', -3.312525e-302, -np.inf),
+)
+
+Matrix = np.ndarray[Any, Any]
+
+
+class NumericCalls:
+    """One row of numbers for each call, positional or as one object with the same keys in every call.
+
+    `names` are those keys in their order, None for positional rows. Raise ValueError, TypeError or RuntimeError when
+    the text is no JSON array of arrays of such numbers.
+    """
+
+    _parser = threading.local()  # a parser allocates much, so it is used again; one for each thread
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.names: Sequence[str] | None = None
+        if text.startswith(b"[[{"):
+            self.names, text = _without_keys(text)
+        self._words = []
+        for word, number, meaning in _WORDS:
+            if word[:1] in text:  # to look for one character takes next to no time
+                length, text = len(text), text.replace(word, number_text := repr(number).encode())
+                self._words.append((word, number, meaning, (len(text) - length) // (len(number_text) - len(word))))
+        self._brackets = np.count_nonzero(np.frombuffer(text, np.uint8) == ord("["))
+        if not hasattr(self._parser, "own"):
+            self._parser.own = simdjson.Parser()
+        rows = self._parser.own.parse(text)
+        self._flat = np.frombuffer(rows.as_buffer(of_type="d"), np.float64)
+        self._widths = [len(row) for row in rows]
+
+    def matrix(self, width: int) -> tuple[Matrix, Matrix] | None:
+        """Return float64 values of shape (rows, width), NaN where NULL is, and where that is.
+
+        None when the rows have another width, or hold something that would be taken for NULL, NaN or an infinity.
+        """
+        count = len(self._widths)
+        # As many brackets as rows, or one of them holds an array, which as_buffer would flatten.
+        if set(self._widths) != {width} or self._flat.size != count * width or self._brackets != count + 1:
+            return None
+        matrix = self._flat.reshape(count, width).copy()
+        nulls = np.zeros(matrix.shape, np.bool_)
+        for word, number, meaning, times in self._words:
+            places = matrix == number
+            if np.count_nonzero(places) != times:  # the data holds the number itself
+                return None
+            matrix[places] = meaning
+            if word == b"null":
+                nulls = places
+        return matrix, nulls
+
+
+def _without_keys(text: bytes) -> tuple[list[str], bytes]:
+    """Return the keys of the first object, and the text with every object turned into an array of its values.
+
+    ValueError unless every row is one object with these keys in this order, written as the first one is. Each key but
+    the first is found right behind a comma, which stays: an array of as many values as there are keys then has each
+    value where its own key was.
+    """
+    if b"\\" in text or not text.endswith(b"}]]"):  # without escapes, quotes stand around keys and texts only
+        raise ValueError("not as TO_JSON writes it")
+    first = text[2 : text.index(b"}") + 1]
+    names = list(orjson.loads(first))
+    comma = b', "' if b', "' in first else b',"'
+    keys = [(comma if at else b'[{"') + name.encode() + b'":' for at, name in enumerate(names)]
+    characters = np.frombuffer(bytearray(text), np.uint8)
+    quotes = np.flatnonzero(characters == ord('"'))
+    starts = quotes[::2].reshape(-1, len(names)) - [key.index(b'"') for key in keys]
+    ends = np.flatnonzero(characters == ord("}"))
+    if len(ends) != len(starts) or (characters[ends + 1] != ord("]")).any():
+        raise ValueError("an object does not end with its row")
+    characters[ends] = ord(" ")
+    lengths = np.array([len(key) for key in keys])
+    for length in np.unique(lengths).tolist():
+        alike = np.flatnonzero(lengths == length)
+        # The bytes from every position on, as one item each: the keys of one length are compared and blanked at once.
+        windows = np.ndarray((len(text) - length + 1,), f"V{length}", characters, strides=(1,))
+        places = starts[:, alike].ravel()
+        if places.max() >= len(windows) or windows[places].tobytes() != b"".join(keys[at] for at in alike) * len(
+            starts
+        ):
+            raise ValueError("the keys are not those of the first row")
+        blanks = b"".join(keys[at][:1] + b" " * (length - 1) for at in alike)
+        windows[places] = np.frombuffer(blanks * len(starts), f"V{length}")
+    return names, characters.tobytes()

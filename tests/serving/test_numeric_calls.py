@@ -1,0 +1,156 @@
+"""Numbers that go from text to a matrix at once are those that come out value by value, or are left to that way."""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import math
+import random
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.contract import Request, decode
+from serving.errors import BadRequest
+from serving.numeric_calls import NumericCalls
+from serving.rows import Numbers, Rows, from_arguments, from_objects, from_request
+from serving.signature import Column, Signature
+
+TWO_NUMBERS = Signature((Column("a", "double", "FLOAT64"), Column("b", "double", "FLOAT64")), None)
+
+
+def body_of(calls: Any, separators: tuple[str, str] = (", ", ": ")) -> bytes:
+    return json.dumps({"calls": calls}, separators=separators, ensure_ascii=False).encode()
+
+
+def careful(request: Request) -> Request:
+    """The same request, its calls parsed value by value."""
+    return dataclasses.replace(request, arguments=list(request.calls))
+
+
+def assert_same(fast: Rows, slow: Rows) -> None:
+    assert fast.faults().keys() == slow.faults().keys()
+    for name in ("a", "b"):
+        assert fast.nulls(name).tolist() == slow.nulls(name).tolist()
+        np.testing.assert_array_equal(fast[name], slow[name])
+
+
+STAND_INS = ["-2.25e-301", "-3.1e-302", "-3.2125e-302", "-3.312525e-302"]
+
+
+@pytest.mark.parametrize("number", STAND_INS)
+def test_numbers_that_stand_for_words_in_parsing_are_numbers_when_they_come_themselves(number: str) -> None:
+    body = f'{{"calls": [[1, {number}], [null, "NaN"], ["Infinity", "-Infinity"]]}}'.encode()
+    rows = from_request(TWO_NUMBERS, decode(body))
+    np.testing.assert_array_equal(rows["a"], [1.0, math.nan, math.inf])
+    np.testing.assert_array_equal(rows["b"], [float(number), math.nan, -math.inf])
+    assert rows.nulls("a").tolist() == [False, True, False]
+    assert rows.nulls("b").tolist() == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    "calls",
+    ['[[1, 2], [3]]', '[[1, 2, 3], [4]]', '[[1, [2, 3]], [[], 4]]', '[[[1, 2]], [[3, 4]]]', '[[1, 2], 3, [4]]', '[1, 2]', '[[[1], 2]]'],
+)  # fmt: skip
+def test_rows_of_another_shape_are_refused_however_many_numbers_they_hold(calls: str) -> None:
+    request = decode(f'{{"calls": {calls}}}'.encode())
+    assert request.numeric is None or request.numeric.matrix(2) is None
+    with contextlib.suppress(BadRequest):
+        assert from_request(TWO_NUMBERS, request).faults()
+
+
+@pytest.mark.parametrize(
+    "calls", ['[[1, "NaN"5]]', "[[null5, 1]]", '[["NaN"]1, 2]]', "[[1, nul]]", '[[1, 2]], "x": [3]', "[[1, 2]]]"]
+)
+def test_what_is_no_json_stays_none_whatever_stands_for_its_words(calls: str) -> None:
+    if calls.endswith(": [3]"):
+        assert decode(f'{{"calls": {calls}}}'.encode()).calls == [[1, 2]]
+    else:
+        with pytest.raises(BadRequest, match="is not JSON"):
+            assert from_request(TWO_NUMBERS, decode(f'{{"calls": {calls}}}'.encode()))
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.floats(width=64) | st.integers(-(2**70), 2**70) | st.none() | st.text(max_size=2), min_size=2, max_size=2
+        ),
+        max_size=8,
+    )
+)
+def test_the_fast_way_and_the_careful_way_agree_on_every_batch(calls: list[list[Any]]) -> None:
+    words = {math.inf: "Infinity", -math.inf: "-Infinity"}
+    sent = [["NaN" if value != value else words.get(value, value) for value in row] for row in calls]
+    assert_same(from_request(TWO_NUMBERS, decode(body_of(sent))), from_arguments(TWO_NUMBERS, sent))
+
+
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
+@pytest.mark.parametrize("names", ["ab", "ba", ("b", "x", "a", "longer"), ("ä", "a", "b"), ("{", "a", "b"), ("null", "b", "a")])  # fmt: skip
+def test_objects_of_numbers_are_read_at_once_by_name_in_any_order(
+    names: tuple[str, ...], separators: tuple[str, str]
+) -> None:
+    calls = [[dict(zip(names, [row + 0.5, row, None, row][: len(names)], strict=True))] for row in range(3)]
+    request = decode(body_of(calls, separators))
+    rows = from_objects(TWO_NUMBERS, request)
+    assert isinstance(rows, Numbers)
+    assert_same(rows, from_objects(TWO_NUMBERS, careful(request)))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"b": 2, "a": 1}', '{"a": 1}', '{"a": 1, "b": 2, "c": 3}', '{"a": 1, "b": "2"}', '{"a":1,"b":2}', '{"a": 1, "\\u0062": 2}',
+        '{"a": 1, "b": [2]}', '{"a": 1, "b": {"b": 2}}', "null", "[1, 2]", "1", "{}", '{"a": 1, "a": 2}', '{"a": 1, "b": "NaN"}',
+        '{"A": 1, "b": 2}', '{"a": 1, "b": ", "}', '{"a": 1, "b": 2}, {"a": 3, "b": 4}', '{"a": 99999999999999999999, "b": true}',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_row_that_is_written_otherwise_gives_what_it_gives_value_by_value(row: str, at: int) -> None:
+    plain = ['[{"a": 1, "b": 2}]'] * 2
+    body = f'{{"calls": [{", ".join([*plain[:at], f"[{row}]", *plain[at:]])}]}}'.encode()
+
+    def result(request: Request) -> Any:
+        try:
+            rows = from_objects(TWO_NUMBERS, request)
+        except BadRequest as refusal:
+            return str(refusal)
+        return rows.faults(), [(rows[name].tolist(), rows.nulls(name).tolist()) for name in "ab"]
+
+    assert repr(result(decode(body))) == repr(result(careful(decode(body))))
+
+
+def mutations(text: bytes, seed: int) -> bytes:
+    """The text with a few of its pieces taken out, doubled, exchanged or replaced."""
+    chance = random.Random(seed)
+    for _ in range(chance.randint(1, 3)):
+        at, size = chance.randrange(len(text)), chance.randint(1, 6)
+        to = chance.randrange(len(text))
+        new = [b"", text[to : to + size], text[at : at + size] * 2, chance.choice([b'"', b"{", b"}", b"[", b",", b":", b" ", b"\\", b'"b": ', b"null"])]  # fmt: skip
+        text = text[:at] + chance.choice(new) + text[at + size * chance.randint(0, 1) :]
+    return text
+
+
+@pytest.mark.parametrize("names", ["ab", ("column_1", "b", "NaN")])
+def test_a_text_that_is_broken_anywhere_is_refused_or_read_as_json_reads_it(names: tuple[str, ...]) -> None:
+    values = itertools.count(1)
+    calls = [[{name: next(values) / 4 for name in names}] for _ in range(3)]
+    text = json.dumps(calls).encode()
+    taken = 0
+    for seed in range(5_000):
+        broken = mutations(text, seed)
+        try:
+            numeric = NumericCalls(broken)
+            matrix = numeric.matrix(len(numeric.names or names))
+        except (ValueError, TypeError, RuntimeError):
+            continue
+        if matrix is not None:
+            meant = orjson.loads(broken)
+            rows = [list(row[0].values()) if numeric.names else row for row in meant]
+            assert rows == [[None if value != value else value for value in row] for row in matrix[0].tolist()], broken
+            assert not numeric.names or all([*row[0]] == numeric.names for row in meant)
+            taken += 1
+    assert taken > 50
