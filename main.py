@@ -8,8 +8,6 @@ import asyncio
 import logging
 import os
 import sys
-import time
-import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 # Requests run beside each other, one thread each. Were every prediction to start a thread per core as well (OpenMP,
@@ -25,7 +23,9 @@ from starlette.responses import Response
 from model_loader import ModelLoader
 from serving import contract, functions, scoring
 from serving.errors import BadRequest, InternalError, ServingError, error_body
+from serving.model import Model
 from serving.options import check_schema, read_options
+from serving.request_log import RequestLog, trace_of
 
 log = logging.getLogger("function")
 log.addHandler(logging.StreamHandler(sys.stdout))
@@ -35,6 +35,7 @@ if level not in logging.getLevelNamesMapping():
     sys.exit(f"LOG_LEVEL is {level!r}; expected DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 log.setLevel(level)
 
+project = os.environ.get("GOOGLE_CLOUD_PROJECT")
 loader = ModelLoader(os.environ.get("MODEL_URI", ""), os.environ.get("MODEL_DIGEST"))
 # Scoring leaves the event loop free to accept what comes meanwhile; more threads than cores would only queue.
 scorers = ThreadPoolExecutor(os.cpu_count() or 1)
@@ -43,41 +44,57 @@ scorers = ThreadPoolExecutor(os.cpu_count() or 1)
 @functions_framework.aio.http
 async def predict(request: Request) -> Response:
     """Answer BigQuery's request on POST, and what this function is on GET."""
-    started = time.perf_counter()
-    entry: dict[str, object] = {"severity": "INFO", "method": request.method, "path": request.url.path}
+    entry = RequestLog(request.method, request.url.path, trace_of(request.headers, project))
     try:
         if request.method == "GET":
-            status, body = 200, orjson.dumps((await loader.model()).facts, default=str)
+            body = orjson.dumps((await _model(entry)).facts, default=str)
         elif request.method == "POST":
-            status, body = 200, await _answer(await request.body(), request.url.path, entry)
+            body = await _answer(request, entry)
         else:
             raise BadRequest(f"The method is {request.method}; expected POST with BigQuery's request, or GET.")
     except ServingError as error:
-        status, body = error.status, error_body(error)
-        entry |= {"severity": "WARNING" if status == 400 else "ERROR", "message": str(error)}
+        body = error_body(error)
+        entry.failed(error, error.status)
     except ClientDisconnect:
-        status, body = 400, error_body(BadRequest("The caller left before its request was complete."))
-        entry |= {"severity": "WARNING", "message": "the caller left"}
-    except Exception:
-        bland = InternalError(str(entry.get("requestId", "")))
-        status, body = bland.status, error_body(bland)
-        entry |= {"severity": "ERROR", "message": str(bland), "trace": traceback.format_exc()}
-    entry |= {"status": status, "milliseconds": round((time.perf_counter() - started) * 1000, 2)}
-    log.log(logging.getLevelNamesMapping()[str(entry["severity"])], orjson.dumps(entry).decode())
-    return Response(body, status, media_type="application/json")
+        left = BadRequest("The caller left before its request was complete.")
+        body = error_body(left)
+        entry.failed(left, left.status)
+    except Exception as error:
+        bland = InternalError(entry.request_id)
+        body = error_body(bland)
+        entry.failed(error, bland.status)
+    entry.finish(len(body))
+    if log.isEnabledFor(entry.level()):
+        log.log(entry.level(), entry.line())
+    return Response(body, entry.status, media_type="application/json")
 
 
-async def _answer(body: bytes, path: str, entry: dict[str, object]) -> bytes:
+async def _answer(http: Request, entry: RequestLog) -> bytes:
     """Return the reply to BigQuery's request, noting in the log entry what is known so far."""
+    body = await http.body()
+    entry.bytes_in = len(body)
+    entry.lap("read")
     request = contract.decode(body)
-    entry |= {"requestId": request.request_id, "caller": request.caller}
-    function = functions.find(request.context, path)
+    entry.came(request)
+    entry.lap("parse")
+    function = functions.find(request.context, entry.path)
+    entry.function = function.name
     options = read_options(request.context, function.keys)
-    entry |= {"function": function.name, "cold": not loader.loaded}
-    model = await loader.model()
+    model = await _model(entry)
     check_schema(request.context, model.signature)
     replies = await asyncio.get_running_loop().run_in_executor(
-        scorers, scoring.answer, model, function, options, request
+        scorers, scoring.answer, model, function, options, request, entry
     )
-    entry["rows"] = len(replies)
-    return contract.encode(replies)
+    reply = contract.encode(replies)
+    entry.lap("encode")
+    return reply
+
+
+async def _model(entry: RequestLog) -> Model:
+    """Return the model, noting which one it is and whether it had to be waited for."""
+    entry.cold = not loader.loaded
+    model = await loader.model()
+    entry.answered_by(model.facts)
+    if entry.cold:
+        entry.lap("load")
+    return model

@@ -17,20 +17,26 @@ from serving.errors import BadRequest, ServingError, listed
 from serving.functions import SqlFunction, on_offer
 from serving.model import Model
 from serving.options import Options
+from serving.request_log import RequestLog
 from serving.rows import Rows, from_objects, from_request
 
 Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 
-def answer(model: Model, function: SqlFunction, options: Options, request: Request) -> list[Any]:
-    """Return one JSON-ready reply per call.
+def answer(
+    model: Model, function: SqlFunction, options: Options, request: Request, entry: RequestLog | None = None
+) -> list[Any]:
+    """Return one JSON-ready reply per call, and note in the log entry how long each stage took.
 
     Raise BadRequest for a row that cannot be scored, unless `on_error` is `null`, which gives that row NULL.
     """
     if not function.offered(model):
         offers = listed([other.name for other in on_offer(model)])
         raise BadRequest(f"{function.name} makes no sense for the model at {model.uri}, which offers {offers}.")
+    entry = entry or RequestLog("POST", "/")
+    entry.lap("queue")
     rows = _rows(model, function, request)
+    entry.rows = len(rows)
     rejected = rows.faults()
     missing = {} if options.on_null == "pass" else rows.null_in_required()
     if options.on_null == "error":
@@ -43,14 +49,21 @@ def answer(model: Model, function: SqlFunction, options: Options, request: Reque
         raise BadRequest(rejected[min(rejected)])
     skipped = sorted({*rejected, *missing})
     chosen = np.delete(np.arange(len(rows)), skipped)
+    entry.null_rows = len(skipped)
+    entry.lap("decode")
     if not len(chosen):
         return [None] * len(rows)
 
     def encoded(positions: Positions) -> list[Any]:
         part = rows if len(positions) == len(rows) else rows.take(positions)
-        return replies.encode(function.score(model, part, options), function.outputs(model, options), len(part))
+        result = function.score(model, part, options)
+        entry.lap("predict")
+        values = replies.encode(result, function.outputs(model, options), len(part))
+        entry.lap("encode")
+        return values
 
     scored, values = _scored(encoded, chosen, options)
+    entry.null_rows = len(rows) - len(scored)
     if len(scored) == len(rows):
         return values
     answers = [None] * len(rows)

@@ -1,0 +1,159 @@
+"""What is known about one request, as it becomes known, and the one JSON line that is logged of it.
+
+The line is in the form that Cloud Logging takes apart (https://docs.cloud.google.com/logging/docs/structured-logging):
+`severity`, `time` and the trace become fields of the log entry, all else its jsonPayload. There is no `httpRequest`,
+since Cloud Run writes an entry with one itself, under which this line is shown by its trace.
+
+The rule: keys and units stand here alone; `python -m local logs` and sql/requests_by_job.sql read them. No value of a
+row is written, except for what an error's sentence says anyway.
+"""
+
+import logging
+import re
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from serving.contract import Request
+from serving.errors import ServingError
+
+TEXT_LIMIT = 1_000  # characters of a text that came from outside
+TRACE_LIMIT = 20_000  # characters of a stack trace; Cloud Logging takes 256 KB a line
+
+_CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(/.*)?", re.IGNORECASE)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-.*", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """One request.
+
+    `stages` holds the seconds of each: `read` (the body from the network), `parse` (its JSON), `load` (waiting for the
+    model, when cold), `queue` (waiting for a thread), `decode` (JSON to typed columns), `predict` (the function, with
+    the model's input made of the columns), `encode` (the reply). `null_rows` counts rows that were answered with NULL
+    without a prediction.
+    """
+
+    method: str
+    path: str
+    trace: str | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    request_id: str = ""
+    job: str = ""
+    user: str = ""
+    function: str = ""
+    model: str = ""
+    cold: bool | None = None
+    load_seconds: Mapping[str, float] | None = None
+    rows: int | None = None
+    null_rows: int | None = None
+    status: int = 200
+    severity: str = "INFO"
+    error: BaseException | None = None
+    total: float = 0.0  # seconds
+    stages: dict[str, float] = field(default_factory=dict)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _started: float = field(default_factory=time.perf_counter)
+    _lap: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._lap = self._started
+
+    def lap(self, stage: str) -> None:
+        """Count the time since the last lap as this stage's; a stage may come again and adds up."""
+        now = time.perf_counter()
+        self.stages[stage] = self.stages.get(stage, 0.0) + now - self._lap
+        self._lap = now
+
+    def came(self, request: Request) -> None:
+        """Note who asks."""
+        self.request_id, self.user = request.request_id, request.session_user
+        # //bigquery.googleapis.com/projects/P/jobs/P:US.bquxjob_1: what follows is the id that `bq show -j` takes.
+        self.job = request.caller.rpartition("/jobs/")[2]
+
+    def answered_by(self, facts: Mapping[str, Any]) -> None:
+        """Note the model's version, else the start of its digest, and when cold what its loading took."""
+        self.model = str(facts.get("version") or facts["digest"][:12])
+        if self.cold:
+            self.load_seconds = facts.get("seconds")
+
+    def failed(self, error: BaseException, status: int) -> None:
+        """Note what went wrong, and the status it is answered with."""
+        self.error, self.status, self.severity = error, status, "WARNING" if status == 400 else "ERROR"
+
+    def finish(self, bytes_out: int) -> None:
+        self.bytes_out, self.total = bytes_out, time.perf_counter() - self._started
+
+    def level(self) -> int:
+        return logging.getLevelNamesMapping()[self.severity]
+
+    def message(self) -> str:
+        """Return what happened as a person reads it first."""
+        if self.error is not None:
+            own = isinstance(self.error, ServingError)
+            return _cut(str(self.error) if own else _described(self.error))
+        answered = f": {self.rows} rows for {self.function}" if self.rows is not None else ""
+        return _cut(f"{self.method} {self.path} {self.status} in {self.total * 1000:.1f} ms{answered}")
+
+    def line(self) -> str:
+        """Return the JSON line; what is not known, or does not apply, is left out."""
+        milliseconds = {stage: round(seconds * 1000, 3) for stage, seconds in self.stages.items()}
+        fields: dict[str, object] = {
+            "severity": self.severity,
+            "time": self.began.isoformat(),
+            "logging.googleapis.com/trace": self.trace,
+            "message": self.message(),
+            "method": self.method,
+            "path": _cut(self.path),
+            "status": self.status,
+            "requestId": _cut(self.request_id),
+            "job": _cut(self.job),
+            "user": _cut(self.user),
+            "function": self.function,
+            "model": self.model,
+            "cold": self.cold,
+            "loadSeconds": self.load_seconds,
+            "rows": self.rows,
+            "nullRows": self.null_rows,
+            "bytesIn": self.bytes_in,
+            "bytesOut": self.bytes_out,
+            "milliseconds": {**milliseconds, "total": round(self.total * 1000, 3)},
+            **self._failure(),
+        }
+        return orjson.dumps({key: value for key, value in fields.items() if value not in (None, "")}).decode()
+
+    def _failure(self) -> dict[str, object]:
+        if self.error is None:
+            return {}
+        found: dict[str, object] = {"error": type(self.error).__name__}
+        if self.error.__cause__ is not None:
+            found["cause"] = _cut(_described(self.error.__cause__))
+        if self.status == 500:
+            found["stack_trace"] = _cut("".join(traceback.format_exception(self.error)), TRACE_LIMIT)
+        return found
+
+
+def trace_of(headers: Mapping[str, str], project: str | None) -> str | None:
+    """Return the trace that Cloud Run put this request into, as Cloud Logging names it; None without one."""
+    found = _CLOUD_TRACE.fullmatch(headers.get("x-cloud-trace-context", "")) or _TRACEPARENT.fullmatch(
+        headers.get("traceparent", "")
+    )
+    if found is None:
+        return None
+    trace = found[1].lower()
+    return f"projects/{project}/traces/{trace}" if project else trace
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _cut(text: str, most: int = TEXT_LIMIT) -> str:
+    """Return a text as JSON can hold it, and no longer than anybody reads."""
+    return text.encode("utf-8", "replace").decode() if len(text) <= most else _cut(f"{text[: most - 1]}…", most)
