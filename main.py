@@ -4,11 +4,9 @@ The rule: every answer that leaves here is JSON in BigQuery's contract. The fram
 is plain text, which BigQuery takes for a failure of the infrastructure.
 """
 
-import asyncio
 import logging
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 # Requests run beside each other, one thread each. Were every prediction to start a thread per core as well (OpenMP,
 # BLAS), the threads would wait for each other by spinning: gradient boosting was seen to take ten times as long.
@@ -22,6 +20,7 @@ from starlette.responses import Response
 
 from model_loader import ModelLoader
 from serving import contract, functions, scoring
+from serving.batching import Scorer
 from serving.errors import BadRequest, InternalError, ServingError, error_body
 from serving.model import Model
 from serving.options import check_schema, read_options
@@ -37,8 +36,7 @@ log.setLevel(level)
 
 project = os.environ.get("GOOGLE_CLOUD_PROJECT")
 loader = ModelLoader(os.environ.get("MODEL_URI", ""), os.environ.get("MODEL_DIGEST"))
-# Scoring leaves the event loop free to accept what comes meanwhile; more threads than cores would only queue.
-scorers = ThreadPoolExecutor(os.cpu_count() or 1)
+scorer = Scorer(os.cpu_count() or 1)  # more threads than cores would only queue
 
 
 @functions_framework.aio.http
@@ -82,9 +80,8 @@ async def _answer(http: Request, entry: RequestLog) -> bytes:
     options = read_options(request.context, function.keys)
     model = await _model(entry)
     check_schema(request.context, model.signature)
-    replies = await asyncio.get_running_loop().run_in_executor(
-        scorers, scoring.answer, model, function, options, request, entry
-    )
+    job = scoring.prepare(model, function, options, request, entry)
+    replies = await scorer.score(job, kind=(id(model), function.name, frozenset(request.context.items())))
     reply = contract.encode(replies)
     entry.lap("encode")
     return reply

@@ -14,6 +14,7 @@ import orjson
 
 from serving.errors import BadRequest, ModelUnusable, shown
 from serving.numeric_calls import NumericCalls
+from serving.replies import Replies
 
 REPLY_LIMIT = 15_000_000  # bytes that BigQuery takes as one reply
 
@@ -88,14 +89,14 @@ def _request(message: Any, numeric: NumericCalls | None) -> Request:
     )
 
 
-def encode(replies: Sequence[Any]) -> bytes:
+def encode(replies: Replies) -> bytes:
     """Return the body of a reply with one JSON-ready value per row.
 
     Raise BadRequest when it would be larger than BigQuery takes, naming the number of rows that would fit, and
     ModelUnusable when a value cannot be JSON.
     """
     try:
-        body = orjson.dumps({"replies": replies})
+        body = orjson.dumps({"replies": replies}, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError:
         raise ModelUnusable(_unwritable(replies)) from None
     if len(body) > REPLY_LIMIT:
@@ -124,7 +125,7 @@ def _text(message: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _unwritable(replies: Sequence[Any]) -> str:
+def _unwritable(replies: Replies) -> str:
     for row, reply in enumerate(replies):
         try:
             orjson.dumps(reply)

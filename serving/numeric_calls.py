@@ -49,7 +49,7 @@ class NumericCalls:
             self._parser.own = simdjson.Parser()
         rows = self._parser.own.parse(text)
         self._flat = np.frombuffer(rows.as_buffer(of_type="d"), np.float64)
-        self._widths = [len(row) for row in rows]
+        self._widths = list(map(len, rows))
 
     def matrix(self, width: int) -> tuple[Matrix, Matrix] | None:
         """Return float64 values of shape (rows, width), NaN where NULL is, and where that is.

@@ -20,9 +20,11 @@ from serving.columns import EXACT_INT
 from serving.errors import ModelUnusable, shown
 from serving.signature import Output, sql_type_of_dtype
 
+Replies = list[Any] | np.ndarray[Any, Any]  # values that orjson writes as they are
 
-def encode(result: Any, outputs: Sequence[Output] | None, rows: int) -> list[Any]:
-    """Return one JSON-ready value per row of a model's result.
+
+def encode(result: Any, outputs: Sequence[Output] | None, rows: int) -> Replies:
+    """Return one JSON-ready value per row of a model's result; finite FLOAT64 stay an array.
 
     `outputs` are the declared ones; without them each column is encoded by what it holds. Several outputs become one
     object per row. Raise ModelUnusable for another number of rows or a value that the declared type cannot hold.
@@ -43,7 +45,8 @@ def encode(result: Any, outputs: Sequence[Output] | None, rows: int) -> list[Any
     encoded = [_encode_column(column, sql_type) for column, sql_type in zip(columns, types, strict=True)]
     if len(encoded) == 1:
         return encoded[0]
-    return [dict(zip(names, values, strict=True)) for values in zip(*encoded, strict=True)]
+    lists = [values if isinstance(values, list) else values.tolist() for values in encoded]
+    return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
 def outputs_of(result: Any, rows: int) -> tuple[Output, ...]:
@@ -104,13 +107,16 @@ def _type_of(column: Any) -> str:
     return "JSON"
 
 
-def _encode_column(column: Any, sql_type: str) -> list[Any]:
+def _encode_column(column: Any, sql_type: str) -> Replies:
     if isinstance(column, np.ndarray) and column.ndim == 1:
         kind = column.dtype.kind
         if sql_type == "FLOAT64" and kind in "fiu":
-            values = column.astype(np.float64)
+            values = np.ascontiguousarray(column, np.float64)
+            finite = np.isfinite(values)
+            if finite.all():
+                return values
             encoded: list[Any] = values.tolist()
-            for row in np.flatnonzero(~np.isfinite(values)).tolist():
+            for row in np.flatnonzero(~finite).tolist():
                 encoded[row] = _float64(encoded[row])
             return encoded
         if sql_type == "BOOL" and kind == "b":

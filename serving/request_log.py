@@ -34,7 +34,7 @@ class RequestLog:
     """One request.
 
     `stages` holds the seconds of each: `read` (the body from the network), `parse` (its JSON), `load` (waiting for the
-    model, when cold), `queue` (waiting for a thread), `decode` (JSON to typed columns), `predict` (the function, with
+    model, when cold), `decode` (JSON to typed columns), `queue` (waiting for its turn), `predict` (the function, with
     the model's input made of the columns), `encode` (the reply). `null_rows` counts rows that were answered with NULL
     without a prediction.
     """

@@ -61,6 +61,19 @@ class Rows:
         """Return the rows at these positions."""
         return Rows(self._signature, [values.take(rows) for values in self._columns.values()], len(rows))
 
+    def followed_by(self, others: "Sequence[Rows]") -> "Rows":
+        """Return these rows and then the others', which are of the same model and without faults."""
+        everyone = [self, *others]
+        columns = [
+            Values(
+                values.column,
+                np.concatenate([rows[name] for rows in everyone]),
+                np.concatenate([rows.nulls(name) for rows in everyone]),
+            )
+            for name, values in self._columns.items()
+        ]
+        return Rows(self._signature, columns, sum(map(len, everyone)))
+
     def array(self) -> np.ndarray[Any, Any]:
         """Return all columns as one array of shape (rows, columns), laid out in memory as a DataFrame of them is."""
         return np.array([values.array for values in self._columns.values()]).T
@@ -100,11 +113,20 @@ class Numbers(Rows):
         return {}
 
     def null_in_required(self) -> dict[int, Column]:
+        if not self._null.any():
+            return {}
         required = [column.required for column in self._signature.columns]
         missing = self._null & required
         rows = np.flatnonzero(missing.any(axis=1))
         first = missing[rows].argmax(axis=1)
         return {row: self._signature.columns[at] for row, at in zip(rows.tolist(), first.tolist(), strict=True)}
+
+    def followed_by(self, others: Sequence[Rows]) -> Rows:
+        numbers = [self, *(rows for rows in others if isinstance(rows, Numbers))]
+        if len(numbers) <= len(others):
+            return super().followed_by(others)
+        matrix, null = (np.concatenate([getattr(rows, name) for rows in numbers]) for name in ("_matrix", "_null"))
+        return Numbers(self._signature, matrix, null)
 
     def take(self, rows: np.ndarray[Any, Any]) -> "Numbers":
         return Numbers(self._signature, self._matrix[rows], self._null[rows])

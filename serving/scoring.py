@@ -1,40 +1,62 @@
-"""From the calls of one request to its replies: the NULL policy, and the quarantine of rows that cannot be scored.
+"""From the calls of one request to its replies: typed rows, the NULL policy, one prediction, JSON-ready values.
 
-A batch holds the rows of one query; one bad row among them must not cost the others their answer when the SQL
-function says so (`on_error = null`), and must be named when it does not. The rule: only rows that are complete and
-well-formed reach the model, all in one call; the model is asked again only after it raised, to find the rows at fault,
-and the good rows are then scored in one call of their own, so their answers are those of a clean run.
+The rule: only rows that are complete and well-formed reach the model, all in one call. Requests of the same kind may
+share that call (score_together); each keeps its own policy, its own errors and the answers that it gets alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from serving import replies
+from serving import replies as written
 from serving.contract import Request
-from serving.errors import BadRequest, ServingError, listed
+from serving.errors import BadRequest, listed
 from serving.functions import SqlFunction, on_offer
 from serving.model import Model
 from serving.options import Options
+from serving.quarantine import Positions, scored
+from serving.replies import Replies
 from serving.request_log import RequestLog
 from serving.rows import Rows, from_objects, from_request
 
-Positions = np.ndarray[Any, np.dtype[np.intp]]
+Outcome = Replies | Exception
 
 
-def answer(
-    model: Model, function: SqlFunction, options: Options, request: Request, entry: RequestLog | None = None
-) -> list[Any]:
-    """Return one JSON-ready reply per call, and note in the log entry how long each stage took.
+@dataclass
+class Job:
+    """The decoded rows of one request, with those among them that the model should score."""
 
-    Raise BadRequest for a row that cannot be scored, unless `on_error` is `null`, which gives that row NULL.
-    """
+    model: Model
+    function: SqlFunction
+    options: Options
+    rows: Rows
+    chosen: Positions
+    entry: RequestLog
+
+    @property
+    def part(self) -> Rows:
+        """The rows to score."""
+        return self.rows if len(self.chosen) == len(self.rows) else self.rows.take(self.chosen)
+
+    def replies(self, positions: Positions, values: Replies) -> Replies:
+        """Return one reply per row: the values at their positions, None elsewhere."""
+        self.entry.null_rows = len(self.rows) - len(positions)
+        if len(positions) == len(self.rows):
+            return values
+        answers: list[Any] = [None] * len(self.rows)
+        ready = values if isinstance(values, list) else values.tolist()
+        for row, value in zip(positions.tolist(), ready, strict=True):
+            answers[row] = value
+        return answers
+
+
+def prepare(model: Model, function: SqlFunction, options: Options, request: Request, entry: RequestLog) -> Job:
+    """Return the job of a request; raise BadRequest for a row that cannot be scored, unless `on_error` is `null`."""
     if not function.offered(model):
         offers = listed([other.name for other in on_offer(model)])
         raise BadRequest(f"{function.name} makes no sense for the model at {model.uri}, which offers {offers}.")
-    entry = entry or RequestLog("POST", "/")
-    entry.lap("queue")
     rows = _rows(model, function, request)
     entry.rows = len(rows)
     rejected = rows.faults()
@@ -47,29 +69,69 @@ def answer(
         }
     if rejected and options.on_error == "fail":
         raise BadRequest(rejected[min(rejected)])
-    skipped = sorted({*rejected, *missing})
-    chosen = np.delete(np.arange(len(rows)), skipped)
-    entry.null_rows = len(skipped)
+    chosen = np.arange(len(rows))
+    if rejected or missing:
+        chosen = np.delete(chosen, sorted({*rejected, *missing}))
     entry.lap("decode")
-    if not len(chosen):
-        return [None] * len(rows)
+    return Job(model, function, options, rows, chosen, entry)
 
-    def encoded(positions: Positions) -> list[Any]:
-        part = rows if len(positions) == len(rows) else rows.take(positions)
-        result = function.score(model, part, options)
-        entry.lap("predict")
-        values = replies.encode(result, function.outputs(model, options), len(part))
-        entry.lap("encode")
-        return values
 
-    scored, values = _scored(encoded, chosen, options)
-    entry.null_rows = len(rows) - len(scored)
-    if len(scored) == len(rows):
-        return values
-    answers = [None] * len(rows)
-    for row, value in zip(scored.tolist(), values, strict=True):
-        answers[row] = value
-    return answers
+def score(job: Job) -> Replies:
+    """Return one JSON-ready reply per row; raise BadRequest for a row that the model cannot score under `fail`."""
+    if not len(job.chosen):
+        return job.replies(job.chosen, [])
+
+    def encoded(positions: Positions) -> Replies:
+        part = job.part if len(positions) == len(job.chosen) else job.rows.take(positions)
+        return _predicted([job], part)
+
+    return job.replies(*scored(encoded, job.chosen, job.options.on_error))
+
+
+def score_together(jobs: Sequence[Job]) -> list[Outcome]:
+    """Return for each job its replies, or what it raises, from one prediction for all that have rows to score.
+
+    The jobs are of one model, one function and the same options. Whatever goes wrong with all of them together is
+    found out with each alone.
+    """
+    together = [job for job in jobs if len(job.chosen)]
+    if len(together) > 1:
+        first, *rest = (job.part for job in together)
+        try:
+            values = _predicted(together, first.followed_by(rest))
+        except Exception:
+            return [_outcome(job) for job in jobs]
+        ends = np.cumsum([len(job.chosen) for job in jobs]).tolist()
+        starts = [0, *ends[:-1]]
+        return [job.replies(job.chosen, values[start:end]) for job, start, end in zip(jobs, starts, ends, strict=True)]
+    return [_outcome(job) for job in jobs]
+
+
+def answer(model: Model, function: SqlFunction, options: Options, request: Request) -> list[Any]:
+    """Return one JSON-ready reply per call of a request on its own."""
+    replies = score(prepare(model, function, options, request, RequestLog("POST", "/")))
+    return replies if isinstance(replies, list) else replies.tolist()
+
+
+def _outcome(job: Job) -> Outcome:
+    try:
+        return score(job)
+    except Exception as cause:
+        return cause
+
+
+def _predicted(jobs: Sequence[Job], rows: Rows) -> Replies:
+    """Return the JSON-ready values of the rows of these jobs, which share their time."""
+    first = jobs[0]
+    for job in jobs:
+        job.entry.lap("queue")
+    result = first.function.score(first.model, rows, first.options)
+    for job in jobs:
+        job.entry.lap("predict")
+    values = written.encode(result, first.function.outputs(first.model, first.options), len(rows))
+    for job in jobs:
+        job.entry.lap("encode")
+    return values
 
 
 def _rows(model: Model, function: SqlFunction, request: Request) -> Rows:
@@ -81,77 +143,3 @@ def _rows(model: Model, function: SqlFunction, request: Request) -> Rows:
         if call:
             raise BadRequest(f"Row {row} has {len(call)} arguments, {function.name} takes none.")
     return Rows(model.signature, [], len(request.calls))
-
-
-def _scored(score: Callable[[Positions], list[Any]], rows: Positions, options: Options) -> tuple[Positions, list[Any]]:
-    """Return the rows that could be scored, and their values."""
-    try:
-        return rows, score(rows)
-    except (ServingError, MemoryError):
-        raise
-    except Exception as cause:
-        found = _bad_rows(score, rows, most=len(rows) if options.on_error == "null" else 1)
-        if not found:
-            return rows, _again(score, rows, cause)
-        if options.on_error == "fail":
-            row, reason = next(iter(found.items()))
-            raise BadRequest(f"Row {row}: the model could not score it: {_described(reason)}") from reason
-        good = np.setdiff1d(rows, list(found))
-        return good, score(good) if len(good) else []
-
-
-def _again(score: Callable[[Positions], list[Any]], rows: Positions, first: Exception) -> list[Any]:
-    """Score rows once more that failed together although none fails alone."""
-    try:
-        return score(rows)
-    except (ServingError, MemoryError):
-        raise
-    except Exception as cause:
-        if type(cause) is not type(first):
-            raise
-        raise BadRequest(f"The model could not score these {len(rows)} rows together: {_described(cause)}") from cause
-
-
-def _bad_rows(score: Callable[[Positions], list[Any]], rows: Positions, most: int) -> dict[int, Exception]:
-    """Return the first `most` rows that the model cannot score, with what it raised.
-
-    Each is found by halving what is left, in about log2(n) calls; once that has cost more calls than there are rows,
-    the rest goes row by row.
-    """
-    found: dict[int, Exception] = {}
-    calls = 0
-
-    def failure(part: Positions) -> Exception | None:
-        nonlocal calls
-        calls += 1
-        try:
-            score(part)
-        except (ServingError, MemoryError):
-            raise
-        except Exception as cause:
-            return cause
-        return None
-
-    low, known_bad = 0, True
-    while low < len(rows) and len(found) < most:
-        if calls > len(rows):
-            high = low + 1
-        else:
-            if not known_bad and failure(rows[low:]) is None:
-                break
-            high = len(rows)
-            while high - low > 1:
-                middle = (low + high) // 2
-                if failure(rows[low:middle]) is not None:
-                    high = middle
-                else:
-                    low = middle
-        cause = failure(rows[low:high])
-        if cause is not None:
-            found[int(rows[low])] = cause
-        low, known_bad = high, False
-    return found
-
-
-def _described(cause: Exception) -> str:
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__

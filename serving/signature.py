@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from serving.errors import ModelUnusable, listed
@@ -84,7 +85,7 @@ class Signature:
     tensor: str | None = None
     named: bool = True
 
-    @property
+    @cached_property
     def schema(self) -> str:
         """The hash of argument names and types, 16 hex digits: the `schema` of user_defined_context."""
         arguments = json.dumps([[column.name, column.sql_type] for column in self.columns])

@@ -17,7 +17,8 @@ from serving import contract
 from serving.functions import find
 from serving.model import Model
 from serving.options import Options
-from serving.scoring import answer
+from serving.request_log import RequestLog
+from serving.scoring import answer, prepare, score_together
 
 # What SQL can hold in a column of a type, NULL aside.
 VALUES = {
@@ -115,3 +116,14 @@ def test_whole_split_and_shuffled_batches_agree(data: st.DataObject, pair: Any) 
     assert [replies(model, [row])[0] for row in rows[:5]] == whole[:5]
     order = data.draw(st.permutations(range(len(rows))))
     assert replies(model, [rows[at] for at in order]) == [whole[at] for at in order]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_requests_that_are_scored_together_get_the_replies_that_they_get_alone(data: st.DataObject, pair: Any) -> None:
+    model, _ = pair
+    requests = data.draw(st.lists(batches(model), min_size=2, max_size=5))
+    decoded = [contract.decode(orjson.dumps({"calls": [[*map(sent, row)] for row in rows]})) for rows in requests]
+    jobs = [prepare(model, find({}, "/"), Options(), request, RequestLog("POST", "/")) for request in decoded]
+    together = [orjson.loads(contract.encode(outcome))["replies"] for outcome in score_together(jobs)]
+    assert together == [replies(model, rows) for rows in requests]

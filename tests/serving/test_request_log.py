@@ -52,8 +52,8 @@ def test_a_line_tells_who_asked_for_what_and_what_it_cost(logged: Callable[..., 
     assert (cold["cold"], warm["cold"]) == (True, False)
     assert cold["loadSeconds"].keys() >= {"fetch", "load"}
     assert "loadSeconds" not in warm
-    assert list(cold["milliseconds"]) == ["read", "parse", "load", "queue", "decode", "predict", "encode", "total"]
-    assert list(warm["milliseconds"]) == ["read", "parse", "queue", "decode", "predict", "encode", "total"]
+    assert list(cold["milliseconds"]) == ["read", "parse", "load", "decode", "queue", "predict", "encode", "total"]
+    assert list(warm["milliseconds"]) == ["read", "parse", "decode", "queue", "predict", "encode", "total"]
     for line in (cold, warm):
         *stages, total = line["milliseconds"].values()
         assert min(stages) >= 0
