@@ -34,8 +34,11 @@ if level not in logging.getLevelNamesMapping():
     sys.exit(f"LOG_LEVEL is {level!r}; expected DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 log.setLevel(level)
 
+refresh = os.environ.get("MODEL_REFRESH_SECONDS", "0")
+if not refresh.isdecimal():
+    sys.exit(f"MODEL_REFRESH_SECONDS is {refresh!r}; expected a whole number of seconds, or 0 for never.")
 project = os.environ.get("GOOGLE_CLOUD_PROJECT")
-loader = ModelLoader(os.environ.get("MODEL_URI", ""), os.environ.get("MODEL_DIGEST"))
+loader = ModelLoader(os.environ.get("MODEL_URI", ""), os.environ.get("MODEL_DIGEST"), float(refresh))
 scorer = Scorer(os.cpu_count() or 1)  # more threads than cores would only queue
 
 

@@ -15,47 +15,96 @@ import importlib.metadata
 import json
 import pickle
 import platform
+import shutil
 import sys
 import time
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from model_source import fetched
-from serving.errors import BadRequest, ModelUnusable, listed
+from model_folder import admit_code, own_code, read_mlmodel, requirements
+from model_memory import gigabytes, memory_limit
+from model_refresh import Follower, write_log
+from model_source import fetched, pinned, version_of
+from serving.errors import BadRequest, ModelUnreachable, ModelUnusable, listed
 from serving.model import Model
 from serving.rows import from_arguments
 from serving.signature import read_signature
 from serving.trusted_types import TRUSTED_TYPES
 
+# Seconds that a request waits for the model: less than the 300 that deploy.sh gives a request, so that its caller hears
+# from us.
+ANSWER_WITHIN = 240.0
+
 
 class ModelLoader:
-    """The instance's one model, loaded on the first request.
+    """The instance's one model, loaded on the first request, and followed when `refresh` says every how many seconds.
 
     However many requests ask while it is being loaded, it is loaded once and all of them get it, or all of them get
-    the reason why not; the next request after a failure tries again.
+    the reason why not; the next request after a failure tries again. A request keeps the model that it got; another
+    version is served from the next request on.
     """
 
-    def __init__(self, uri: str, digest: str | None = None) -> None:
+    def __init__(self, uri: str, digest: str | None = None, refresh: float = 0) -> None:
         self._uri = uri
         self._digest = digest
+        self._model: Model | None = None
         self._loading: asyncio.Future[Model] | None = None
+        self._follower = Follower(uri, refresh, self._load, self._serve) if refresh else None
 
     @property
     def loaded(self) -> bool:
         """Whether a request finds the model there."""
-        return self._loading is not None and self._loading.done() and not self._loading.exception()
+        return self._model is not None
 
     async def model(self) -> Model:
         """Return the model; raise ModelUnusable or ModelUnreachable."""
-        if self._loading is None or (self._loading.done() and not self.loaded):
-            self._loading = asyncio.ensure_future(asyncio.to_thread(load, self._uri, self._digest))
-        return await asyncio.shield(self._loading)
+        if self._model is None:
+            return await self._first()
+        if self._follower:
+            self._follower.look_if_due(self._model)
+        return self._model
+
+    async def _first(self) -> Model:
+        if self._loading is None or self._loading.done():
+            first = self._follower.first if self._follower else self._load
+            self._loading = asyncio.ensure_future(asyncio.to_thread(first))
+            self._loading.add_done_callback(self._serve_loaded)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await asyncio.shield(self._loading)
+        except TimeoutError as cause:
+            raise ModelUnreachable(
+                f"The model at {self._uri} is still being loaded after {ANSWER_WITHIN:.0f} seconds; that goes on."
+            ) from cause
+
+    def _serve_loaded(self, loading: asyncio.Future[Model]) -> None:
+        if not loading.cancelled() and not loading.exception():
+            self._serve(loading.result())
+            self._loading = None  # or it would keep the model when another one serves
+
+    def _serve(self, model: Model) -> None:
+        self._model = model
+
+    def _load(self) -> Model:
+        """Load the model, log what it brings along, and end here what only a model can do to its process."""
+        try:
+            model = load(self._uri, self._digest)
+        except MemoryError as cause:
+            raise ModelUnusable(
+                f"The model at {self._uri} does not fit into the {gigabytes(memory_limit())} of memory that this "
+                "function has: deploy it with more --memory."
+            ) from cause
+        except SystemExit as cause:
+            raise ModelUnusable(f"The model at {self._uri} cannot be loaded: its code ends the process.") from cause
+        kept = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
+        write_log("INFO", f"Loaded the model at {self._uri}.", **{key: model.facts[key] for key in kept})
+        return model
 
 
 def load(uri: str, digest: str | None = None) -> Model:
@@ -65,7 +114,8 @@ def load(uri: str, digest: str | None = None) -> Model:
     Raise ModelUnusable or ModelUnreachable.
     """
     started = time.perf_counter()
-    with fetched(uri) as folder:
+    source = pinned(uri)
+    with fetched(source) as folder:
         there = time.perf_counter()
         found = folder_digest(folder)
         if digest and digest.lower() != found:
@@ -73,8 +123,13 @@ def load(uri: str, digest: str | None = None) -> Model:
                 f"The model at {uri} has digest {found}, MODEL_DIGEST asks for {digest}: it was not loaded."
             )
         model = _load_folder(folder, uri, found)
+    version = {"version": version_of(source) or found}
     seconds = {"fetch": round(there - started, 3), "load": round(time.perf_counter() - there, 3)}
-    return dataclasses.replace(model, facts={**model.facts, "seconds": seconds})
+    model = dataclasses.replace(model, facts={**model.facts, **version, "seconds": seconds})
+    if folder != Path(uri):
+        # Some models open their files, or import their code, when they predict: the files live as long as the model.
+        weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+    return model
 
 
 def folder_digest(folder: Path) -> str:
@@ -96,17 +151,16 @@ def folder_digest(folder: Path) -> str:
 
 
 def _load_folder(folder: Path, uri: str, digest: str) -> Model:
-    if not (folder / "MLmodel").is_file():
-        raise ModelUnusable(
-            f"There is no MLmodel file in {uri}; expected a folder saved by mlflow.<flavor>.save_model."
-        )
     # Code that travels with the model lies in its folder; bytecode written beside it would change the digest.
     sys.dont_write_bytecode = True
-    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
-    signature = read_signature(mlmodel, uri)
+    mlmodel = read_mlmodel(folder, uri)
+    with _loading_errors(folder, uri):
+        signature = read_signature(mlmodel, uri)
+        code = own_code(folder, mlmodel)
     flavors = mlmodel["flavors"]
     native = flavors.get("python_function", {}).get("loader_module") == "mlflow.sklearn" and "sklearn" in flavors
     _check_trusted(flavors, uri)
+    admit_code(code, uri)
     with _loading_errors(folder, uri):
         parts = _load_sklearn(folder, flavors, uri) if native else _load_pyfunc(folder)
     flavor = next((name for name in flavors if name != "python_function"), "python_function")
@@ -125,6 +179,8 @@ def _load_folder(folder: Path, uri: str, digest: str) -> Model:
                 "python": platform.python_version(),
                 **_versions("mlflow-skinny", "numpy", "pandas", "scikit-learn"),
             },
+            "code": sorted(code),
+            "requirements": requirements(folder),
             "metadata": mlmodel.get("metadata") or {},
             "loaded": datetime.now(UTC).isoformat(timespec="seconds"),
         },
@@ -229,7 +285,7 @@ def _classifier(estimator: Any) -> dict[str, Any]:
 def _loading_errors(folder: Path, uri: str) -> Iterator[None]:
     try:
         yield
-    except ModelUnusable:
+    except (ModelUnusable, MemoryError):
         raise
     except ModuleNotFoundError as cause:
         wanted = (folder / "requirements.txt").read_text().split() if (folder / "requirements.txt").is_file() else []

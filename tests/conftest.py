@@ -13,7 +13,9 @@ from xdist.scheduler import LoadScopeScheduling
 from tests import models
 
 ROOT = Path(__file__).parent.parent
-SETTINGS = ("MODEL_URI", "MODEL_DIGEST", "LOG_LEVEL", "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI")
+SETTINGS = (
+    "MODEL_URI", "MODEL_DIGEST", "MODEL_REFRESH_SECONDS", "LOG_LEVEL", "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI",
+)  # fmt: skip
 
 
 class FolderScheduling(LoadScopeScheduling):

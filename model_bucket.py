@@ -1,0 +1,186 @@
+"""A model's files out of Cloud Storage: those of one listing, each as it was stored, or none.
+
+What goes wrong ends here: ModelUnusable where trying again will not help, ModelUnreachable where it may. The rule: no
+name, size or checksum is believed twice. Names come from whoever may write to the bucket, and must stay inside the
+folder; a file counts only when it has the size and checksum that the listing said, however often it was interrupted.
+"""
+
+import base64
+import contextlib
+import hashlib
+import http.client
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from model_memory import disk_errors, gigabytes, memory_limit
+from serving.errors import ModelUnreachable, ModelUnusable, shown
+
+TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
+# Seconds from the first request on in which a failed one is made again. With the last one's timeouts it stays below
+# the 300 that deploy.sh gives a request.
+TRY_AGAIN = 120.0
+PAUSE = (0.5, 8.0)  # seconds between two tries at most, at first and later
+PARALLEL_DOWNLOADS = 8
+NAME_LIMIT, PATH_LIMIT = 255, 2_000  # bytes that file systems take
+
+
+def download(uri: str, folder: Path) -> None:
+    """Copy the objects of one listing into the folder; start anew when one of them is replaced meanwhile."""
+    from google.api_core.exceptions import PreconditionFailed
+
+    deadline = time.monotonic() + TRY_AGAIN
+
+    def copy() -> None:
+        blobs = _listed(uri, deadline)
+        paths = _paths(uri, folder, blobs)
+        shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
+            list(pool.map(lambda blob, path: _copy(blob, path, deadline), blobs, paths))
+
+    with _storage_errors(uri), disk_errors(uri):
+        _retry(deadline, PreconditionFailed)(copy)()
+
+
+def generations(uri: str) -> str:
+    """Return a hash of the names and generations of all objects of a model: the same text means the same model."""
+    with _storage_errors(uri):
+        blobs = _listed(uri, time.monotonic() + TRY_AGAIN)
+    return hashlib.sha256(repr(sorted((blob.name, blob.generation) for blob in blobs)).encode()).hexdigest()
+
+
+def _retry(deadline: float, *exceptions: type[Exception]) -> Any:
+    """Return how often to try again: until the deadline, for these exceptions or what Cloud Storage says to retry."""
+    from google.api_core.retry import if_exception_type
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    retry = DEFAULT_RETRY.with_timeout(max(0.0, deadline - time.monotonic()))
+    retry = retry.with_delay(initial=PAUSE[0], maximum=PAUSE[1])
+    return retry.with_predicate(if_exception_type(exceptions)) if exceptions else retry
+
+
+def _place(uri: str) -> tuple[str, str]:
+    bucket, _, prefix = uri.removeprefix("gs://").strip("/").partition("/")
+    if not bucket:
+        raise ModelUnusable(f"The model URI is {shown(uri)}; expected gs://bucket/prefix.")
+    return bucket, f"{prefix}/" if prefix else ""
+
+
+def _listed(uri: str, deadline: float) -> list[Any]:
+    """Return the objects under gs://bucket/prefix, without those that only stand for a folder."""
+    from google.cloud import storage
+
+    bucket, prefix = _place(uri)
+
+    def listed() -> list[Any]:
+        return list(storage.Client().list_blobs(bucket, prefix=prefix, timeout=TIMEOUT, retry=_retry(deadline)))
+
+    blobs = _retry(deadline, ValueError)(listed)()  # JSON that is cut off is a ValueError
+    return [blob for blob in blobs if not blob.name.endswith("/")]
+
+
+def _copy(blob: Any, path: Path, deadline: float) -> None:
+    """Copy one object, as it was listed: its generation, size and checksum.
+
+    Raise PreconditionFailed when it is another by now. The client does not check what it resumed after an interruption,
+    so the file is checked; only what is stored compressed and arrives unpacked is left to the client.
+    """
+    from google.api_core.exceptions import NotFound, PreconditionFailed, RequestRangeNotSatisfiable
+    from google.cloud.storage.exceptions import DataCorruption
+
+    packed = blob.content_encoding == "gzip"
+
+    def copy() -> None:
+        blob.download_to_filename(
+            str(path),
+            if_generation_match=blob.generation,
+            checksum="crc32c" if packed else None,
+            timeout=TIMEOUT,
+            retry=_retry(deadline),
+        )
+        if not packed and (path.stat().st_size, _crc32c(path)) != (blob.size, blob.crc32c):
+            raise DataCorruption(None, f"{blob.name} arrived with another checksum than it was stored with")
+
+    try:
+        _retry(deadline, DataCorruption, RequestRangeNotSatisfiable)(copy)()
+    except NotFound as cause:
+        raise PreconditionFailed(f"{blob.name} was removed while it was read") from cause
+
+
+def _crc32c(path: Path) -> str:
+    """Return the checksum of a file as Cloud Storage writes it."""
+    import google_crc32c
+
+    checksum = google_crc32c.Checksum()
+    with path.open("rb") as file:
+        for _ in checksum.consume(file, 1 << 20):
+            pass
+    return base64.b64encode(checksum.digest()).decode()
+
+
+def _paths(uri: str, folder: Path, blobs: Sequence[Any]) -> list[Path]:
+    """Return where each object goes; raise ModelUnusable unless they are a model's files, and can lie there."""
+    _, prefix = _place(uri)
+    names = [blob.name.removeprefix(prefix) for blob in blobs]
+    folders = {"/".join(name.split("/")[:depth]) for name in names for depth in range(1, name.count("/") + 1)}
+    for name in names:
+        if reason := "is a folder at the same time" if name in folders else _unfit(name):
+            raise ModelUnusable(f"The model at {uri} has an object {shown(name)}, whose name {reason}.")
+    if "MLmodel" not in names:
+        elsewhere = next((blob.name for blob in blobs if blob.name.endswith("/MLmodel")), None)
+        hint = (
+            f"did you mean gs://{_place(uri)[0]}/{elsewhere.removesuffix('/MLmodel')}?"
+            if elsewhere
+            else "expected a saved MLflow model."
+        )
+        raise ModelUnusable(f"There is no MLmodel file at {uri} ({len(blobs)} objects); {hint}")
+    size, memory, space = sum(blob.size for blob in blobs), memory_limit(), shutil.disk_usage(folder).free
+    if size > min(memory, space):
+        raise ModelUnusable(
+            f"The model at {uri} has {gigabytes(size)}, this function has {gigabytes(memory)} of memory and "
+            f"{gigabytes(space)} of disk left: deploy it with more --memory."
+        )
+    return [folder / name for name in names]
+
+
+def _unfit(name: str) -> str | None:
+    """Tell why an object's name cannot be that of a file in the model's folder."""
+    parts = name.split("/")
+    if ".." in parts or not parts[0]:
+        return "leads out of the model's folder"
+    if "" in parts or "." in parts or "\\" in name or not name.isprintable():
+        return "has an empty part, a dot alone, a backslash or an unprintable character"
+    if max(len(part.encode()) for part in parts) > NAME_LIMIT or len(name.encode()) > PATH_LIMIT:
+        return "is too long for a file"
+    return None
+
+
+@contextlib.contextmanager
+def _storage_errors(uri: str) -> Iterator[None]:
+    from google.api_core import exceptions
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+
+    try:
+        yield
+    except exceptions.NotFound as cause:
+        raise ModelUnusable(f"There is nothing at {uri}: {cause.message}") from cause
+    except (exceptions.Forbidden, exceptions.Unauthorized, DefaultCredentialsError) as cause:
+        raise ModelUnusable(
+            f"The model at {uri} may not be read by this function's service account, which needs "
+            f"roles/storage.objectViewer on the bucket: {cause}"
+        ) from cause
+    except (exceptions.ServerError, exceptions.TooManyRequests, exceptions.RetryError) as cause:
+        raise ModelUnreachable(f"The model at {uri} cannot be read right now: {cause}") from cause
+    except exceptions.GoogleAPIError as cause:
+        raise ModelUnusable(f"The model at {uri} cannot be read: {cause}") from cause
+    # OSError holds all of requests' exceptions.
+    except (OSError, http.client.HTTPException, GoogleAuthError) as cause:
+        raise ModelUnreachable(
+            f"The model at {uri} cannot be read right now: {type(cause).__name__}: {cause}"
+        ) from cause
