@@ -2,6 +2,9 @@
 
 import asyncio
 import gc
+import resource
+import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,6 +159,54 @@ def test_what_is_no_model_is_not_downloaded(proxy: Proxy) -> None:
     assert [asked.name for asked in proxy.asked] == [""]
 
 
+def test_a_request_does_not_wait_without_end_and_the_next_one_joins_the_same_download(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+
+    def held(handler: faults.Handler, answer: Callable[[], faults.Answer]) -> None:
+        goes_on.wait(30)
+        faults.fine(handler, answer)
+
+    async def ask() -> None:
+        loader = ModelLoader(URI)
+        with pytest.raises(ModelUnreachable, match="still being loaded"):
+            await loader.model()
+        goes_on.set()
+        monkeypatch.setattr("model_loader.ANSWER_WITHIN", 60)
+        await loader.model()
+
+    monkeypatch.setattr("model_bucket.TIMEOUT", (5, 60))
+    monkeypatch.setattr("model_loader.ANSWER_WITHIN", 0.2)
+    proxy.plan = times(1, held, "model.pkl")
+    asyncio.run(ask())
+    assert set(Counter(proxy.asked).values()) == {1}
+
+
+def test_a_file_that_the_disk_does_not_take_is_a_424_that_leaves_nothing_behind(
+    proxy: Proxy, saved: Callable[[str], str], files: Path
+) -> None:
+    loader = ModelLoader(URI)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
+    try:
+        with pytest.raises(ModelUnusable, match=r"does not fit on the disk .File too large"):
+            asyncio.run(loader.model())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(files.iterdir()) == []
+    assert is_intact(asyncio.run(loader.model()), saved("tree_regressor"))
+
+
+def test_a_model_larger_than_the_memory_is_refused_before_it_is_downloaded(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_bucket.memory_limit", lambda: 1_000)
+    with pytest.raises(ModelUnusable, match=r"this function has 0\.00 GiB of memory"):
+        asyncio.run(ModelLoader(URI).model())
+    assert [asked.name for asked in proxy.asked] == [""]
+
+
 ANY_FAULT = st.sampled_from(
     [
         faults.fine, faults.status(404), faults.status(429), faults.status(500), faults.status(503), faults.hung_up,
@@ -201,7 +252,7 @@ FAULTS_AND_SWAPS = given(sequence=st.lists(ANY_FAULT, max_size=25), swaps=st.set
 QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
-@settings(max_examples=30, **QUIET)
+@settings(max_examples=20, **QUIET)
 @FAULTS_AND_SWAPS
 @pytest.mark.usefixtures("impatient")
 def test_no_sequence_of_faults_gives_half_a_model(
