@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from functions_framework.aio import create_asgi_app
 from starlette.testclient import TestClient
@@ -47,6 +48,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
     def folder(name: str) -> str:
         if not (root / name).exists():
+            models.RANDOM = np.random.default_rng(7)  # its data must not depend on the tests that ran before
             getattr(models, name)(root / name)
         return str(root / name)
 

@@ -29,7 +29,7 @@ from tests.assertions import assert_error
 from tests.conftest import ROOT
 from tests.faults import proxy as faults
 from tests.faults.conftest import URI
-from tests.faults.proxy import Proxy, put, times
+from tests.faults.proxy import Proxy, put, put_object, times
 
 pytestmark = [
     pytest.mark.usefixtures("quick"),
@@ -132,6 +132,30 @@ def test_the_version_behind_an_alias_is_followed_there_and_back(
             assert model.facts["digest"] == digest(folder)
 
     asyncio.run(follow())
+
+
+def test_files_that_still_change_are_not_loaded_until_they_stay_for_two_looks(
+    proxy: Proxy, saved: Callable[[str], str], second: str
+) -> None:
+    with httpx.Client(base_url=proxy.upstream, trust_env=False) as client:
+
+        def changing(handler: faults.Handler, answer: Callable[[], faults.Answer]) -> None:
+            put_object(client, "m/model.pkl", (Path(second) / "model.pkl").read_bytes())
+            faults.fine(handler, answer)
+
+        async def follow() -> None:
+            loader = ModelLoader(URI, refresh=OFTEN)
+            first = await loader.model()
+            proxy.asked.clear()
+            proxy.plan = times(10**9, changing)
+            await looks(proxy, loader, 5)
+            assert await loader.model() is first
+            assert {asked.name for asked in proxy.asked} == {""}, "half of an upload was fetched"
+            proxy.plan = times(0, faults.fine)
+            put(proxy.upstream, second, "m")
+            await until(loader, lambda model: model.facts["version"] == digest(second))
+
+        asyncio.run(follow())
 
 
 def spoilt_pickle(folder: Path) -> None:
