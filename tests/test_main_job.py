@@ -71,8 +71,9 @@ def test_the_demo_says_where_each_thing_lies_and_leaves_nothing_running(finished
 def test_the_model_was_loaded_on_the_first_request_and_once(finished: tuple[Path, str]) -> None:
     output, _ = finished
     lines = (output / "function.log").read_text().splitlines()
-    assert '"path":"/"' in lines[0]
-    assert '"status":200' in lines[0]
+    assert "Loaded the model" in lines[0]
+    assert '"path":"/"' in lines[1]
+    assert '"status":200' in lines[1]
     assert (output / "function.log").read_text().count('"cold":true') == 1
 
 
