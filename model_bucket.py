@@ -12,7 +12,7 @@ import http.client
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,11 @@ PARALLEL_DOWNLOADS = 8
 NAME_LIMIT, PATH_LIMIT = 255, 2_000  # bytes that file systems take
 
 
-def download(uri: str, folder: Path) -> None:
-    """Copy the objects of one listing into the folder; start anew when one of them is replaced meanwhile."""
+def download(uri: str, folder: Path, came: Callable[[Path], None]) -> None:
+    """Copy the objects of one listing into the folder; start anew when one of them is replaced meanwhile.
+
+    `came` is called with the MLmodel file once it is there, in a thread beside those that copy the others.
+    """
     from google.api_core.exceptions import PreconditionFailed
 
     deadline = time.monotonic() + TRY_AGAIN
@@ -42,8 +45,14 @@ def download(uri: str, folder: Path) -> None:
         folder.mkdir(mode=0o700)
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
+
+        def fetch(blob: Any, path: Path) -> None:
+            _copy(blob, path, deadline)
+            if path == folder / "MLmodel":
+                came(path)
+
         with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
-            list(pool.map(lambda blob, path: _copy(blob, path, deadline), blobs, paths))
+            list(pool.map(fetch, blobs, paths))
 
     with _storage_errors(uri), disk_errors(uri), _client() as client:
         _retry(deadline, PreconditionFailed)(copy)()

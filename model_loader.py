@@ -2,9 +2,6 @@
 
 The rule of order: the digest is checked before a byte of the model is deserialised, and nothing is handed out that was
 not fetched and loaded completely. What goes wrong with the model's files ends here as ModelUnusable.
-
-A scikit-learn model is loaded from its files without importing `mlflow`, whose import takes longer than fetching and
-loading a small model; every other flavor goes through `mlflow.pyfunc`.
 """
 
 import asyncio
@@ -13,29 +10,36 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import pickle
 import platform
 import shutil
 import sys
 import time
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model_flavors import (
+    check_trusted,
+    import_early,
+    is_read_whole,
+    is_sklearn,
+    load_pyfunc,
+    load_sklearn,
+    loading_errors,
+)
 from model_folder import admit_code, own_code, read_mlmodel, requirements
 from model_memory import gigabytes, memory_limit
 from model_refresh import Follower, write_log
 from model_source import fetched, pinned, version_of
-from serving.errors import BadRequest, ModelUnreachable, ModelUnusable, listed
+from serving.errors import ModelUnreachable, ModelUnusable
 from serving.model import Model
 from serving.rows import from_arguments
 from serving.signature import read_signature
-from serving.trusted_types import TRUSTED_TYPES
 
 # Seconds that a request waits for the model: less than the 300 that deploy.sh gives a request, so that its caller hears
 # from us.
@@ -115,21 +119,52 @@ def load(uri: str, digest: str | None = None) -> Model:
     """
     started = time.perf_counter()
     source = pinned(uri)
-    with fetched(source) as folder:
+    with fetched(source, import_early) as folder:
         there = time.perf_counter()
         found = folder_digest(folder)
         if digest and digest.lower() != found:
             raise ModelUnusable(
                 f"The model at {uri} has digest {found}, MODEL_DIGEST asks for {digest}: it was not loaded."
             )
-        model = _load_folder(folder, uri, found)
-    version = {"version": version_of(source) or found}
-    seconds = {"fetch": round(there - started, 3), "load": round(time.perf_counter() - there, 3)}
-    model = dataclasses.replace(model, facts={**model.facts, **version, "seconds": seconds})
+        model, flavors = _load_folder(folder, uri, found)
+    loaded = time.perf_counter()
+    model = dataclasses.replace(model, takes_array=warm_up(model) and is_sklearn(flavors))
+    warm = time.perf_counter()
+    seconds = {"fetch": there - started, "load": loaded - there, "warmUp": warm - loaded}
+    rounded = {phase: round(value, 3) for phase, value in seconds.items()}
+    facts = {**model.facts, "version": version_of(source) or found, "seconds": rounded}
+    model = dataclasses.replace(model, facts=facts)
     if folder != Path(uri):
-        # Some models open their files, or import their code, when they predict: the files live as long as the model.
-        weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+        # On Cloud Functions the disk is memory. A model that opens files when it predicts keeps them while it lives.
+        if is_read_whole(flavors):
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
     return model
+
+
+def warm_up(model: Model) -> bool:
+    """Predict the input example, so that no caller waits for what a first prediction sets up.
+
+    Return whether an array of the columns gives the very answers of a DataFrame, which costs a tree as much time as the
+    prediction. What asks for columns by name fails on an array, or gives other answers; such a model goes on with
+    DataFrames.
+    """
+    # What scikit-learn says of an array where it has seen a DataFrame; that the answers are the same is checked here.
+    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+    rows = from_arguments(model.signature, model.example)
+    if not len(rows) or rows.faults():
+        return False
+    try:
+        answers = model.predictor(rows.model_input(), None)
+        if any(column.kind != "double" for column in model.signature.columns):
+            return False
+        same = np.array_equal(answers, model.predictor(rows.array(), None))
+        if model.probabilities and same:
+            same = np.array_equal(model.probabilities(rows.model_input()), model.probabilities(rows.array()))
+    except Exception:  # the requests will say what is wrong
+        return False
+    return bool(same)
 
 
 def folder_digest(folder: Path) -> str:
@@ -150,19 +185,19 @@ def folder_digest(folder: Path) -> str:
     return listing.hexdigest()
 
 
-def _load_folder(folder: Path, uri: str, digest: str) -> Model:
-    # Code that travels with the model lies in its folder; bytecode written beside it would change the digest.
-    sys.dont_write_bytecode = True
+def _load_folder(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[str, Any]]:
+    """Return the model and its flavors."""
     mlmodel = read_mlmodel(folder, uri)
-    with _loading_errors(folder, uri):
+    with loading_errors(folder, uri):
         signature = read_signature(mlmodel, uri)
         code = own_code(folder, mlmodel)
+    if code:  # bytecode written beside it would change the digest
+        sys.dont_write_bytecode = True
     flavors = mlmodel["flavors"]
-    native = flavors.get("python_function", {}).get("loader_module") == "mlflow.sklearn" and "sklearn" in flavors
-    _check_trusted(flavors, uri)
+    check_trusted(flavors, uri)
     admit_code(code, uri)
-    with _loading_errors(folder, uri):
-        parts = _load_sklearn(folder, flavors, uri) if native else _load_pyfunc(folder)
+    with loading_errors(folder, uri):
+        parts = load_sklearn(folder, flavors, uri) if is_sklearn(flavors) else load_pyfunc(folder)
     flavor = next((name for name in flavors if name != "python_function"), "python_function")
     model = Model(
         uri=uri,
@@ -186,118 +221,7 @@ def _load_folder(folder: Path, uri: str, digest: str) -> Model:
         },
         **parts,
     )
-    return dataclasses.replace(model, takes_array=native and _takes_array(model))
-
-
-def _takes_array(model: Model) -> bool:
-    """Try on the input example whether an array of the columns gives the very answers of a DataFrame.
-
-    A DataFrame costs a tree as much time as the prediction. What asks for columns by name fails on an array, or gives
-    other answers; such a model goes on with DataFrames.
-    """
-    if not model.example or any(column.kind != "double" for column in model.signature.columns):
-        return False
-    # What scikit-learn says of an array where it has seen a DataFrame; that the answers are the same is checked here.
-    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-    rows = from_arguments(model.signature, model.example)
-    try:
-        frame, array = rows.model_input(), rows.array()
-        same = np.array_equal(model.predictor(frame, None), model.predictor(array, None))
-        if model.probabilities and same:
-            same = np.array_equal(model.probabilities(frame), model.probabilities(array))
-    except Exception:
-        return False
-    return bool(same) and not rows.faults()
-
-
-def _check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
-    """Refuse a model whose file asks for types that nobody here has reviewed; MLflow would build them."""
-    for name, flavor in flavors.items():
-        unknown = sorted(set(flavor.get("skops_trusted_types") or ()) - TRUSTED_TYPES)
-        if unknown:
-            raise ModelUnusable(
-                f"The model at {uri} wants types built that serving/trusted_types.py does not list: {listed(unknown)}. "
-                f"Review them and add them there, or save the {name} model with another serialization_format."
-            )
-
-
-def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str, Any]:
-    """Load a scikit-learn model from its files; skops builds only what TRUSTED_TYPES names, whatever the file says."""
-    import sklearn
-
-    flavor = flavors["sklearn"]
-    saved_with, here = flavor.get("sklearn_version", ""), sklearn.__version__
-    if saved_with.split(".")[:2] != here.split(".")[:2]:
-        raise ModelUnusable(
-            f"The model at {uri} was saved with scikit-learn {saved_with}, here is {here}, which may compute other "
-            f"predictions: deploy with scikit-learn=={saved_with} in requirements.txt, or train again."
-        )
-    if flavor.get("code"):
-        sys.path.insert(0, str(folder / flavor["code"]))
-    file = folder / flavor["pickled_model"]
-    if flavor.get("serialization_format") == "skops":
-        import skops.io
-
-        estimator = skops.io.load(file, trusted=sorted(TRUSTED_TYPES))
-    else:
-        with file.open("rb") as stream:
-            estimator = pickle.load(stream)
-    method = getattr(estimator, flavors["python_function"].get("predict_fn", "predict"))
-
-    def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
-        if params:
-            raise BadRequest(
-                "MLflow passes no params to scikit-learn models: take `params` out of user_defined_context."
-            )
-        return method(data)
-
-    return {"predictor": predict, **_classifier(estimator)}
-
-
-def _load_pyfunc(folder: Path) -> dict[str, Any]:
-    """Load a model of any flavor through MLflow.
-
-    MLflow's own check of the input is set aside: ours has been done by then, and MLflow's refuses NULL in optional
-    INT64 and BOOL columns.
-    """
-    import mlflow.pyfunc
-    from mlflow.models import ModelSignature
-
-    loaded = mlflow.pyfunc.load_model(str(folder))
-    written = loaded.metadata.signature
-    rest = written.outputs or written.params
-    loaded.metadata.signature = ModelSignature(None, written.outputs, written.params) if rest else None
-    try:
-        raw = loaded.get_raw_model()
-    except Exception:  # the flavors that have none raise what they like
-        raw = None
-    return {"predictor": loaded.predict, **_classifier(raw)}
-
-
-def _classifier(estimator: Any) -> dict[str, Any]:
-    """Return what Model needs for predict_proba, for an estimator that has it."""
-    with contextlib.suppress(Exception):  # a pipeline asks its last step, which says no in many ways
-        return {"probabilities": estimator.predict_proba, "classes": list(estimator.classes_)}
-    return {}
-
-
-@contextlib.contextmanager
-def _loading_errors(folder: Path, uri: str) -> Iterator[None]:
-    try:
-        yield
-    except (ModelUnusable, MemoryError):
-        raise
-    except ModuleNotFoundError as cause:
-        wanted = (folder / "requirements.txt").read_text().split() if (folder / "requirements.txt").is_file() else []
-        pins = [
-            pin for pin in wanted if pin.partition("==")[0].replace("-", "_") == (cause.name or "").partition(".")[0]
-        ]
-        raise ModelUnusable(
-            f"The model at {uri} needs the Python package {cause.name!r}, which is not installed here: "
-            f"deploy with {pins[0] if pins else 'it'} in requirements.txt."
-        ) from cause
-    except Exception as cause:
-        raise ModelUnusable(f"The model at {uri} cannot be loaded: {type(cause).__name__}: {cause}") from cause
+    return model, flavors
 
 
 def _example(folder: Path, mlmodel: Mapping[str, Any], names: Sequence[str]) -> list[list[Any]]:

@@ -8,7 +8,7 @@ may.
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import model_bucket
@@ -19,8 +19,11 @@ FORMS = "gs://bucket/prefix, a local folder, models:/name@alias or models:/name/
 
 
 @contextlib.contextmanager
-def fetched(uri: str) -> Iterator[Path]:
-    """Give the model's local folder; one that was fetched is removed when the model cannot be loaded from it."""
+def fetched(uri: str, came: Callable[[Path], None] = lambda _: None) -> Iterator[Path]:
+    """Give the model's local folder; one that was fetched is removed when the model cannot be loaded from it.
+
+    `came` is called with the MLmodel file of one in a bucket as soon as it is there, while others are on their way.
+    """
     if not uri:
         raise ModelUnusable(f"MODEL_URI is not set; expected {FORMS}.")
     if uri.startswith("models:/"):
@@ -34,7 +37,7 @@ def fetched(uri: str) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix="model-"))
     try:
         if uri.startswith("gs://"):
-            model_bucket.download(uri, folder)
+            model_bucket.download(uri, folder, came)
             yield folder
         elif uri.startswith(("models:/", "file:", "/", "mlflow-artifacts:", "runs:/")):
             yield _download_by_mlflow(uri, folder)

@@ -1,0 +1,134 @@
+"""From a model's files to callables, for each way in which MLflow saves one.
+
+A scikit-learn model is loaded from its files without importing `mlflow`, whose import takes longer than fetching and
+loading a small model; every other flavor goes through `mlflow.pyfunc`. The rule: what goes wrong with the model's files
+ends here as ModelUnusable, and nothing is built that a skops file asks for and serving/trusted_types.py does not list.
+"""
+
+import contextlib
+import importlib
+import pickle
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from model_folder import read_mlmodel
+from serving.errors import BadRequest, ModelUnusable, listed
+from serving.trusted_types import TRUSTED_TYPES
+
+# Loaders of MLflow that read a model whole: its files are not needed any more once it is loaded.
+_READ_WHOLE = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm")
+
+
+def is_sklearn(flavors: Mapping[str, Any]) -> bool:
+    """Whether the model is loaded from its files as scikit-learn's."""
+    return flavors.get("python_function", {}).get("loader_module") == "mlflow.sklearn" and "sklearn" in flavors
+
+
+def is_read_whole(flavors: Mapping[str, Any]) -> bool:
+    """Whether the model's files can go once it is loaded; code that it brings may be imported while it predicts."""
+    loader = flavors.get("python_function", {}).get("loader_module")
+    return loader in _READ_WHOLE and not any(flavor.get("code") for flavor in flavors.values())
+
+
+def import_early(mlmodel: Path) -> None:
+    """Import what a model will need as soon as its MLmodel file is there, while its other files are on their way."""
+    with contextlib.suppress(Exception):  # loading says it better
+        flavors = read_mlmodel(mlmodel.parent, "")["flavors"]
+        if not is_sklearn(flavors):
+            importlib.import_module("mlflow.pyfunc")
+        elif flavors["sklearn"].get("serialization_format") == "skops":
+            importlib.import_module("skops.io")
+        else:
+            importlib.import_module("sklearn.pipeline")
+
+
+def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
+    """Refuse a model whose file asks for types that nobody here has reviewed; MLflow would build them."""
+    for name, flavor in flavors.items():
+        unknown = sorted(set(flavor.get("skops_trusted_types") or ()) - TRUSTED_TYPES)
+        if unknown:
+            raise ModelUnusable(
+                f"The model at {uri} wants types built that serving/trusted_types.py does not list: {listed(unknown)}. "
+                f"Review them and add them there, or save the {name} model with another serialization_format."
+            )
+
+
+def load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str, Any]:
+    """Load a scikit-learn model from its files; skops builds only what TRUSTED_TYPES names, whatever the file says."""
+    import sklearn
+
+    flavor = flavors["sklearn"]
+    saved_with, here = flavor.get("sklearn_version", ""), sklearn.__version__
+    if saved_with.split(".")[:2] != here.split(".")[:2]:
+        raise ModelUnusable(
+            f"The model at {uri} was saved with scikit-learn {saved_with}, here is {here}, which may compute other "
+            f"predictions: deploy with scikit-learn=={saved_with} in requirements.txt, or train again."
+        )
+    if flavor.get("code"):
+        sys.path.insert(0, str(folder / flavor["code"]))
+    file = folder / flavor["pickled_model"]
+    if flavor.get("serialization_format") == "skops":
+        import skops.io
+
+        estimator = skops.io.load(file, trusted=sorted(TRUSTED_TYPES))
+    else:
+        with file.open("rb") as stream:
+            estimator = pickle.load(stream)
+    method = getattr(estimator, flavors["python_function"].get("predict_fn", "predict"))
+
+    def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
+        if params:
+            raise BadRequest(
+                "MLflow passes no params to scikit-learn models: take `params` out of user_defined_context."
+            )
+        return method(data)
+
+    return {"predictor": predict, **_classifier(estimator)}
+
+
+def load_pyfunc(folder: Path) -> dict[str, Any]:
+    """Load a model of any flavor through MLflow.
+
+    MLflow's own check of the input is set aside: ours has been done by then, and MLflow's refuses NULL in optional
+    INT64 and BOOL columns.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+
+    loaded = mlflow.pyfunc.load_model(str(folder))
+    written = loaded.metadata.signature
+    rest = written.outputs or written.params
+    loaded.metadata.signature = ModelSignature(None, written.outputs, written.params) if rest else None
+    try:
+        raw = loaded.get_raw_model()
+    except Exception:  # the flavors that have none raise what they like
+        raw = None
+    return {"predictor": loaded.predict, **_classifier(raw)}
+
+
+def _classifier(estimator: Any) -> dict[str, Any]:
+    """Return what Model needs for predict_proba, for an estimator that has it."""
+    with contextlib.suppress(Exception):  # a pipeline asks its last step, which says no in many ways
+        return {"probabilities": estimator.predict_proba, "classes": list(estimator.classes_)}
+    return {}
+
+
+@contextlib.contextmanager
+def loading_errors(folder: Path, uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (ModelUnusable, MemoryError):
+        raise
+    except ModuleNotFoundError as cause:
+        wanted = (folder / "requirements.txt").read_text().split() if (folder / "requirements.txt").is_file() else []
+        pins = [
+            pin for pin in wanted if pin.partition("==")[0].replace("-", "_") == (cause.name or "").partition(".")[0]
+        ]
+        raise ModelUnusable(
+            f"The model at {uri} needs the Python package {cause.name!r}, which is not installed here: "
+            f"deploy with {pins[0] if pins else 'it'} in requirements.txt."
+        ) from cause
+    except Exception as cause:
+        raise ModelUnusable(f"The model at {uri} cannot be loaded: {type(cause).__name__}: {cause}") from cause
