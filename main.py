@@ -19,9 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from model_loader import ModelLoader
-from serving import contract, functions, scoring
+from serving import contract, functions, page, scoring
 from serving.batching import Scorer
 from serving.errors import BadRequest, InternalError, ServingError, error_body
+from serving.instance import Instance
 from serving.model import Model
 from serving.options import check_schema, read_options
 from serving.request_log import RequestLog, trace_of
@@ -38,23 +39,33 @@ refresh = os.environ.get("MODEL_REFRESH_SECONDS", "0")
 if not refresh.isdecimal():
     sys.exit(f"MODEL_REFRESH_SECONDS is {refresh!r}; expected a whole number of seconds, or 0 for never.")
 project = os.environ.get("GOOGLE_CLOUD_PROJECT")
+instance = Instance()
 loader = ModelLoader(os.environ.get("MODEL_URI", ""), os.environ.get("MODEL_DIGEST"), float(refresh))
 scorer = Scorer(os.cpu_count() or 1)  # more threads than cores would only queue
 
 
 @functions_framework.aio.http
 async def predict(request: Request) -> Response:
-    """Answer BigQuery's request on POST, and what this function is on GET."""
+    """Answer BigQuery's request on POST, and on GET what this function is: a page for a browser, else JSON."""
     entry = RequestLog(request.method, request.url.path, trace_of(request.headers, project))
+    headers = {"content-type": "application/json"}
+    for_person = request.method == "GET" and page.wanted(request.headers.get("accept", ""))
     try:
         if request.method == "GET":
-            body = orjson.dumps((await _model(entry)).facts, default=str)
+            model = await _model(entry)
+            if for_person:
+                body, headers = page.render(model, instance)
+            else:
+                body = orjson.dumps(page.facts(model, instance), default=str)
         elif request.method == "POST":
             body = await _answer(request, entry)
         else:
             raise BadRequest(f"The method is {request.method}; expected POST with BigQuery's request, or GET.")
     except ServingError as error:
-        body = error_body(error)
+        if for_person:
+            body, headers = page.render(error, instance)
+        else:
+            body = error_body(error)
         entry.failed(error, error.status)
     except ClientDisconnect:
         left = BadRequest("The caller left before its request was complete.")
@@ -65,9 +76,10 @@ async def predict(request: Request) -> Response:
         body = error_body(bland)
         entry.failed(error, bland.status)
     entry.finish(len(body))
+    instance.count(entry)
     if log.isEnabledFor(entry.level()):
         log.log(entry.level(), entry.line())
-    return Response(body, entry.status, media_type="application/json")
+    return Response(body, entry.status, headers)
 
 
 async def _answer(http: Request, entry: RequestLog) -> bytes:
