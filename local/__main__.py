@@ -13,6 +13,7 @@ import click
 
 from local import command
 from local import demo as demo_command
+from local import logs as log_lines
 from local import up as up_command
 from local.lint import find
 
@@ -69,6 +70,18 @@ def lint(files: tuple[TextIO, ...], functions: tuple[str, ...]) -> None:
     for finding in found:
         click.echo(finding)
     sys.exit(bool(found))
+
+
+@main.command()
+@click.argument("file", type=click.File(encoding="utf-8", errors="replace"))
+@click.option("--format", "form", type=click.Choice(command.FORMATS), default="table", show_default=True)
+@click.option("--cpu", type=click.FloatRange(min=0.08), default=1, show_default=True, help="vCPUs of an instance.")
+@click.option("--memory", type=click.FloatRange(min=0.125), default=2, show_default=True, help="Its memory in GiB.")
+def logs(file: TextIO, form: str, cpu: float, memory: float) -> None:
+    """Show what each query cost, from the function's log lines or Cloud Logging's entries in FILE; - is stdin."""
+    lines = log_lines.read(file)
+    command.show(log_lines.roll_up(lines, cpu, memory), form)
+    click.echo(f"{lines}.", err=True)
 
 
 @main.command()
