@@ -1,7 +1,7 @@
 """The HTTP entry point `predict`: reads the request, picks the SQL function, maps errors to statuses, logs one line.
 
-The rule: every answer that leaves here is JSON in BigQuery's contract. The framework's own fallback for an exception
-is plain text, which BigQuery takes for a failure of the infrastructure.
+The rule: every answer that leaves here is JSON in BigQuery's contract, but for the page that a browser asks for. The
+framework's own fallback for an exception is plain text, which BigQuery takes for a failure of the infrastructure.
 """
 
 import logging

@@ -33,7 +33,7 @@ class Instance:
             return
         self.requests += 1
         self.seconds += entry.total
-        if entry.error is None:
+        if not entry.error:
             self.rows += entry.rows or 0
             self.null_rows += entry.null_rows or 0
             return

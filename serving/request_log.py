@@ -55,7 +55,10 @@ class RequestLog:
     null_rows: int | None = None
     status: int = 200
     severity: str = "INFO"
-    error: BaseException | None = None
+    error: str = ""  # the name of its class, as the exception itself would keep the request's frames alive
+    sentence: str = ""
+    cause: str = ""
+    stack_trace: str = ""
     total: float = 0.0  # seconds
     stages: dict[str, float] = field(default_factory=dict)
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -85,7 +88,11 @@ class RequestLog:
 
     def failed(self, error: BaseException, status: int) -> None:
         """Note what went wrong, and the status it is answered with."""
-        self.error, self.status, self.severity = error, status, "WARNING" if status == 400 else "ERROR"
+        self.status, self.severity = status, "WARNING" if status == 400 else "ERROR"
+        self.error = type(error).__name__
+        self.sentence = str(error) if isinstance(error, ServingError) else _described(error)
+        self.cause = _described(error.__cause__) if error.__cause__ else ""
+        self.stack_trace = "".join(traceback.format_exception(error)) if status == 500 else ""
 
     def finish(self, bytes_out: int) -> None:
         self.bytes_out, self.total = bytes_out, time.perf_counter() - self._started
@@ -95,9 +102,8 @@ class RequestLog:
 
     def message(self) -> str:
         """Return what happened as a person reads it first."""
-        if self.error is not None:
-            own = isinstance(self.error, ServingError)
-            return _cut(str(self.error) if own else _described(self.error))
+        if self.error:
+            return _cut(self.sentence)
         answered = f": {self.rows} rows for {self.function}" if self.rows is not None else ""
         return _cut(f"{self.method} {self.path} {self.status} in {self.total * 1000:.1f} ms{answered}")
 
@@ -124,19 +130,11 @@ class RequestLog:
             "bytesIn": self.bytes_in,
             "bytesOut": self.bytes_out,
             "milliseconds": {**milliseconds, "total": round(self.total * 1000, 3)},
-            **self._failure(),
+            "error": self.error,
+            "cause": _cut(self.cause),
+            "stack_trace": _cut(self.stack_trace, TRACE_LIMIT),
         }
         return orjson.dumps({key: value for key, value in fields.items() if value not in (None, "")}).decode()
-
-    def _failure(self) -> dict[str, object]:
-        if self.error is None:
-            return {}
-        found: dict[str, object] = {"error": type(self.error).__name__}
-        if self.error.__cause__ is not None:
-            found["cause"] = _cut(_described(self.error.__cause__))
-        if self.status == 500:
-            found["stack_trace"] = _cut("".join(traceback.format_exception(self.error)), TRACE_LIMIT)
-        return found
 
 
 def trace_of(headers: Mapping[str, str], project: str | None) -> str | None:

@@ -52,7 +52,7 @@ jobs AS (
   FROM timed
   GROUP BY job
 ),
-retries AS (
+repeated AS (
   -- BigQuery sends a request again after these statuses, and may do so after any answer. Whether a second try has the
   -- id of the first is not documented, so each counts once: as the failure it follows, or as an id that came before.
   SELECT job, SUM(times) AS retries
@@ -69,6 +69,6 @@ SELECT
   ROUND(instance_seconds, 3) AS instance_seconds,
   ROUND(instance_seconds * (vcpus * vcpu_second + gibs * gib_second) + requests * request, 6) AS estimated_usd
 FROM jobs
-JOIN retries USING (job)
+JOIN repeated USING (job)
 CROSS JOIN prices
 ORDER BY started, job;

@@ -1,7 +1,9 @@
 """One line per request: it tells what happened, how long each stage took and what failed, and no row's values."""
 
+import gc
 import json
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -160,3 +162,22 @@ def test_laps_of_one_stage_add_up_to_the_time_that_passed() -> None:
     entry.finish(0)
     assert entry.stages["predict"] >= 0.004
     assert sum(entry.stages.values()) <= entry.total <= time.perf_counter() - started + 0.001
+
+
+def test_a_failed_request_leaves_nothing_behind_that_only_the_collector_of_cycles_would_find() -> None:
+    class Body:
+        pass
+
+    def fail() -> "weakref.ref[Body]":
+        body, entry = Body(), RequestLog("POST", "/")
+        try:
+            raise ValueError("bad")
+        except ValueError as error:
+            entry.failed(error, 500)
+        return weakref.ref(body)
+
+    gc.disable()
+    try:
+        assert fail()() is None
+    finally:
+        gc.enable()

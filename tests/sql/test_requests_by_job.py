@@ -1,0 +1,39 @@
+"""The view over Cloud Logging's export has the types it should, by GoogleSQL's own analysis; tests/local/test_logs.py runs it."""
+
+from zetasql.api import Analyzer, CatalogBuilder, TableBuilder, TypeFactory
+from zetasql.types import AnalyzerOptions, LanguageOptions, TypeKind, ZetaSQLBuiltinFunctionOptions
+
+from local.logs import SCHEMA, TABLE, VIEW
+
+KINDS = {
+    "string": TypeKind.TYPE_STRING,
+    "double": TypeKind.TYPE_DOUBLE,
+    "timestamp[us, tz=UTC]": TypeKind.TYPE_TIMESTAMP,
+}
+
+
+def googlesql_type(arrow: object) -> object:
+    if str(arrow) in KINDS:
+        return TypeFactory.create_simple_type(KINDS[str(arrow)])
+    return TypeFactory.create_struct_type([(field.name, googlesql_type(field.type)) for field in arrow])  # type: ignore[attr-defined]
+
+
+def test_every_column_of_the_view_has_its_type() -> None:
+    language = LanguageOptions.maximum_features()
+    table = TableBuilder("exported")
+    for field in SCHEMA:
+        table = table.add_column(field.name, googlesql_type(field.type))
+    functions = ZetaSQLBuiltinFunctionOptions(language_options=language)
+    catalog = CatalogBuilder("logs").with_builtin_functions(functions).add_table(table.build()).build()
+    query = VIEW.read_text().partition("requests_by_job AS\n")[2].replace(TABLE, "exported").rstrip().rstrip(";")
+    analysed = Analyzer.analyze_statement_static(query, AnalyzerOptions(language_options=language), catalog)
+    kinds = {
+        column.name: column.column.type.type_kind.name.removeprefix("TYPE_") for column in analysed.output_column_list
+    }
+    assert kinds == {
+        "job": "STRING",
+        "started": "TIMESTAMP",
+        **dict.fromkeys(("user", "functions", "models"), "STRING"),
+        **dict.fromkeys(("requests", "row_count", "null_rows", "retries", "errors"), "INT64"),
+        **dict.fromkeys(("request_seconds", "instance_seconds", "estimated_usd"), "DOUBLE"),
+    }
