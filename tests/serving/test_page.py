@@ -1,40 +1,23 @@
-"""The page at GET /: what it says without a browser, and what it does in a real one."""
+"""The page at GET /: who gets it, what it says, and that its SQL is GoogleSQL; test_page_in_browser.py uses it."""
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import httpx
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Page, sync_playwright
-from sklearn.tree import DecisionTreeClassifier
 from sqlglot.dialects.bigquery import BigQuery
 from starlette.testclient import TestClient
 
-from local.function import Function
 from model_loader import load
 from serving import page
 from serving.functions import on_offer
-from tests import googlesql, models
+from tests import googlesql
 from tests.assertions import assert_error
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ATTACK = """</script></textarea><img src=x onerror="document.body.dataset.owned = 1">'"`&\\"""
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-
-
-def hostile(folder: Path) -> Path:
-    """A classifier whose columns, classes and metadata try to become script."""
-    X = models.numbers().set_axis([ATTACK, f'"><script>{ATTACK}', "{{ 7 * 7 }}", "select"], axis=1)
-    metadata = {"scores": {ATTACK: ATTACK, "R2": 0.75}, ATTACK: [ATTACK]}
-    labels = np.where(X["select"] > 0, ATTACK, "none")
-    return models.save(folder, DecisionTreeClassifier(random_state=1).fit(X, labels), X, metadata=metadata)
 
 
 @pytest.mark.parametrize(
@@ -136,176 +119,3 @@ def test_only_what_is_no_identifier_is_quoted(saved: Callable[[str], str]) -> No
     reserved = ", ".join(f"t.{page.quoted(word)}" for word in sorted(BigQuery.Generator.RESERVED_KEYWORDS))
     assert "`" not in reserved
     assert googlesql.statements(f"SELECT {reserved} FROM ds.my_table AS t") == 1
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any], str]]:
-    """Return the URL of a function that runs for all tests here and has the model that `write` saves."""
-    running: dict[Any, Function] = {}
-
-    def url(write: Any) -> str:
-        if write not in running:
-            folder = write(tmp_path_factory.mktemp("served") / "model")
-            running[write] = Function(str(folder)).__enter__()
-        return running[write].url
-
-    yield url
-    for function in running.values():
-        function.__exit__(None, None, None)
-
-
-@pytest.fixture
-def open_page(browser: Browser, served: Callable[[Any], str]) -> Iterator[Callable[..., Page]]:
-    """Return a page of a function in a real browser; at the end nothing must have gone wrong or elsewhere."""
-    opened: list[Page] = []
-    wrong: list[str] = []
-
-    def visit(write: Any, **options: Any) -> Page:
-        url = served(write)
-        page = browser.new_page(**options)
-        opened.append(page)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda it: None if it.url.startswith((url, "data:")) else wrong.append(it.url))
-        page.on("console", lambda it: None if "status of 400" in it.text else wrong.append(it.text))
-        page.goto(url)
-        return page
-
-    yield visit
-    for each in opened:
-        each.close()
-    assert wrong == []
-
-
-def send(page: Page, **values: str) -> str:
-    """Fill in the form, send it, and return what the page then shows as the answer."""
-    for name, value in values.items():
-        field = page.locator(f"[data-name={name}]")
-        field.select_option(value) if field.evaluate("it => it.tagName") == "SELECT" else field.fill(value)
-    with page.expect_response(lambda it: it.request.method == "POST"):
-        page.get_by_role("button", name="Send").click()
-    page.locator("#send[aria-busy=false]").wait_for()
-    return page.locator("#answer").inner_text()
-
-
-def calls(page: Page) -> str:
-    return page.locator("#request").inner_text().partition('"calls": ')[2]
-
-
-def test_the_filled_in_example_is_sent_and_the_number_seen(
-    open_page: Callable[..., Page], served: Callable[[Any], str]
-) -> None:
-    page = open_page(models.tree_regressor)
-    example = [float(page.locator(f"[data-name={name}]").input_value()) for name in "abcd"]
-    expected = httpx.post(served(models.tree_regressor), json={"calls": [example]}).json()["replies"][0]
-    assert float(send(page)) == expected
-    high = send(page, **dict.fromkeys("abcd", "5"))
-    low = send(page, **dict.fromkeys("abcd", "-5"))
-    assert float(high) > float(low)  # the model predicts about the columns' sum
-    assert json.loads(page.locator("#reply").inner_text()) == {"replies": [float(low)]}
-    assert re.fullmatch(r"Status 200, \d+\.\d ms from here and back\.", page.locator("#took").inner_text())
-
-
-def test_wrong_input_shows_the_functions_message_and_becomes_a_last_error(open_page: Callable[..., Page]) -> None:
-    page = open_page(models.tree_regressor)
-    message = send(page, b="many")
-    assert message.startswith('Row 0, column b: "many" is not FLOAT64')
-    assert "Status 400" in page.locator("#took").inner_text()
-    page.reload()
-    assert message in page.locator("#errors").inner_text()
-
-
-def test_an_empty_field_is_null(open_page: Callable[..., Page]) -> None:
-    page = open_page(models.tree_regressor)
-    assert send(page, a="") == "NULL"
-    assert calls(page).startswith("[[null, ")
-
-
-def test_digits_travel_as_they_were_typed(open_page: Callable[..., Page]) -> None:
-    page = open_page(models.optionals)
-    answer = send(page, n="9007199254740993", b="true", x="0.1000000000000000055", s=' "x" ', t="2020-02-29T12:00:00Z")
-    assert calls(page) == '[["9007199254740993", true, 0.1000000000000000055, " \\"x\\" ", "2020-02-29T12:00:00Z"]]}'
-    assert answer.endswith(': 9007199254740993 True 0.1  "x"  2020-02-29 12:00:00')
-    send(page, n="-12", b="", x="-Infinity", s="")
-    assert calls(page) == '[[-12, null, "-Infinity", null, "2020-02-29T12:00:00Z"]]}'
-    send(page, x="NaN")
-    assert calls(page) == '[[-12, null, "NaN", null, "2020-02-29T12:00:00Z"]]}'
-    assert 'column n: "1.5" is not INT64' in send(page, n="1.5")
-
-
-def test_json_is_sent_as_json_and_refused_before_when_it_is_none(open_page: Callable[..., Page]) -> None:
-    page = open_page(models.structured)
-    assert json.loads(send(page, points="[1, 2.5]", who='{"name": "a", "age": 1}', n="7")) == {
-        "sum": 3.5,
-        "name": "a",
-        "n": 7,
-    }
-    page.locator("[data-name=points]").fill("[1,")
-    page.get_by_role("button", name="Send").click()
-    assert "This is not JSON" in page.locator("[data-name=points]").evaluate("it => it.validationMessage")
-    assert send(page, points="[4]").startswith('{"sum":4')
-
-
-def test_every_function_can_be_tried(open_page: Callable[..., Page]) -> None:
-    page = open_page(hostile)
-    answers = {}
-    for name in page.locator("#function option").all_inner_texts():
-        page.locator("#function").select_option(name)
-        answers[name] = send(page)
-    assert answers["predict"] == answers["predict_row"]
-    assert sum(json.loads(answers["predict_proba"]).values()) == 1
-    assert json.loads(answers["model_info"])["digest"] in page.locator("dl").first.inner_text()
-
-
-def test_the_keyboard_is_enough(open_page: Callable[..., Page]) -> None:
-    page = open_page(models.tree_regressor)
-    page.keyboard.press("Tab")
-    page.keyboard.type("1.25")  # what is focused by Tab is selected, so this replaces it
-    page.keyboard.press("Enter")
-    page.locator("#result").wait_for()
-    assert calls(page).startswith("[[1.25, ")
-    for _ in range(5):
-        page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    page.locator("#send[aria-busy=false]").wait_for()
-    assert page.evaluate("document.activeElement.id") == "send"
-
-
-@pytest.mark.parametrize("policy", [True, False])
-def test_hostile_names_and_values_stay_text(open_page: Callable[..., Page], policy: bool) -> None:
-    page = open_page(hostile, bypass_csp=not policy, viewport={"width": 360, "height": 800})
-    assert "is not FLOAT64" in send(page, select=ATTACK)
-    page.reload()
-    assert page.locator("label").first.inner_text().startswith(ATTACK)
-    assert ATTACK in page.locator("#sql-1").inner_text().replace("\\`", "`").replace("\\\\", "\\").replace('\\"', '"')
-    assert "is not FLOAT64" in page.locator("#errors").inner_text()
-    page.locator("summary").click()
-    assert "onerror" in page.locator("details").inner_text()
-    assert page.locator("img").count() == 0
-    assert page.locator("script").count() == 1
-    assert page.evaluate("document.body.dataset.owned ?? null") is None
-    assert page.evaluate("document.documentElement.scrollWidth") == 360  # and nothing sticks out
-
-
-def test_light_and_dark_follow_the_reader(open_page: Callable[..., Page]) -> None:
-    for scheme, light in (("light", True), ("dark", False)):
-        page = open_page(models.tree_regressor, color_scheme=scheme)
-        colours = page.evaluate("(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))")
-        background, text = (sum(map(int, re.findall(r"\d+", colour))) for colour in colours)
-        assert (background > text) == light
-
-
-def test_a_copy_button_puts_the_sql_on_the_clipboard(open_page: Callable[..., Page]) -> None:
-    page = open_page(models.tree_regressor, permissions=["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy the SQL of predict", exact=True).click()
-    page.get_by_text("Copied").wait_for()
-    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#sql-1").inner_text()
