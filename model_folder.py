@@ -76,7 +76,7 @@ def admit_code(code: Mapping[str, str], uri: str) -> None:
 def requirements(folder: Path) -> list[str]:
     """Return the lines of the model's requirements.txt, the packages that its author had."""
     file = folder / "requirements.txt"
-    return file.read_text(errors="replace").split("\n") if file.is_file() else []
+    return [line for line in file.read_text(errors="replace").splitlines() if line] if file.is_file() else []
 
 
 def _is_mapping_of_mappings(value: Any) -> bool:

@@ -75,7 +75,7 @@ class ModelLoader:
         return self._model
 
     async def _first(self) -> Model:
-        if self._loading is None or self._loading.done():
+        if self._loading is None or _failed(self._loading):
             first = self._follower.first if self._follower else self._load
             self._loading = asyncio.ensure_future(asyncio.to_thread(first))
             self._loading.add_done_callback(self._serve_loaded)
@@ -88,7 +88,7 @@ class ModelLoader:
             ) from cause
 
     def _serve_loaded(self, loading: asyncio.Future[Model]) -> None:
-        if not loading.cancelled() and not loading.exception():
+        if not _failed(loading):
             self._serve(loading.result())
             self._loading = None  # or it would keep the model when another one serves
 
@@ -109,6 +109,10 @@ class ModelLoader:
         kept = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
         write_log("INFO", f"Loaded the model at {self._uri}.", **{key: model.facts[key] for key in kept})
         return model
+
+
+def _failed(loading: asyncio.Future[Model]) -> bool:
+    return loading.done() and (loading.cancelled() or loading.exception() is not None)
 
 
 def load(uri: str, digest: str | None = None) -> Model:

@@ -65,10 +65,8 @@ class Follower:
         except ModelUnreachable as error:
             severity, said = "WARNING", f"Version {version} goes on; whether there is another is not known: {error}"
         except ServingError as error:
-            self._refused = self._seen
             severity, said = "ERROR", f"Version {version} goes on; what is to follow it was refused: {error}"
         except Exception:
-            self._refused = self._seen
             severity, said = "ERROR", f"Version {version} goes on; following {self._uri} failed by our own fault."
             trace = {"trace": traceback.format_exc()}
         if said and said != self._said:
@@ -84,8 +82,14 @@ class Follower:
         # Who copies files into a bucket takes a while: only what stayed as it is for two looks is a whole model.
         if self._uri.startswith("gs://") and self._seen != before:
             return None
-        model = self._load()
-        _try_example(model)
+        try:
+            model = self._load()
+            _try_example(model)
+        except ModelUnreachable:
+            raise
+        except Exception:
+            self._refused = self._seen
+            raise
         return model
 
 

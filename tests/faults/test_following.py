@@ -296,6 +296,30 @@ def test_a_bucket_that_cannot_be_read_is_said_once_and_no_request_waits_for_a_lo
     assert [line["severity"] for line in log if "is not known" in line["message"]] == ["WARNING"]
 
 
+def test_what_could_not_be_looked_at_is_tried_when_it_can_be(
+    proxy: Proxy, second: str, log: list[dict[str, Any]]
+) -> None:
+    seen = False
+
+    def only_the_first_look(_: faults.Asked) -> faults.Fault:
+        nonlocal seen
+        fault = faults.status(403) if seen else faults.fine
+        seen = True
+        return fault
+
+    async def follow() -> None:
+        loader = ModelLoader(URI, refresh=OFTEN)
+        first = await loader.model()
+        put(proxy.upstream, second, "m")
+        proxy.plan = only_the_first_look
+        await until(loader, lambda model: any("objectViewer" in line["message"] for line in log))
+        assert await loader.model() is first
+        proxy.plan = times(0, faults.fine)
+        await until(loader, lambda model: model.facts["version"] == digest(second))
+
+    asyncio.run(follow())
+
+
 def test_swapping_under_load_loses_no_request_and_mixes_no_versions(
     proxy: Proxy, saved: Callable[[str], str], second: str, tmp_path: Path
 ) -> None:
