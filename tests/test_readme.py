@@ -52,3 +52,14 @@ def test_the_example_of_an_own_function_works_as_it_stands(
     calls = {"calls": [[1, 2, 3, 4]]}
     thousands = client.post("/predict_thousands", json=calls).json()["replies"][0]
     assert thousands == client.post("/", json=calls).json()["replies"][0] / 1000
+
+
+def test_every_test_that_the_table_of_faults_names_exists() -> None:
+    sources = {path: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    there = {path.name for path in sources} | {
+        name for text in sources.values() for name in re.findall(r"def (test_\w+)\(", text)
+    }
+    named = re.findall(r"`(?:\w+/)?(test_\w+(?:\.py)?)(?:::(test_\w+))?`", (ROOT / "tests" / "README.md").read_text())
+    names = {name for pair in named for name in pair if name}
+    assert len(names) > 20
+    assert names <= there

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local.processes import free_port
 from local.storage import Storage
 from model_loader import ModelLoader, folder_digest, load
 from serving.errors import ModelUnreachable, ModelUnusable, ServingError
@@ -132,6 +133,15 @@ def test_a_bucket_that_refuses_connections_is_a_503_until_it_is_back(
     assert list(files.iterdir()) == []
     with Proxy(emulator.url, port=gone.server_port):
         assert is_intact(asyncio.run(loader.model()), saved("tree_regressor"))
+
+
+def test_a_registry_that_refuses_connections_is_a_503(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for uri in ("models:/house@champion", "models:/house/1"):
+        with pytest.raises(ModelUnreachable, match=f"The registry did not give {uri}"):
+            asyncio.run(ModelLoader(uri).model())
+    assert list(files.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["MLmodel", "model.pkl", "requirements.txt"])
