@@ -64,7 +64,8 @@ def own_code(folder: Path, mlmodel: Mapping[str, Any]) -> dict[str, str]:
 
 def admit_code(code: Mapping[str, str], uri: str) -> None:
     """Note that this code is imported now; raise ModelUnusable where the process has other code under a name."""
-    others = [name for name, digest in code.items() if _code_here.get(name, digest) != digest]
+    # MLflow imports a script beside the MLmodel file under a new name each time.
+    others = [name for name, digest in code.items() if "/" in name and _code_here.get(name, digest) != digest]
     if others:
         raise ModelUnusable(
             f"The model at {uri} brings other code than a model before it did in this process: {listed(others)}. "

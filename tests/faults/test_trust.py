@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import mlflow
 import pytest
 import skops.io
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mlflow.models import infer_signature
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeRegressor
@@ -28,6 +30,7 @@ import model_folder
 from local.storage import Storage
 from model_loader import ModelLoader, folder_digest, load
 from serving.errors import ModelUnusable
+from serving.rows import from_arguments
 from tests import models
 from tests.assertions import assert_error
 from tests.faults.conftest import URI
@@ -244,6 +247,32 @@ def test_code_that_python_would_not_import_again_is_refused(tmp_path: Path) -> N
     (folder / "code" / "prepare.py").write_text("scale = None")
     with pytest.raises(ModelUnusable, match=r"brings other code .*: code/prepare.py\. .*deploy again"):
         load(str(folder))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_model_that_is_a_script_may_be_replaced_by_another(tmp_path: Path) -> None:
+    X = models.numbers(columns=1)
+    for factor in (2.0, 3.0):
+        script = tmp_path / "script.py"
+        script.write_text(
+            "import mlflow\n"
+            "class Times(mlflow.pyfunc.PythonModel):\n"
+            "    def predict(self, context, model_input, params=None):\n"
+            f"        return model_input['a'] * {factor}\n"
+            "mlflow.models.set_model(Times())\n"
+        )
+        folder = tmp_path / str(factor)
+        signature = infer_signature(X, X.a)
+        mlflow.pyfunc.save_model(
+            str(folder),
+            python_model=str(script),
+            signature=signature,
+            input_example=X[:3],
+            pip_requirements=models.PINS,
+        )
+        model = load(str(folder))
+        assert model.facts["code"] == ["script.py"]
+        assert list(model.predict(from_arguments(model.signature, [[1.5]]))) == [1.5 * factor]
 
 
 def test_the_log_names_the_code_and_the_requirements_that_a_model_brings(
