@@ -82,7 +82,7 @@ class RequestLog:
 
     def answered_by(self, facts: Mapping[str, Any]) -> None:
         """Note the model's version, else the start of its digest, and when cold what its loading took."""
-        self.model = str(facts.get("version") or facts["digest"][:12])
+        self.model = str(facts["version"])[:12]
         if self.cold:
             self.load_seconds = facts.get("seconds")
 

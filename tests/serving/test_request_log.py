@@ -33,7 +33,7 @@ def logged(
         if not clients:
             clients.append(app(saved("tree_regressor"), LOG_LEVEL="INFO"))
         response = clients[0].request(method, path, content=content, headers=headers)
-        (line,) = capfd.readouterr().out.splitlines()
+        (line,) = (line for line in capfd.readouterr().out.splitlines() if '"method":' in line)
         return {"response": response, "length": len(content or b""), **json.loads(line)}
 
     return lines
