@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from model_loader import ModelLoader
 from serving import contract, functions, page, scoring
+from serving.admission import Admission, check_size
 from serving.batching import Scorer
 from serving.errors import BadRequest, InternalError, ServingError, error_body
 from serving.instance import Instance
@@ -41,6 +42,7 @@ if not refresh.isdecimal():
 project = os.environ.get("GOOGLE_CLOUD_PROJECT")
 instance = Instance()
 loader = ModelLoader(os.environ.get("MODEL_URI", ""), os.environ.get("MODEL_DIGEST"), float(refresh))
+admission = Admission()
 scorer = Scorer(os.cpu_count() or 1)  # more threads than cores would only queue
 
 
@@ -58,7 +60,8 @@ async def predict(request: Request) -> Response:
             else:
                 body = orjson.dumps(page.facts(model, instance), default=str)
         elif request.method == "POST":
-            body = await _answer(request, entry)
+            with admission.admitted(request.headers.get("content-length")):
+                body = await _answer(request, entry)
         else:
             raise BadRequest(f"The method is {request.method}; expected POST with BigQuery's request, or GET.")
     except ServingError as error:
@@ -84,7 +87,7 @@ async def predict(request: Request) -> Response:
 
 async def _answer(http: Request, entry: RequestLog) -> bytes:
     """Return the reply to BigQuery's request, noting in the log entry what is known so far."""
-    body = await http.body()
+    body = await _body(http)
     entry.bytes_in = len(body)
     entry.lap("read")
     request = contract.decode(body)
@@ -100,6 +103,16 @@ async def _answer(http: Request, entry: RequestLog) -> bytes:
     reply = contract.encode(replies)
     entry.lap("encode")
     return reply
+
+
+async def _body(http: Request) -> bytes:
+    """Return the body; stop reading one that turns out too large."""
+    pieces, size = [], 0
+    async for piece in http.stream():
+        pieces.append(piece)
+        size += len(piece)
+        check_size(size)
+    return b"".join(pieces)
 
 
 async def _model(entry: RequestLog) -> Model:

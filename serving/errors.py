@@ -3,6 +3,7 @@
     ServingError
     ├── BadRequest        400  the caller's or the data's fault, never retried by BigQuery
     ├── ModelUnusable     424  the model cannot be had, and trying again will not help
+    ├── Overloaded        429  too much is in hand; BigQuery asks again later
     ├── ModelUnreachable  503  the model cannot be had right now; BigQuery tries again
     └── InternalError     500  our own fault; the trace is in the log only
 
@@ -28,6 +29,10 @@ class BadRequest(ServingError):
 
 class ModelUnusable(ServingError):
     status = 424
+
+
+class Overloaded(ServingError):
+    status = 429
 
 
 class ModelUnreachable(ServingError):

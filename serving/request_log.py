@@ -88,7 +88,7 @@ class RequestLog:
 
     def failed(self, error: BaseException, status: int) -> None:
         """Note what went wrong, and the status it is answered with."""
-        self.status, self.severity = status, "WARNING" if status == 400 else "ERROR"
+        self.status, self.severity = status, "WARNING" if status in (400, 429) else "ERROR"
         self.error = type(error).__name__
         self.sentence = str(error) if isinstance(error, ServingError) else _described(error)
         self.cause = _described(error.__cause__) if error.__cause__ else ""
