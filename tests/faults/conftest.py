@@ -1,12 +1,16 @@
 """What the tests of faults share: the emulated bucket, a proxy that spoils its answers, and a watched place for files."""
 
 import gc
+import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.storage import Storage
+from tests import models
 from tests.faults.proxy import BUCKET, Proxy, put
 
 URI = f"gs://{BUCKET}/m"
@@ -51,3 +55,31 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model_bucket.TIMEOUT", (0.5, 0.5))
     monkeypatch.setattr("model_bucket.TRY_AGAIN", 10.0)
     monkeypatch.setattr("model_bucket.PAUSE", (0.005, 0.05))
+
+
+class Lines(logging.Handler):
+    """Keeps the log's JSON lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(json.loads(record.getMessage()))
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """Return the lines that the loader logs."""
+    logger, handler = logging.getLogger("function"), Lines()
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    logger.manager._clear_cache()  # type: ignore[attr-defined]
+    logger.addHandler(handler)
+    yield handler.lines
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> str:
+    """Return a model with the columns of the tree regressor, and other predictions."""
+    return str(models.tree_regressor(tmp_path / "second"))
