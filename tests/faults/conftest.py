@@ -52,7 +52,7 @@ def impatient(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the waiting for Cloud Storage: the same tries, sooner."""
-    monkeypatch.setattr("model_bucket.TIMEOUT", (0.5, 0.5))
+    monkeypatch.setattr("model_bucket.TIMEOUT", (2.0, 2.0))
     monkeypatch.setattr("model_bucket.TRY_AGAIN", 10.0)
     monkeypatch.setattr("model_bucket.PAUSE", (0.005, 0.05))
 
