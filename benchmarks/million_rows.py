@@ -19,18 +19,13 @@ import click
 import httpx
 import mlflow
 import numpy as np
-import pandas as pd
-from mlflow.models import infer_signature
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeRegressor
 
+from benchmarks.workloads import COLUMNS, NAMES, numbers, saved
 from local.batching import PARALLEL
 from local.bigquery import BigQuery
 from local.function import Function
 from sql.render import render
 
-COLUMNS = 8
 BATCH = 2_000  # max_batching_rows
 PART = 200_000  # rows for the function's own figure
 MOST_MEMORY = 1_000_000_000  # bytes of the caller
@@ -62,23 +57,6 @@ class Memory:
             self.samples.append(int(statm.read_text().split()[1]) * PAGE if statm.exists() else peak)
 
 
-def model(folder: Path) -> tuple[str, list[str]]:
-    """Save a small model; return its folder and its columns."""
-    names = [chr(ord("a") + at) for at in range(COLUMNS)]
-    X = pd.DataFrame(np.random.default_rng(0).normal(size=(5_000, COLUMNS)), columns=names)
-    pipeline = make_pipeline(StandardScaler(), DecisionTreeRegressor(max_depth=10)).fit(X, X.sum(axis=1))
-    signature = infer_signature(X, pipeline.predict(X))
-    mlflow.sklearn.save_model(
-        pipeline,
-        str(folder),
-        signature=signature,
-        input_example=X[:5],
-        pip_requirements=["scikit-learn"],
-        serialization_format="cloudpickle",
-    )
-    return str(folder), names
-
-
 def own_figure(url: str, values: np.ndarray) -> float:
     """Return the function's rows per second for bodies that are ready."""
     starts = range(0, len(values), BATCH)
@@ -97,12 +75,12 @@ def own_figure(url: str, values: np.ndarray) -> float:
 def main(rows: int) -> None:
     """Score rows by one SELECT; fail when one is missing, out of order or wrong, or when memory grows."""
     with TemporaryDirectory() as folder, BigQuery() as bigquery:
-        uri, names = model(Path(folder) / "model")
-        values = np.random.default_rng(1).normal(size=(rows, COLUMNS)).round(4)
-        frame = pd.DataFrame(values, columns=names)
+        uri = str(saved("tree", Path(folder)))
+        frame = numbers(rows, seed=1)
+        values = frame.to_numpy()
         frame.insert(0, "id", np.random.default_rng(2).permutation(rows))  # ORDER BY has something to do
         bigquery.load("ds.rows", frame)
-        expected = mlflow.pyfunc.load_model(uri).predict(frame[names])[np.argsort(frame["id"].to_numpy())]
+        expected = mlflow.pyfunc.load_model(uri).predict(frame[NAMES])[np.argsort(frame["id"].to_numpy())]
         del frame
         with Function(uri) as function:
             options = {"project": "local", "dataset": "ds", "connection": "us.benchmark", "max_batching_rows": BATCH}
@@ -110,7 +88,7 @@ def main(rows: int) -> None:
             own = own_figure(function.url, values[:PART])
             with Memory() as memory:
                 started, busy = time.perf_counter(), time.process_time()
-                result = bigquery.sql(QUERY.format(", ".join(names)))
+                result = bigquery.sql(QUERY.format(", ".join(NAMES)))
                 seconds, busy = time.perf_counter() - started, time.process_time() - busy
             own = max(own, own_figure(function.url, values[:PART]))
     if result.table["id"].to_pylist() != list(range(rows)):

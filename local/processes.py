@@ -65,11 +65,12 @@ def server(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> Iterator[None]:
     """Run a server, `python -m` COMMAND, for the length of the block, which begins once the URL `probe` answers."""
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [python, "-m", *command],
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,162 @@
+"""The models and the rows that everything is measured with: real models saved by MLflow, rows as BigQuery encodes them.
+
+Eight columns each. What counts as the right answer is the bare `model.predict` on typed columns; a row with NULL may
+also be answered by NULL.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from mlflow.models import infer_signature
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+import model_steps
+from local.encoding import encode
+
+COLUMNS = 8
+NAMES = [chr(ord("a") + at) for at in range(COLUMNS)]
+CITIES = ["Bern", "Zürich", "Genf", "Basel", "Chur", "Lausanne"]
+TRAINING_ROWS = 5_000
+ROWS = 20_000  # that requests are cut from
+NULLS = 0.05  # share of the values, so that a third of the rows has one
+
+
+def numbers(rows: int, seed: int) -> pd.DataFrame:
+    """Return FLOAT64 columns with four decimals."""
+    values = np.random.default_rng(seed).normal(size=(rows, COLUMNS)).round(4)
+    return pd.DataFrame(values, columns=NAMES)
+
+
+def with_nulls(rows: int, seed: int) -> pd.DataFrame:
+    frame = numbers(rows, seed)
+    return frame.mask(np.random.default_rng(seed + 1).random(frame.shape) < NULLS)
+
+
+def with_strings(rows: int, seed: int) -> pd.DataFrame:
+    """Return numbers with two columns of text among them."""
+    random = np.random.default_rng(seed)
+    frame = numbers(rows, seed)
+    return frame.assign(a=random.choice(CITIES, rows), e=random.choice(["S", "M", "L"], rows))
+
+
+def with_timestamps(rows: int, seed: int) -> pd.DataFrame:
+    """Return numbers with two TIMESTAMP columns among them, the one to the second, the other to the microsecond."""
+    random = np.random.default_rng(seed)
+    frame = numbers(rows, seed)
+    seconds = random.integers(0, 1_700_000_000, (2, rows)) * 1_000_000
+    seconds[1] += random.integers(0, 1_000_000, rows)
+    a, e = (moments.astype("datetime64[us]").astype("datetime64[ns]") for moments in seconds)
+    return frame.assign(a=a, e=e)
+
+
+def _target(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+    codes = [pd.factorize(frame[name])[0] if frame[name].dtype != float else frame[name] for name in NAMES]
+    return np.sum(codes, axis=0)
+
+
+def save(estimator: Any, rows: pd.DataFrame, folder: Path) -> None:
+    """Fit an estimator and save it as an MLflow model with signature and input example."""
+    estimator.fit(rows, _target(rows))
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # it warns of pickle at every model
+    mlflow.sklearn.save_model(
+        estimator,
+        str(folder),
+        signature=infer_signature(rows, estimator.predict(rows)),
+        input_example=rows[:5],
+        pip_requirements=["scikit-learn"],
+        serialization_format="cloudpickle",
+        code_paths=[model_steps.__file__] if "DateParts" in repr(estimator) else None,
+    )
+
+
+def _tree() -> DecisionTreeRegressor:
+    return DecisionTreeRegressor(max_depth=10, random_state=1)
+
+
+# A model by its name: the estimator and the rows that it is trained on.
+MODELS = {
+    "tree": (lambda: make_pipeline(StandardScaler(), _tree()), numbers),
+    "boosting": (lambda: HistGradientBoostingRegressor(max_iter=100, random_state=1), numbers),
+    "forest": (lambda: RandomForestRegressor(n_estimators=100, max_depth=12, random_state=1), numbers),
+    "strings": (
+        lambda: make_pipeline(
+            make_column_transformer((OneHotEncoder(sparse_output=False), ["a", "e"]), remainder=StandardScaler()),
+            _tree(),
+        ),
+        with_strings,
+    ),
+    "timestamps": (
+        lambda: make_pipeline(
+            make_column_transformer((model_steps.DateParts(), ["a", "e"]), remainder=StandardScaler()), _tree()
+        ),
+        with_timestamps,
+    ),
+}
+
+
+def saved(name: str, root: Path) -> Path:
+    """Return the folder of a model, saved there unless it is."""
+    folder = root / name
+    if not folder.exists():
+        estimator, rows = MODELS[name]
+        save(estimator(), rows(TRAINING_ROWS, seed=0), folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model and the rows that it is asked for."""
+
+    kind: str  # as it stands in the report
+    model: str
+    rows: Any  # Callable[[int, int], DataFrame]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        return self.rows(ROWS, 7)
+
+    @cached_property
+    def calls(self) -> list[str]:
+        """The arguments of each row as JSON."""
+        columns = []
+        for name in NAMES:
+            kind = {"f": "FLOAT64", "M": "TIMESTAMP"}.get(self.frame[name].dtype.kind, "STRING")
+            values = self.frame[name].astype("datetime64[us]") if kind == "TIMESTAMP" else self.frame[name]
+            columns.append(encode(kind, pa.array(values, from_pandas=True)))
+        return [f"[{','.join(row)}]" for row in zip(*columns, strict=True)]
+
+    def expected(self, folder: Path) -> np.ndarray[Any, Any]:
+        """Return the bare prediction for each row."""
+        return np.asarray(mlflow.sklearn.load_model(str(folder)).predict(self.frame))
+
+    @cached_property
+    def has_null(self) -> np.ndarray[Any, Any]:
+        return self.frame.isna().any(axis=1).to_numpy()
+
+
+WORKLOADS = (
+    Workload("numeric", "tree", numbers),
+    Workload("5% NULL", "tree", with_nulls),
+    Workload("strings", "strings", with_strings),
+    Workload("timestamps", "timestamps", with_timestamps),
+    Workload("gradient boosting", "boosting", numbers),
+    Workload("forest", "forest", numbers),
+)
+NUMERIC = WORKLOADS[0]
+
+
+def slices(rows: int, count: int) -> Sequence[slice]:
+    """Return up to `count` places of so many rows that do not overlap."""
+    return [slice(start, start + rows) for start in range(0, min(rows * count, ROWS - rows + 1), rows)]
