@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --universal --quiet --custom-compile-command 'make lock'
 
-.PHONY: help demo test slow lint lock clean
+.PHONY: help demo test slow bench lint lock clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -17,6 +17,9 @@ test: .venv/installed  ## run the tests
 slow: .venv/installed  ## run the tests that take long: every step of a deployment failing, a thousand sequences of faults
 	$(BIN)/python -m pytest -n 2 -m slow
 
+bench: .venv/installed  ## measure beside what others use, 20 minutes; QUICK=1 for 3 minutes
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
 lint: .venv/installed  ## ruff, mypy and shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -24,11 +27,12 @@ lint: .venv/installed  ## ruff, mypy and shellcheck
 	$(BIN)/shellcheck -x -a deploy.sh
 
 lock: .venv/installed  ## pin pyproject.toml's packages anew, the function's being a part of all
-	$(LOCK) --group train --group deploy --group local --group dev pyproject.toml -o requirements-dev.txt
+	$(LOCK) --group train --group deploy --group local --group bench --group dev pyproject.toml -o requirements-dev.txt
 	$(LOCK) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
+	$(LOCK) --group mlserver -o benchmarks/mlserver.txt
 
 clean:  ## remove everything that make made
-	rm -rf .venv .deploy demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .deploy benchmarks/.venv-mlserver demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 .venv/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, %s is %s: name another with make PYTHON=..." % (sys.executable, sys.version.split()[0]))'

@@ -56,7 +56,7 @@ def _main(folder: str, rows: str) -> None:
 
     warnings.filterwarnings("ignore", "X does not have valid feature names")
     model, frame = mlflow.sklearn.load_model(folder), pd.read_parquet(rows)
-    numeric = all(dtype == float for dtype in frame.dtypes)
+    numeric = all(dtype.kind == "f" for dtype in frame.dtypes)
     for line in sys.stdin:
         count, seconds = line.split()
         batch = np.ascontiguousarray(frame[: int(count)]) if numeric else frame[: int(count)]

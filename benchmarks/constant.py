@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from benchmarks.load import _content_length
+from benchmarks.load import content_length
 
 
 class _Constant(asyncio.Protocol):
@@ -23,7 +23,7 @@ class _Constant(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         if self._awaited < 0 and (end := self._received.find(b"\r\n\r\n")) >= 0:
-            self._awaited = end + 4 + _content_length(bytes(self._received[:end]))
+            self._awaited = end + 4 + (content_length(bytes(self._received[:end])) or 0)
         if 0 <= self._awaited <= len(self._received):
             self._received, self._awaited = bytearray(), -1
             self._transport.write(self.reply)

@@ -69,14 +69,14 @@ class Contestant:
         return {**os.environ, "PATH": here, "MODEL_URI": str(folder), **(self.environment or {})}
 
     @contextlib.contextmanager
-    def running(self, folder: Path | str, work: Path, environment: Mapping[str, str] | None = None) -> Iterator["Server"]:
+    def running(self, folder: Path, work: Path, environment: Mapping[str, str] | None = None) -> Iterator["Server"]:
         """Run it for the length of the block."""
         port = free_port()
-        env = {**self.variables(Path(folder)), "MODEL_URI": str(folder), **(environment or {})}
+        env = {**self.variables(folder), **(environment or {})}
         before = set(psutil.Process().children())
         with server(
             self.name,
-            self.command(Path(folder), port, work),
+            self.command(folder, port, work),
             f"http://{HOST}:{port}{self.probe}",
             work / f"{self.name.replace(' ', '-')}-{port}.log",
             cwd=self.cwd,
@@ -126,17 +126,18 @@ def _functions_framework(_: Path, port: int, __: Path) -> list[str]:
     return ["functions_framework", "--target", "predict", "--host", HOST, "--port", str(port)]
 
 
+def _mlflow(folder: Path, port: int, _: Path) -> list[str]:
+    options = ["--env-manager", "local", "--model-uri", str(folder), "--host", HOST, "--port", str(port)]
+    return ["mlflow", "models", "serve", *options]
+
+
 def _mlserver(folder: Path, port: int, work: Path) -> list[str]:
     settings = work / f"mlserver-{port}"
     settings.mkdir()
     ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
-    (settings / "settings.json").write_text(
-        json.dumps({"debug": False, "host": HOST, "parallel_workers": 0, **ports})
-    )
+    (settings / "settings.json").write_text(json.dumps({"debug": False, "host": HOST, "parallel_workers": 0, **ports}))
     (settings / "model-settings.json").write_text(
-        json.dumps(
-            {"name": "m", "implementation": "mlserver_mlflow.MLflowRuntime", "parameters": {"uri": str(folder)}}
-        )
+        json.dumps({"name": "m", "implementation": "mlserver_mlflow.MLflowRuntime", "parameters": {"uri": str(folder)}})
     )
     return ["mlserver.cli.main", "start", str(settings)]
 
@@ -151,8 +152,7 @@ FASTAPI = Contestant(
 MLFLOW = Contestant(
     "mlflow models serve",
     "`mlflow models serve --env-manager local`; the rows come as `dataframe_split`",
-    lambda folder, port, _: ["mlflow", "models", "serve", "--env-manager", "local", "-m", str(folder)]
-    + ["--host", HOST, "--port", str(port)],
+    _mlflow,
     path="/invocations",
     speaks_bigquery=False,
     probe="/ping",

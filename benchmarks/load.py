@@ -33,8 +33,8 @@ class Exchange:
 class Outcome:
     """What came of a run: complete replies, the time they took, and the first thing that was wrong.
 
-    `latencies` are seconds from a request's first byte sent to its reply's last byte, ascending; `busy` is the share
-    of the time in which the generator used a processor; `bodies` are the replies to exchanges that know none, in order.
+    `latencies` are seconds from a request's first byte sent to its reply's last byte, in order of arrival; `busy` is
+    the share of the time in which the generator used a processor; `bodies` are the replies to exchanges that know none.
     """
 
     seconds: float
@@ -54,7 +54,7 @@ class Outcome:
 
     def latency(self, share: float) -> float:
         """Return the seconds within which this share of the requests was answered."""
-        return self.latencies[min(int(share * self.requests), self.requests - 1)]
+        return sorted(self.latencies)[min(int(share * self.requests), self.requests - 1)]
 
 
 def request_bytes(path: str, body: bytes) -> bytes:
@@ -130,7 +130,10 @@ class _Connection:
         self.received += piece
         if self.length < 0 and (end := self.received.find(b"\r\n\r\n")) >= 0:
             self.body_at = end + 4
-            self.length = self.body_at + _content_length(bytes(self.received[:end]))
+            length = content_length(bytes(self.received[:end]))
+            if length is None:
+                raise _Fault("a reply without Content-Length")
+            self.length = self.body_at + length
         if self.length < 0 or len(self.received) < self.length:
             return None
         self.busy = False
@@ -143,11 +146,12 @@ class _Connection:
         return body
 
 
-def _content_length(head: bytes) -> int:
+def content_length(head: bytes) -> int | None:
+    """Return the Content-Length in the head of a message, None where there is none."""
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return int(line[15:])
-    raise _Fault("a reply without Content-Length")
+    return None
 
 
 def _run(port: int, exchanges: Sequence[Exchange], connections: int, seconds: float, requests: int) -> Outcome:
@@ -188,7 +192,7 @@ def _run(port: int, exchanges: Sequence[Exchange], connections: int, seconds: fl
         busy = (_processor_seconds() - used) / max(time.perf_counter() - started, 1e-9)
         for key in list(selector.get_map().values()):
             key.data.socket.close()
-    return Outcome(elapsed, sorted(latencies), busy, fault, bodies)
+    return Outcome(elapsed, latencies, busy, fault, bodies)
 
 
 def _processor_seconds() -> float:

@@ -20,6 +20,8 @@ WARM_UP = 0.3  # of a run's length, before the first round
 MOST_SECONDS = 20.0  # that one contestant may take for one cell; it then goes without the rounds that are left
 BARE = "bare predict"
 
+Step = Callable[[str], None]  # tells a person what is being done
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -78,15 +80,14 @@ def compare(
     contestants: Sequence[Contestant],
     plan: Plan,
     work: Path,
-    step: Callable[[str], None],
-    missing: Mapping[str, str] | None = None,
+    step: Step,
 ) -> list[Result]:
-    """Measure cells of one model; `missing` are contestants that are not there, and why."""
+    """Measure cells of one model; who does not start or answer rightly has a fault in the results."""
     results = []
     with ExitStack() as stack:
         folder = saved(cells[0].workload.model, work)
         servers: list[Server] = []
-        faults = dict(missing or {})
+        faults = {}
         for contestant in contestants:
             step(f"starting {contestant.name}")
             try:
@@ -116,7 +117,7 @@ def _rounds(
     exchanges: Mapping[str, tuple[Server, Sequence[Exchange]]],
     bare: Bare,
     plan: Plan,
-    step: Callable[[str], None],
+    step: Step,
 ) -> None:
     cell = result.cell
     spent = dict.fromkeys(exchanges, 0.0)

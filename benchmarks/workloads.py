@@ -5,7 +5,7 @@ also be answered by NULL.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ NAMES = [chr(ord("a") + at) for at in range(COLUMNS)]
 CITIES = ["Bern", "Zürich", "Genf", "Basel", "Chur", "Lausanne"]
 TRAINING_ROWS = 5_000
 ROWS = 20_000  # that requests are cut from
+Rows = Callable[[int, int], pd.DataFrame]  # number and seed to rows
 NULLS = 0.05  # share of the values, so that a third of the rows has one
 
 
@@ -61,7 +62,7 @@ def with_timestamps(rows: int, seed: int) -> pd.DataFrame:
     return frame.assign(a=a, e=e)
 
 
-def _target(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+def _target(frame: pd.DataFrame) -> Any:
     codes = [pd.factorize(frame[name])[0] if frame[name].dtype != float else frame[name] for name in NAMES]
     return np.sum(codes, axis=0)
 
@@ -86,7 +87,7 @@ def _tree() -> DecisionTreeRegressor:
 
 
 # A model by its name: the estimator and the rows that it is trained on.
-MODELS = {
+MODELS: dict[str, tuple[Callable[[], Any], Rows]] = {
     "tree": (lambda: make_pipeline(StandardScaler(), _tree()), numbers),
     "boosting": (lambda: HistGradientBoostingRegressor(max_iter=100, random_state=1), numbers),
     "forest": (lambda: RandomForestRegressor(n_estimators=100, max_depth=12, random_state=1), numbers),
@@ -111,7 +112,7 @@ def saved(name: str, root: Path) -> Path:
     folder = root / name
     if not folder.exists():
         estimator, rows = MODELS[name]
-        save(estimator(), rows(TRAINING_ROWS, seed=0), folder)
+        save(estimator(), rows(TRAINING_ROWS, 0), folder)
     return folder
 
 
@@ -121,7 +122,7 @@ class Workload:
 
     kind: str  # as it stands in the report
     model: str
-    rows: Any  # Callable[[int, int], DataFrame]
+    rows: Rows
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -137,7 +138,7 @@ class Workload:
             columns.append(encode(kind, pa.array(values, from_pandas=True)))
         return [f"[{','.join(row)}]" for row in zip(*columns, strict=True)]
 
-    def expected(self, folder: Path) -> np.ndarray[Any, Any]:
+    def expected(self, folder: Path) -> Any:
         """Return the bare prediction for each row."""
         return np.asarray(mlflow.sklearn.load_model(str(folder)).predict(self.frame))
 
