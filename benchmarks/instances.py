@@ -25,23 +25,20 @@ FOREST = next(workload for workload in WORKLOADS if workload.model == "forest")
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a server: `resident` of its largest process; `share` of all its processes, shared pages by halves."""
+    """Bytes of a server: resident in its largest process; in all of them, what the others share with it once."""
 
-    resident: int
-    share: int
+    largest: int
+    total: int
 
 
 def memory(server: Server) -> Memory:
     """Return what a server takes now."""
-    infos = [process.memory_full_info() for process in server.processes()]
-    return Memory(max(info.rss for info in infos), sum(getattr(info, "pss", info.rss) for info in infos))
+    infos = sorted((process.memory_full_info() for process in server.processes()), key=lambda info: int(info.rss))
+    return Memory(infos[-1].rss, infos[-1].rss + sum(info.uss for info in infos[:-1]))
 
 
 def measure_memory(work: Path, step: Step) -> dict[str, tuple[Memory, Memory]]:
-    """Return the memory of this function and of the FastAPI app after the first request and after 10,000 more.
-
-    One after the other, since what two servers share would count for each by half.
-    """
+    """Return the memory of this function and of the FastAPI app after the first request and after 10,000 more."""
     folder = saved(NUMERIC.model, work)
     found = {}
     for contestant in (OURS, FASTAPI):

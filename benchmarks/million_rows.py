@@ -83,13 +83,8 @@ def main(rows: int) -> None:
         expected = mlflow.pyfunc.load_model(uri).predict(frame[NAMES])[np.argsort(frame["id"].to_numpy())]
         del frame
         with Function(uri) as function:
-            options = {
-                "project": "local",
-                "dataset": "ds",
-                "connection": "us.benchmark",
-                "max_batching_rows": BATCH,
-            }
-            bigquery.sql(render(uri, endpoint=function.url, max_batching_rows=BATCH, **options))
+            names = {"project": "local", "dataset": "ds", "connection": "us.benchmark", "endpoint": function.url}
+            bigquery.sql(render(uri, max_batching_rows=BATCH, **names))
             own = own_figure(function.url, values[:PART])
             with Memory() as memory:
                 started, busy = time.perf_counter(), time.process_time()

@@ -71,7 +71,7 @@ def cold_starts(starts: Starts) -> Callable[[Axes], None]:
 def memory(memories: Mapping[str, tuple[Memory, Memory]]) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         for at, when in enumerate(("after the first request", "after 10,000 more")):
-            heights = [found[at].resident / MEGABYTE for found in memories.values()]
+            heights = [found[at].largest / MEGABYTE for found in memories.values()]
             bars = axes.bar([place + (at - 0.5) * 0.35 for place in range(len(memories))], heights, 0.33, label=when)
             axes.bar_label(bars, fmt="%.0f")
         axes.set_xticks(range(len(memories)), list(memories))

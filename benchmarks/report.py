@@ -167,12 +167,12 @@ def _latencies(results: Sequence[Result], names: Sequence[str]) -> str:
 def _memory(memories: Mapping[str, tuple[Memory, Memory]]) -> str:
     rows = []
     for name, (first, later) in memories.items():
-        values = (first.resident, later.resident, first.share, later.share)
+        values = (first.largest, later.largest, first.total, later.total)
         rows.append([name, *(f"{value / 1e6:.0f} MB" for value in values)])
     head = ["", "serving process, first request", "10,000 requests later", "all processes, first", "later"]
     return _table(head, rows) + (
-        "\nThe serving process: resident pages (RSS). All processes: a page that two processes share counts half for "
-        "each (PSS), the web server's parent process included. The 10,000 requests have 128 rows each.\n"
+        "\nThe serving process: its resident pages (RSS). All processes: what others, such as the web server's parent, "
+        "have for themselves (USS) comes on top. The 10,000 requests have 128 rows each.\n"
     )
 
 

@@ -57,7 +57,7 @@ def speed(results: Sequence[Result]) -> list[Target]:
             result = by_cell[Cell(NUMERIC, rows, CONNECTIONS)]
             fault = result.faults.get(OURS.name) or result.faults.get(rival.name)
             ratio = None if fault else result.ratio(OURS.name, rival.name)
-            found.append(at_least(f"rows/s against {rival.name}, {rows} rows", wanted, ratio))
+            found.append(at_least(f"rows/s against {rival.name}, {rows} rows per request", wanted, ratio))
     clean, nulls = by_cell[Cell(NUMERIC, BATCH, CONNECTIONS)], by_cell[Cell(WITH_NULL, BATCH, CONNECTIONS)]
     found.append(at_least(f"rows/s of the bare predict's, {BATCH} rows", OF_BARE, clean.ratio(OURS.name, BARE)))
     pairs = zip(nulls.rates[OURS.name], clean.rates[OURS.name], strict=False)
@@ -89,12 +89,12 @@ def instances(
         at_most(
             f"resident memory of the serving process against {FASTAPI.name}, after load and 10,000 requests",
             MEMORY,
-            Ratio([one.resident / two.resident for one, two in zip(mine, other, strict=True)]),
+            Ratio([one.largest / two.largest for one, two in zip(mine, other, strict=True)]),
         ),
         at_most(
-            f"the same over all processes, shared pages once, against {FASTAPI.name}",
+            f"the same over all of its processes against {FASTAPI.name}",
             MEMORY,
-            Ratio([one.share / two.share for one, two in zip(mine, other, strict=True)]),
+            Ratio([one.total / two.total for one, two in zip(mine, other, strict=True)]),
         ),
         at_least("rows/s of two processes against one", GROWTH, growth.ratio if growth else None),
         at_most("time per row from 1,000 to 1,000,000 rows, largest of smallest", FLAT, Ratio([flat])),

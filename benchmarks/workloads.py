@@ -143,7 +143,7 @@ class Workload:
         return np.asarray(mlflow.sklearn.load_model(str(folder)).predict(self.frame))
 
     @cached_property
-    def has_null(self) -> np.ndarray[Any, Any]:
+    def has_null(self) -> Any:
         return self.frame.isna().any(axis=1).to_numpy()
 
 
