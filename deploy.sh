@@ -16,6 +16,8 @@ source "$HERE/deploy/options.sh"
 source "$HERE/deploy/commands.sh"
 # shellcheck source=deploy/preflight.sh
 source "$HERE/deploy/preflight.sh"
+# shellcheck source=deploy/advise.sh
+source "$HERE/deploy/advise.sh"
 # shellcheck source=deploy/record.sh
 source "$HERE/deploy/record.sh"
 # shellcheck source=deploy/steps.sh
@@ -25,6 +27,7 @@ source "$HERE/deploy/destroy.sh"
 
 deploy() {
   preflight
+  advise
   plan_record
   publish_model
   make_account

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from benchmarks.trial import Point, Shape, Trial
 from local.prices import usd
 
-ENOUGH = 0.95  # of the best: more rows or callers for less than the rest are not worth it
+ENOUGH_ROWS = 0.8  # of the best rate: a larger batch is a longer wait, and a retry repeats all of it
+ENOUGH_CALLERS = 0.95  # of the best rate
+LEAST_CALLERS = 8  # the next requests are on their way through the network meanwhile, and single rows find company
 RESERVE = 1.3  # over the memory that was seen
 GIBIBYTE = 2**30
 # The memory of an instance in GiB, and the CPUs that Cloud Run wants with it at least.
@@ -51,9 +53,9 @@ class Advice:
 
 
 def best_batch(curve: Sequence[Point]) -> int:
-    """Return the smallest batch with nearly the most rows per second: a larger one is a longer wait for no gain."""
+    """Return the smallest batch with enough of the most rows per second."""
     most = max(point.rate for point in curve)
-    return next(point.rows for point in curve if point.rate >= ENOUGH * most)
+    return next(point.rows for point in curve if point.rate >= ENOUGH_ROWS * most)
 
 
 def advise(trial: Trial) -> Advice:
@@ -65,7 +67,7 @@ def advise(trial: Trial) -> Advice:
     cpu = _processors(shape, gibibytes)
     slowest = shape.slowest[callers]
     timeout = min(max(SHORTEST, math.ceil((PATIENCE * slowest + trial.cold_start) / 60) * 60), LONGEST)
-    tried = "; ".join(f"{it.cpu} CPU, {it.workers}: {max(it.rates.values()):,.0f} rows/s" for it in trial.shapes)
+    tried = "; ".join(f"{it.cpu} with {it.workers} {max(it.rates.values()):,.0f}" for it in trial.shapes)
     chosen = next(point for point in trial.curve if point.rows == trial.batch)
     settings = (
         Setting(
@@ -76,12 +78,14 @@ def advise(trial: Trial) -> Advice:
         Setting(
             "memory",
             _memory_text(gibibytes),
-            f"{_needed(trial, shape) / 2**20:,.0f} MiB are needed: {shape.memory / 2**20:,.0f} seen with {callers} "
-            f"callers, times {RESERVE}, and {trial.files / 2**20:,.1f} for the model's files while they are loaded",
+            f"{_needed(trial, shape) / 2**20:,.0f} MiB are needed: {shape.memory / 2**20:,.0f} seen, times {RESERVE}, "
+            f"and {trial.files / 2**20:,.1f} for the model's files while they are loaded",
         ),
-        Setting("cpu", str(cpu), f"the cheapest per row ({tried})"),
+        Setting("cpu", str(cpu), f"the cheapest per row (CPUs with processes, most rows/s: {tried})"),
         Setting("workers", str(shape.workers), "processes of an instance, as measured with that CPU"),
-        Setting("concurrency", str(callers), f"{rate:,.0f} rows/s; more callers at a time give hardly more"),
+        Setting(
+            "concurrency", str(callers), f"{rate:,.0f} rows/s with so many callers at a time; at least {LEAST_CALLERS}"
+        ),
         Setting(
             "timeout",
             str(timeout),
@@ -93,9 +97,9 @@ def advise(trial: Trial) -> Advice:
 
 def _sized(trial: Trial, shape: Shape) -> tuple[Shape, int, float]:
     """Return a shape with the callers at a time that it takes, and its memory in GiB."""
-    most = max(shape.rates.values())
+    most = max(rate for callers, rate in shape.rates.items() if callers >= LEAST_CALLERS)
     callers = next(
-        callers for callers, rate in shape.rates.items() if rate >= ENOUGH * most and callers >= shape.workers
+        callers for callers, rate in shape.rates.items() if callers >= LEAST_CALLERS and rate >= ENOUGH_CALLERS * most
     )
     needed = _needed(trial, shape) / GIBIBYTE
     return shape, callers, next((size for size, _ in MEMORY if size >= needed), MEMORY[-1][0])

@@ -49,8 +49,9 @@ def _print(trial: Trial, advice: Advice, rows: int, instances: int, picture: Pat
     console = Console(width=160)
     if trial.made_up:
         console.print(
-            f"The model at {trial.uri} has no input example, so it was measured with rows made up from its column types; "
-            "real rows may take another time."
+            f"The model at {trial.uri} has no input example, so it was measured with rows made up from its column "
+            "types; real rows may take another time.",
+            soft_wrap=True,
         )
     curve = Table("rows per request", "rows/s", "milliseconds", "bytes sent", "bytes received")
     for point in trial.curve:

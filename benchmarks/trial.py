@@ -35,7 +35,7 @@ SIZES = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)  # rows p
 CONNECTIONS = (1, 2, 4, 8, 16)
 LONGEST = 5.0  # seconds of one request; larger batches are not tried
 LARGEST = 15_000_000  # bytes of a request or a reply: BigQuery takes no larger reply, Cloud Run no request over 32 MB
-NO_GAIN = 1.02  # over the best so far: two sizes in a row that gain less end the search
+NO_GAIN = 1.05  # over the best so far: two sizes in a row that gain less end the search
 SAMPLES = 0.05  # seconds between looks at the memory
 
 MADE_UP: Mapping[str, Callable[[random.Random], Any]] = {

@@ -16,6 +16,7 @@ service-account||houses-reader|the account that the function runs as; default: s
 connection||houses|the BigQuery connection; default: the function's name
 memory|2Gi|4Gi|memory of an instance
 cpu|1|2|CPUs of an instance
+workers|1|2|processes of an instance; one for each CPU
 concurrency|8|16|requests that an instance takes at a time
 min-instances|0|1|instances that always run; 1 spares the first query a cold start
 max-instances|10|50|instances that run at most
@@ -47,10 +48,11 @@ lower() {
 }
 
 read_options() {
-  DRY_RUN='' DESTROY=''
+  DRY_RUN='' DESTROY='' ADVISE='' EXPLICIT=' '
   local option default variable given='' value
   while IFS='|' read -r option default _ _; do
     variable=$(variable_of "$option")
+    [ -z "${!variable:-}" ] || EXPLICIT+="$option "
     printf -v "$variable" %s "${!variable:-$default}"
     given+=" $option "
   done < <(options)
@@ -59,6 +61,7 @@ read_options() {
       --help) usage && exit 0 ;;
       --dry-run) DRY_RUN=yes && shift && continue ;;
       --destroy) DESTROY=yes && shift && continue ;;
+      --advise) ADVISE=yes && shift && continue ;;
     esac
     option=${1#--} && option=${option%%=*}
     if [[ $1 != --* || $given != *" $option "* ]]; then
@@ -74,6 +77,7 @@ read_options() {
     shift
     [ -n "$value" ] || problem "--$option needs a value, such as --$option $(example_of "$option")."
     variable=$(variable_of "$option")
+    EXPLICIT+="$option "
     [ "$option" = grant ] && value="$GRANT $value"
     printf -v "$variable" %s "$value"
   done
@@ -98,6 +102,8 @@ Deploys a model from a bucket as a SQL function of BigQuery.
   ./deploy.sh --project my-project --region us-central1 --dataset ds --model gs://my-bucket/houses
   ./deploy.sh --dry-run ...    prints every command and changes nothing
   ./deploy.sh --destroy ...    takes away what it made, given the same options
+  ./deploy.sh --advise ...     measures the model on this machine first, and sets memory, CPUs, workers, concurrency,
+                               timeout and max-batching-rows by that, unless they are given
 
 Options, each with an example; the environment variable in brackets is used when the option is not given:
 
@@ -127,6 +133,7 @@ check_options() {
   must connection '[A-Za-z0-9_-]+' 'letters, digits, _ and -'
   must memory '[0-9]+(Mi|Gi|M|G|MB|GB)' 'a number and a unit'
   must cpu '0?\.[0-9]+|[1248]' 'a number of CPUs'
+  must workers '[1-9]' '1 to 9'
   must concurrency '[1-9][0-9]{0,2}|1000' '1 to 1000'
   must min-instances '[0-9]{1,4}' 'a whole number'
   must max-instances '[1-9][0-9]{0,3}' 'a whole number from 1'

@@ -53,7 +53,7 @@ deploy_function() {
     --source="$WORK/source" --entry-point=predict --trigger-http --service-account="$ACCOUNT"
     --memory="$MEMORY" --cpu="$CPU" --concurrency="$CONCURRENCY" --timeout="${TIMEOUT}s"
     --min-instances="$MIN_INSTANCES" --max-instances="$MAX_INSTANCES"
-    --update-env-vars="MODEL_URI=$MODEL_URI,MODEL_DIGEST=$(<"$WORK/model/digest")"
+    --update-env-vars="MODEL_URI=$MODEL_URI,MODEL_DIGEST=$(<"$WORK/model/digest"),WORKERS=$WORKERS"
   )
   hash=$({ printf '%s\n' "${arguments[@]//"$WORK"/}" && cd "$WORK/source" && sort "$WORK/files" | xargs cat; } | hashed)
   read -r state deployed ENDPOINT <"$WORK/function.out" || true
