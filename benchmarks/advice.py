@@ -13,7 +13,6 @@ from local.prices import usd
 
 ENOUGH_ROWS = 0.8  # of the best rate: a larger batch is a longer wait, and a retry repeats all of it
 ENOUGH_CALLERS = 0.95  # of the best rate
-LEAST_CALLERS = 8  # the next requests are on their way through the network meanwhile, and single rows find company
 RESERVE = 1.3  # over the memory that was seen
 GIBIBYTE = 2**30
 # The memory of an instance in GiB, and the CPUs that Cloud Run wants with it at least.
@@ -84,7 +83,7 @@ def advise(trial: Trial) -> Advice:
         Setting("cpu", str(cpu), f"the cheapest per row (CPUs with processes, most rows/s: {tried})"),
         Setting("workers", str(shape.workers), "processes of an instance, as measured with that CPU"),
         Setting(
-            "concurrency", str(callers), f"{rate:,.0f} rows/s with so many callers at a time; at least {LEAST_CALLERS}"
+            "concurrency", str(callers), f"{rate:,.0f} rows/s with so many callers at a time; more give hardly more"
         ),
         Setting(
             "timeout",
@@ -97,10 +96,8 @@ def advise(trial: Trial) -> Advice:
 
 def _sized(trial: Trial, shape: Shape) -> tuple[Shape, int, float]:
     """Return a shape with the callers at a time that it takes, and its memory in GiB."""
-    most = max(rate for callers, rate in shape.rates.items() if callers >= LEAST_CALLERS)
-    callers = next(
-        callers for callers, rate in shape.rates.items() if callers >= LEAST_CALLERS and rate >= ENOUGH_CALLERS * most
-    )
+    most = max(shape.rates.values())
+    callers = next(callers for callers, rate in shape.rates.items() if rate >= ENOUGH_CALLERS * most)
     needed = _needed(trial, shape) / GIBIBYTE
     return shape, callers, next((size for size, _ in MEMORY if size >= needed), MEMORY[-1][0])
 

@@ -34,7 +34,7 @@ def main(uri: str, rows: int, instances: int, seconds: float, output: Path) -> N
     picture = output / pictures.write(output, "curve", lambda axes: _draw(axes, trial))
     lines = [f"{it.name} {it.value} {it.reason}\n" for it in advice.settings]
     (output / "options").write_text("".join(lines))
-    _print(trial, advice, rows, instances, picture)
+    report(trial, advice, rows, instances, picture)
 
 
 def _draw(axes: Axes, trial: Trial) -> None:
@@ -45,7 +45,8 @@ def _draw(axes: Axes, trial: Trial) -> None:
     axes.legend()
 
 
-def _print(trial: Trial, advice: Advice, rows: int, instances: int, picture: Path) -> None:
+def report(trial: Trial, advice: Advice, rows: int, instances: int, picture: Path) -> None:
+    """Print what was measured, the advice and what to expect of it."""
     console = Console(width=160)
     if trial.made_up:
         console.print(

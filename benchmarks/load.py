@@ -72,7 +72,7 @@ def generate(
     not as expected ends the run.
     """
     task = pickle.dumps((port, list(exchanges), connections, seconds, requests))
-    command = [sys.executable, "-m", "benchmarks.load"]
+    command = [sys.executable, "-S", "-m", "benchmarks.load"]  # without site-packages, it starts at once
     ended = subprocess.run(command, input=task, capture_output=True, cwd=Path(__file__).parents[1], check=False)
     if ended.returncode:
         raise RuntimeError(f"The load generator failed: {ended.stderr.decode(errors='replace')[-1000:]}")

@@ -32,7 +32,8 @@ from serving.errors import ServingError
 from serving.signature import Column
 
 SIZES = (1, 10, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)  # rows per request
-CONNECTIONS = (1, 2, 4, 8, 16)
+# Fewer would leave an instance idle while requests are on their way, and single rows without company.
+CONNECTIONS = (8, 16, 32)
 LONGEST = 5.0  # seconds of one request; larger batches are not tried
 LARGEST = 15_000_000  # bytes of a request or a reply: BigQuery takes no larger reply, Cloud Run no request over 32 MB
 NO_GAIN = 1.05  # over the best so far: two sizes in a row that gain less end the search
@@ -93,7 +94,7 @@ class Trial:
 def measure(uri: str, seconds: float, best: Callable[[Sequence[Point]], int], step: Step) -> Trial:
     """Measure a model; `best` picks the batch size from the curve. SourceError says why one cannot be measured."""
     step("reading the model")
-    rows, made_up, files = _rows(uri)
+    rows, made_up, files = sample_rows(uri)
     started = time.perf_counter()
     with _instance(uri, 1, 1) as server:
         _first(server, rows, made_up)
@@ -102,14 +103,13 @@ def measure(uri: str, seconds: float, best: Callable[[Sequence[Point]], int], st
         batch = best(curve)
         shapes = [_shape(server, rows, batch, seconds, 1, 1, step)]
     if (psutil.cpu_count() or 1) > 1:
-        for workers in (1, 2):
-            with _instance(uri, 2, workers) as server:
-                _first(server, rows, made_up)
-                shapes.append(_shape(server, rows, batch, seconds, 2, workers, step))
+        with _instance(uri, 2, 2) as server:
+            _first(server, rows, made_up)
+            shapes.append(_shape(server, rows, batch, seconds, 2, 2, step))
     return Trial(uri, len(rows[0]), made_up, files, cold_start, curve, batch, shapes)
 
 
-def _rows(uri: str) -> tuple[Sequence[Sequence[Any]], bool, int]:
+def sample_rows(uri: str) -> tuple[Sequence[Sequence[Any]], bool, int]:
     """Return rows for the model, whether they are made up, and the bytes of its files."""
     try:
         with fetched(uri) as folder:

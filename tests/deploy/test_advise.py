@@ -3,11 +3,14 @@
 import re
 from typing import Any
 
+import pytest
+
 from tests.deploy.conftest import Deployment
 
 MEASURED = ("max-batching-rows", "cpu", "workers", "concurrency", "timeout")
 
 
+@pytest.mark.slow
 def test_measured_figures_become_the_options_that_were_not_given(
     deployment: Deployment, before: dict[str, Any]
 ) -> None:
