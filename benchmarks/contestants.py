@@ -50,6 +50,7 @@ class Contestant:
     speaks_bigquery: bool = True
     environment: Mapping[str, str] | None = None
     probe: str = "/favicon.ico"
+    most_rows: int | None = None  # in flight at a time, beyond which a run takes minutes
 
     def body(self, calls: Sequence[str]) -> bytes:
         """Return a request's body for rows given as JSON."""
@@ -171,6 +172,7 @@ PER_ROW = Contestant(
     "a functions-framework handler that asks the model for each row",
     _functions_framework,
     cwd=RIVALS / "per_row",
+    most_rows=20_000,
 )
 
 

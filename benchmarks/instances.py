@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from benchmarks.contestants import FASTAPI, OURS, WITHOUT_COALESCING, Server
 from benchmarks.load import Exchange, Outcome, generate
 from benchmarks.measurements import Plan, Ratio, Step
@@ -110,7 +108,7 @@ class Growth:
 
 def measure_growth(plan: Plan, work: Path, step: Step) -> Growth | None:
     """Measure one process and two beside each other; None where there are fewer than two processors."""
-    if (psutil.cpu_count() or 1) < 2:
+    if len(processors()) < 2:
         return None
     folder = saved(NUMERIC.model, work)
     one, two = [], []
@@ -118,7 +116,7 @@ def measure_growth(plan: Plan, work: Path, step: Step) -> Growth | None:
         servers = [stack.enter_context(OURS.running(folder, work)) for _ in range(2)]
         exchanges = _right(servers[0], NUMERIC, folder, BATCH)
         _right(servers[1], NUMERIC, folder, BATCH)
-        for processor, server in enumerate(servers):
+        for processor, server in zip(processors(), servers, strict=False):
             pin(server, [processor])
 
         def rate(server: Server) -> float:
@@ -133,12 +131,17 @@ def measure_growth(plan: Plan, work: Path, step: Step) -> Growth | None:
     return Growth(one, two)
 
 
-def pin(server: Server, processors: list[int]) -> None:
+def processors() -> list[int]:
+    """Return the processors that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def pin(server: Server, chosen: Sequence[int]) -> None:
     """Keep a server to some processors, where the system can do that (Linux)."""
     if hasattr(os, "sched_setaffinity"):
         for process in server.processes():
             for thread in process.threads():  # those to come inherit it
-                os.sched_setaffinity(thread.id, processors)
+                os.sched_setaffinity(thread.id, chosen)
 
 
 def measure_flatness(plan: Plan, work: Path, step: Step) -> dict[int, float]:

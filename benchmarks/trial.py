@@ -21,7 +21,7 @@ import orjson
 import psutil
 
 from benchmarks.contestants import HEAD, OURS, Server
-from benchmarks.instances import memory, pin
+from benchmarks.instances import memory, pin, processors
 from benchmarks.load import Exchange, Outcome, generate, request_bytes
 from benchmarks.measurements import Step
 from local.errors import ProcessError, SourceError
@@ -102,7 +102,7 @@ def measure(uri: str, seconds: float, best: Callable[[Sequence[Point]], int], st
         curve = _curve(server, rows, seconds, step)
         batch = best(curve)
         shapes = [_shape(server, rows, batch, seconds, 1, 1, step)]
-    if (psutil.cpu_count() or 1) > 1:
+    if len(processors()) > 1:
         with _instance(uri, 2, 2) as server:
             _first(server, rows, made_up)
             shapes.append(_shape(server, rows, batch, seconds, 2, 2, step))
@@ -142,7 +142,7 @@ def _instance(uri: str, cpu: int, workers: int) -> Iterator[Server]:
     with Function(uri, {"WORKERS": str(workers)}) as function:
         (process,) = set(psutil.Process().children()) - before
         server = Server(OURS, function.port, process)
-        pin(server, list(range(cpu)))
+        pin(server, processors()[:cpu])
         yield server
 
 
