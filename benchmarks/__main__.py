@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from benchmarks import cold_start, contestants, generator, instances, report, stages, targets
 from benchmarks.measurements import Cell, Plan, compare
 from benchmarks.workloads import NUMERIC, WORKLOADS
+from local.processes import ended_by_sigterm
 
 FULL, QUICK = Plan(rounds=5, seconds=0.8), Plan(rounds=3, seconds=0.5)
 ROWS, CONNECTIONS = (1, 128, 1_000, 5_000), (1, 4, 16)
@@ -60,6 +61,7 @@ def cells_by_model(quick: bool) -> list[list[Cell]]:
 @click.option("--quick", is_flag=True, help="Measure only what has a wanted value, in about three minutes.")
 def main(quick: bool) -> None:
     """Measure this function beside what a user would pick instead."""
+    ended_by_sigterm()
     plan = QUICK if quick else FULL
     rivals = [contestants.FASTAPI, contestants.MLFLOW]
     missing = {}

@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks import pictures
 from benchmarks.advice import Advice, advise, best_batch
 from benchmarks.trial import Trial, measure
+from local.processes import ended_by_sigterm
 
 
 @click.command()
@@ -26,6 +27,7 @@ from benchmarks.trial import Trial, measure
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), default="advice", show_default=True)
 def main(uri: str, rows: int, instances: int, seconds: float, output: Path) -> None:
     """Measure a model with the real function on this machine; print how to deploy it, and why."""
+    ended_by_sigterm()
     errors = Console(stderr=True)
     with errors.status("starting") as status:
         trial = measure(uri, seconds, best_batch, status.update)

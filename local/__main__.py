@@ -3,11 +3,9 @@
 Results go to stdout, everything else to stderr. An error is one sentence and a non-zero exit status.
 """
 
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 import click
 
@@ -16,17 +14,13 @@ from local import demo as demo_command
 from local import logs as log_lines
 from local import up as up_command
 from local.lint import find
-
-
-def _ended(number: int, _: FrameType | None) -> NoReturn:
-    """Leave through every `with` block, so that nothing stays behind when this process is asked to end."""
-    sys.exit(128 + number)
+from local.processes import ended_by_sigterm
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """BigQuery, Cloud Storage and the function, on this machine."""
-    signal.signal(signal.SIGTERM, _ended)
+    ended_by_sigterm()
 
 
 @main.command()

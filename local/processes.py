@@ -56,6 +56,11 @@ def end(process: subprocess.Popen[bytes], ask: signal.Signals = signal.SIGTERM) 
         process.wait()
 
 
+def ended_by_sigterm() -> None:
+    """Have this process leave through every `with` block when it is asked to end, so that nothing stays behind."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 @contextlib.contextmanager
 def server(
     name: str,

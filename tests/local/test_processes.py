@@ -24,10 +24,10 @@ ROOT = Path(__file__).parents[2]
 PARENT = """
 import signal, sys
 from pathlib import Path
-from local.__main__ import _ended
 from local.function import Function
+from local.processes import ended_by_sigterm
 from local.storage import Storage
-signal.signal(signal.SIGTERM, _ended)
+ended_by_sigterm()
 with Storage() as storage, Function("x", source=Path(sys.argv[1])) as function:
     print(storage.port, function.port, flush=True)
     signal.pause() if sys.argv[2] == "wait" else 1 / 0
