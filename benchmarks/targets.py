@@ -57,7 +57,9 @@ def speed(results: Sequence[Result]) -> list[Target]:
             result = by_cell[Cell(NUMERIC, rows, CONNECTIONS)]
             fault = result.faults.get(OURS.name) or result.faults.get(rival.name)
             ratio = None if fault else result.ratio(OURS.name, rival.name)
-            found.append(at_least(f"rows/s against {rival.name}, {rows} rows per request", wanted, ratio))
+            found.append(
+                at_least(f"rows/s against {rival.name}, {rows} row{'s' * (rows > 1)} per request", wanted, ratio)
+            )
     clean, nulls = by_cell[Cell(NUMERIC, BATCH, CONNECTIONS)], by_cell[Cell(WITH_NULL, BATCH, CONNECTIONS)]
     found.append(at_least(f"rows/s of the bare predict's, {BATCH} rows", OF_BARE, clean.ratio(OURS.name, BARE)))
     pairs = zip(nulls.rates[OURS.name], clean.rates[OURS.name], strict=False)
