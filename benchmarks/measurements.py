@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bare import Bare
-from benchmarks.contestants import Contestant, Server
+from benchmarks.contestants import OURS, Contestant, Server
 from benchmarks.load import Exchange, Outcome, generate
 from benchmarks.workloads import Workload, saved
 from local.errors import ProcessError
@@ -113,6 +113,10 @@ def compare(
                         else:
                             exchanges[server.contestant.name] = (server, found)
                     _rounds(result, exchanges, bare, plan, step)
+                    if OURS.name in result.faults:
+                        raise ProcessError(
+                            f"{OURS.name}, {cell.rows} rows, {workload.kind}: {result.faults[OURS.name]}."
+                        )
                     results.append(result)
     return results
 

@@ -143,7 +143,7 @@ def _rates(results: Sequence[Result], names: Sequence[str]) -> str:
         for name in [*names, BARE]:
             if name in result.faults:
                 cells.append(result.faults[name])
-            elif name == OURS.name or OURS.name in result.faults:
+            elif name == OURS.name:
                 cells.append(f"{result.rate(name):,.0f}")
             else:
                 cells.append(f"{result.rate(name):,.0f}<br>×{result.ratio(OURS.name, name)}")

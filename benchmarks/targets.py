@@ -55,8 +55,7 @@ def speed(results: Sequence[Result]) -> list[Target]:
     for rival, least in ((FASTAPI, AGAINST_FASTAPI), (MLFLOW, dict.fromkeys(AGAINST_FASTAPI, AGAINST_MLFLOW))):
         for rows, wanted in least.items():
             result = by_cell[Cell(NUMERIC, rows, CONNECTIONS)]
-            fault = result.faults.get(OURS.name) or result.faults.get(rival.name)
-            ratio = None if fault else result.ratio(OURS.name, rival.name)
+            ratio = None if rival.name in result.faults else result.ratio(OURS.name, rival.name)
             found.append(
                 at_least(f"rows/s against {rival.name}, {rows} row{'s' * (rows > 1)} per request", wanted, ratio)
             )
