@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.trial import Point, Shape, Trial
+from local.errors import SourceError
 from local.prices import usd
 
 ENOUGH_ROWS = 0.8  # of the best rate: a larger batch is a longer wait, and a retry repeats all of it
@@ -58,7 +59,7 @@ def best_batch(curve: Sequence[Point]) -> int:
 
 
 def advise(trial: Trial) -> Advice:
-    """Choose the cheapest instance per row, and its settings."""
+    """Choose the cheapest instance per row, and its settings; SourceError when the model fits into none."""
     shape, callers, gibibytes = min(
         (_sized(trial, shape) for shape in trial.shapes), key=lambda sized: _dollars(trial, *sized)
     )
@@ -66,7 +67,8 @@ def advise(trial: Trial) -> Advice:
     cpu = _processors(shape, gibibytes)
     slowest = shape.slowest[callers]
     timeout = min(max(SHORTEST, math.ceil((PATIENCE * slowest + trial.cold_start) / 60) * 60), LONGEST)
-    tried = "; ".join(f"{it.cpu} with {it.workers} {max(it.rates.values()):,.0f}" for it in trial.shapes)
+    tried = ", ".join(f"{it.cpu} with {it.workers}: {max(it.rates.values()):,.0f}" for it in trial.shapes)
+    cheapest = f"the cheapest per row (CPUs with processes, rows/s: {tried})"
     chosen = next(point for point in trial.curve if point.rows == trial.batch)
     settings = (
         Setting(
@@ -78,9 +80,11 @@ def advise(trial: Trial) -> Advice:
             "memory",
             _memory_text(gibibytes),
             f"{_needed(trial, shape) / 2**20:,.0f} MiB are needed: {shape.memory / 2**20:,.0f} seen, times {RESERVE}, "
-            f"and {trial.files / 2**20:,.1f} for the model's files while they are loaded",
+            f"and {trial.files * shape.workers / 2**20:,.1f} for the model's files while they are loaded",
         ),
-        Setting("cpu", str(cpu), f"the cheapest per row (CPUs with processes, most rows/s: {tried})"),
+        Setting(
+            "cpu", str(cpu), f"Cloud Run wants so many with {_memory_text(gibibytes)}" if cpu > shape.cpu else cheapest
+        ),
         Setting("workers", str(shape.workers), "processes of an instance, as measured with that CPU"),
         Setting(
             "concurrency", str(callers), f"{rate:,.0f} rows/s with so many callers at a time; more give hardly more"
@@ -99,7 +103,12 @@ def _sized(trial: Trial, shape: Shape) -> tuple[Shape, int, float]:
     most = max(shape.rates.values())
     callers = next(callers for callers, rate in shape.rates.items() if rate >= ENOUGH_CALLERS * most)
     needed = _needed(trial, shape) / GIBIBYTE
-    return shape, callers, next((size for size, _ in MEMORY if size >= needed), MEMORY[-1][0])
+    if needed > MEMORY[-1][0]:
+        raise SourceError(
+            f"The model at {trial.uri} needs {needed:.1f} GiB of memory, an instance has {MEMORY[-1][0]} at most: "
+            "train a smaller one."
+        )
+    return shape, callers, next(size for size, _ in MEMORY if size >= needed)
 
 
 def _dollars(trial: Trial, shape: Shape, callers: int, gibibytes: float) -> float:
@@ -114,8 +123,8 @@ def _processors(shape: Shape, gibibytes: float) -> int:
 
 
 def _needed(trial: Trial, shape: Shape) -> float:
-    """Return bytes: what was seen with a reserve, and the files, which lie in memory until the model is loaded."""
-    return shape.memory * RESERVE + trial.files
+    """Return bytes: what was seen with a reserve, and each process's files, in memory until the model is loaded."""
+    return shape.memory * RESERVE + trial.files * shape.workers
 
 
 def _memory_text(gibibytes: float) -> str:

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from benchmarks.advice import MEMORY, advise, best_batch
 from benchmarks.advise import main, report
 from benchmarks.trial import Point, Shape, Trial, sample_rows
+from local.errors import SourceError
 from local.prices import usd
 from tests import models
 
@@ -102,6 +103,11 @@ def test_memory_has_a_reserve_and_the_processors_that_cloud_run_wants_with_it(se
     settings = {it.name: it.value for it in advise(trial(shape(1, 100_000, seen))).settings}
     assert (settings["memory"], settings["cpu"]) == (memory, cpu)
     assert any(int(settings["cpu"]) >= least for _, least in MEMORY)
+
+
+def test_a_model_that_fits_into_no_instance_is_refused() -> None:
+    with pytest.raises(SourceError, match=r"^The model at model needs 39\.0 GiB of memory, an instance has 32 at most"):
+        advise(trial(shape(1, 100_000, 30 * 2**30)))
 
 
 @pytest.mark.parametrize(("slowest", "timeout"), [(0.001, "60"), (10.0, "120"), (200.0, "1200")])
