@@ -28,8 +28,8 @@ MLSERVER = Path(__file__).parent / ".venv-mlserver"  # its requirements contradi
 MLSERVER_LOCK = Path(__file__).parent / "mlserver.txt"
 BODIES = 64  # different requests of one row
 
-# What the function needs in its environment to answer every request by itself. None: it has no such setting.
-WITHOUT_COALESCING: Mapping[str, str] | None = None
+# The function with the one difference that every request is scored in a prediction of its own.
+WITHOUT_COALESCING = {"FUNCTION_SOURCE": str(Path(__file__).parent / "rivals" / "one_by_one" / "main.py")}
 
 HEAD = (
     '{"requestId":"124ab1c","caller":"//bigquery.googleapis.com/projects/p/jobs/p:US.bquxjob_5b4c112c_17961fafeaf",'

@@ -51,22 +51,18 @@ def measure_memory(work: Path, step: Step) -> dict[str, tuple[Memory, Memory]]:
 
 @dataclass
 class Callers:
-    """Runs of the forest with coalescing and, where it can be turned off, without: 64 callers of one row, and one."""
+    """Runs of the forest with coalescing and without: 64 callers of one row, and one."""
 
     many: dict[str, list[Outcome]] = field(default_factory=dict)
     lone: dict[str, list[Outcome]] = field(default_factory=dict)
 
-    def throughput(self) -> Ratio | None:
+    def throughput(self) -> Ratio:
         """How much more with coalescing."""
-        if "without" not in self.many:
-            return None
         pairs = zip(self.many["with"], self.many["without"], strict=True)
         return Ratio([mine.rate / other.rate for mine, other in pairs])
 
-    def lone_growth(self) -> Ratio | None:
+    def lone_growth(self) -> Ratio:
         """By how many milliseconds the median latency of a lone caller grows."""
-        if "without" not in self.lone:
-            return None
         pairs = zip(self.lone["with"], self.lone["without"], strict=True)
         return Ratio([(mine.latency(0.5) - other.latency(0.5)) * 1000 for mine, other in pairs])
 
@@ -74,9 +70,7 @@ class Callers:
 def measure_callers(plan: Plan, work: Path, step: Step) -> Callers:
     """Measure requests of one row."""
     folder = saved(FOREST.model, work)
-    variants: dict[str, Mapping[str, str]] = {"with": {}}
-    if WITHOUT_COALESCING is not None:
-        variants["without"] = WITHOUT_COALESCING
+    variants: dict[str, Mapping[str, str]] = {"with": {}, "without": WITHOUT_COALESCING}
     found = Callers()
     with ExitStack() as stack:
         servers = {
@@ -116,15 +110,20 @@ def measure_growth(plan: Plan, work: Path, step: Step) -> Growth | None:
         servers = [stack.enter_context(OURS.running(folder, work)) for _ in range(2)]
         exchanges = _right(servers[0], NUMERIC, folder, BATCH)
         _right(servers[1], NUMERIC, folder, BATCH)
-        for processor, server in zip(processors(), servers, strict=False):
+        pairs = list(zip(servers, processors(), strict=False))
+        for server, processor in pairs:
             pin(server, [processor])
 
-        def rate(server: Server) -> float:
+        def rate(pair: tuple[Server, int]) -> float:
+            server, processor = pair
+            # The load that it gets comes from the same processor, or one process would have the other one's help.
+            if hasattr(os, "sched_setaffinity"):
+                os.sched_setaffinity(0, [processor])
             return _sound(generate(server.port, exchanges, 4, seconds=plan.seconds)).rate * BATCH
 
         for number in range(-1, plan.rounds):
             step(f"one process and two, round {number + 1}")
-            single, both = rate(servers[0]), sum(threads.map(rate, servers))
+            single, both = threads.submit(rate, pairs[0]).result(), sum(threads.map(rate, pairs))
             if number >= 0:
                 one.append(single)
                 two.append(both)
