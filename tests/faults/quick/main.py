@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 import model_bucket  # noqa: E402
 
-model_bucket.TIMEOUT = (1.0, 1.0)
+model_bucket.TIMEOUT = (5.0, 5.0)
 model_bucket.TRY_AGAIN = 1.5
 model_bucket.PAUSE = (0.02, 0.1)
 
