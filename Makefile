@@ -14,7 +14,7 @@ demo: .venv/installed  ## train, publish, serve and query a model, all on this m
 test: .venv/installed  ## run the tests
 	$(BIN)/python -m pytest -n 2
 
-slow: .venv/installed  ## run the tests that take long: every step of a deployment failing, a thousand sequences of faults
+slow: .venv/installed  ## run the tests that take long: every step of a deployment failing, 300 sequences of faults
 	$(BIN)/python -m pytest -n 2 -m slow
 
 bench: .venv/installed  ## measure beside what others use, 20 minutes; QUICK=1 for 3 minutes

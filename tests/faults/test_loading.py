@@ -61,14 +61,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 PASSING: dict[str, Callable[[], Plan]] = {
-    **{
-        f"status {code} twice": lambda code=code: times(2, faults.status(code))
-        for code in (408, 429, 500, 502, 503, 504)
-    },
-    **{
-        f"one object {code}": lambda code=code: times(3, faults.status(code), "model.pkl")
-        for code in (404, 412, 429, 503)
-    },
+    **{f"status {code} twice": lambda code=code: times(2, faults.status(code)) for code in (429, 500, 503, 504)},
+    **{f"one object {code}": lambda code=code: times(3, faults.status(code), "model.pkl") for code in (404, 503)},
     "hung up": lambda: times(4, faults.hung_up),
     "silent": lambda: times(1, faults.silent, "MLmodel"),
     "listing silent": lambda: times(1, faults.silent, ""),
@@ -291,10 +285,10 @@ def test_no_sequence_of_faults_gives_half_a_model(
 
 
 @pytest.mark.slow
-@settings(max_examples=1_000, **QUIET)
+@settings(max_examples=300, **QUIET)
 @FAULTS_AND_SWAPS
 @pytest.mark.usefixtures("impatient")
-def test_none_of_a_thousand_sequences_of_faults_gives_half_a_model(
+def test_none_of_300_sequences_of_faults_gives_half_a_model(
     sequence: list[Fault], swaps: set[int], proxy: Proxy, emulator: Storage, saved: Callable[[str], str], files: Path
 ) -> None:
     check_any_faults(sequence, swaps, proxy, emulator, [saved("tree_regressor"), saved("classifier")], files)
