@@ -172,7 +172,7 @@ PER_ROW = Contestant(
     "a functions-framework handler that asks the model for each row",
     _functions_framework,
     cwd=RIVALS / "per_row",
-    most_rows=20_000,
+    most_rows=8_000,
 )
 
 
