@@ -28,7 +28,7 @@ EXACT_INT = 2**53  # the largest integer up to which FLOAT64 and JSON numbers ho
 
 _DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _INTEGER = re.compile(r"-?\d+", re.ASCII)
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d:\d\d(\.\d{1,6})?Z?)?", re.ASCII)
+_TIMESTAMPS = re.compile(r"(?:\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?Z?)?\n)*", re.ASCII)  # a line each
 _SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 _TIME_MIN, _TIME_MAX = (
     np.datetime64(bound, "us") for bound in ("1677-09-21T00:12:43.145225", "2262-04-11T23:47:16.854775")
@@ -171,10 +171,11 @@ def _binary(_: Column, values: Sequence[Any], __: set[type]) -> np.ndarray[Any, 
 
 
 def _datetime(_: Column, values: Sequence[Any], kinds: set[type]) -> np.ndarray[Any, Any]:
-    if not kinds <= {str} or not all(map(_TIMESTAMP.fullmatch, values)):
+    lines = "".join([f"{value}\n" for value in values]) if kinds <= {str} else ""
+    if lines.count("\n") != len(values) or not _TIMESTAMPS.fullmatch(lines):
         raise BadValue("a text like 2017-03-06T12:34:56.789012Z was expected")
     try:
-        array = np.array([value.removesuffix("Z") for value in values], "datetime64[us]")
+        array = np.array(lines.replace("Z", "").splitlines(), "datetime64[us]")
     except ValueError:  # the 30th of February
         raise BadValue("there is no such date or time") from None
     if ((array < _TIME_MIN) | (array > _TIME_MAX)).any():

@@ -60,8 +60,8 @@ class NumericCalls:
         # As many brackets as rows, or one of them holds an array, which as_buffer would flatten.
         if set(self._widths) != {width} or self._flat.size != count * width or self._brackets != count + 1:
             return None
-        matrix = self._flat.reshape(count, width).copy()
-        nulls = np.zeros(matrix.shape, np.bool_)
+        matrix = np.array(self._flat.reshape(count, width), order="F")  # as a DataFrame lies in memory
+        nulls = np.zeros(matrix.shape, np.bool_, order="F")
         for word, number, meaning, times in self._words:
             places = matrix == number
             if np.count_nonzero(places) != times:  # the data holds the number itself

@@ -96,7 +96,7 @@ class Rows:
 
 
 class Numbers(Rows):
-    """Rows of FLOAT64 columns alone, kept as the matrix that they came as."""
+    """Rows of FLOAT64 columns alone, kept as one matrix, laid out column by column."""
 
     def __init__(self, signature: Signature, matrix: np.ndarray[Any, Any], nulls: np.ndarray[Any, Any]) -> None:
         self._signature = signature
@@ -129,10 +129,10 @@ class Numbers(Rows):
         return Numbers(self._signature, matrix, null)
 
     def take(self, rows: np.ndarray[Any, Any]) -> "Numbers":
-        return Numbers(self._signature, self._matrix[rows], self._null[rows])
+        return Numbers(self._signature, *(np.asfortranarray(part[rows]) for part in (self._matrix, self._null)))
 
     def array(self) -> np.ndarray[Any, Any]:
-        return np.asfortranarray(self._matrix)
+        return self._matrix
 
 
 def from_request(signature: Signature, request: Request) -> Rows:

@@ -99,7 +99,10 @@ def test_large_requests_are_scored_one_by_one() -> None:
     assert doubling.calls == [len(half)] * 3
 
 
-def test_long_predictions_leave_the_event_loop_free_and_share_what_came_meanwhile() -> None:
+def test_long_predictions_leave_the_event_loop_free_and_share_what_came_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serving.batching.SHORT", 0.0)
     doubling, begun, go_on = Doubling(), threading.Event(), threading.Event()
     quick = doubling.model.predictor
 
