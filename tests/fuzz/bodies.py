@@ -1,0 +1,126 @@
+"""Requests that BigQuery could send, for any signature, and what chance makes of their bytes."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from serving.signature import Column, Signature
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+NUMBER = (
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(2**70), 2**70)
+    | st.sampled_from(["NaN", "Infinity", "-Infinity", "12.50", "-0", -0.0, 2**53 + 1, "9007199254740993"])
+    # Numbers that stand for words while calls of numbers are parsed.
+    | st.sampled_from([-2.25e-301, -3.1e-302, -3.2125e-302, -3.312525e-302])
+)
+KINDS: dict[str, st.SearchStrategy[Any]] = {
+    "boolean": st.booleans(),
+    "integer": st.integers(-(2**31), 2**31 - 1),
+    "long": st.integers(-(2**63), 2**63 - 1) | st.integers(-9, 9).map(str),
+    "double": NUMBER,
+    "string": st.sampled_from(["Bern", "Zürich", "S", "", "null", '"', "\\", "[[1]]", '"calls"']) | st.text(max_size=8),
+    "datetime": st.datetimes().map(lambda time: time.isoformat() + "Z"),
+}
+
+PIECES = [
+    b'"', b"{", b"}", b"[", b"]", b",", b":", b" ", b"\\", b"\n", b"\x00", b"\x1f", b"0", b"-", b"e", b".",
+    b"null", b"true", b"NaN", b'"NaN"', b"Infinity", b'"-Infinity"', b"1e999", b"-1e-999", b"9" * 400, b"0.", b"01",
+    b"18446744073709551616", b"-9223372036854775809", b"-2.25e-301", b"1E400", b"0" * 50,
+    b'"calls":[[1]],', b'"calls": [[{"a": 1}]]', b'"userDefinedContext":{"on_error":"null"},', b'"calls"', b'"a":', b'{"a":1}',
+    b"]]}", b"[[", b"}]]}", b"[" * 900, b"[" * 5_000, b"]" * 900, b'{"a":' * 1_200, b"[[]," * 50,
+    b'"\\ud800"', b"\\ud83d\\ude00", b"\\u0000", b"\\u0061", b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\x80", b"\xf0\x9f", b"\xef\xbb\xbf", "ä".encode(),
+]  # fmt: skip
+
+PATHS = ["/"] * 6 + ["/predict", "/predict_row", "/predict_proba", "/v1/predict/", "/nothing", "/%2e%2e/main", "/a b", "//", "/%00", "/ä"]  # fmt: skip
+HEADERS = st.dictionaries(
+    st.sampled_from(["content-type", "content-encoding", "accept", "x-cloud-trace-context", "traceparent", "expect", "x-odd"]),
+    st.sampled_from(["application/json", "text/html", "multipart/form-data; boundary=x", "gzip", "00-zz", "1/2;o=1", b"\xff", "", "a" * 5_000, "; charset=utf-16"]),
+    max_size=3,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request as it goes over the wire; `pieces` is the size of its chunks, 0 for one with a Content-Length."""
+
+    body: bytes
+    path: str
+    headers: dict[str, str | bytes]
+    method: str = "POST"
+    pieces: int = 0
+
+
+def value(column: Column) -> st.SearchStrategy[Any]:
+    """Return mostly what the column holds, sometimes NULL, seldom anything else."""
+    fitting = _structured(column.detail) if column.kind in ("array", "object") else KINDS[column.kind]
+    return st.integers(0, 19).flatmap(lambda dice: fitting if dice < 17 else st.none() if dice < 19 else ANYTHING)
+
+
+def _structured(detail: Any) -> st.SearchStrategy[Any]:
+    if detail["type"] == "array":
+        return st.lists(_structured(detail["items"]), max_size=4)
+    if detail["type"] == "object":
+        return st.fixed_dictionaries({name: _structured(inner) for name, inner in detail["properties"].items()})
+    return KINDS[detail["type"]]
+
+
+@st.composite
+def valid(draw: st.DrawFn, signature: Signature) -> bytes:
+    """Return a request with the columns by position or by name, in any of the ways in which JSON can be written."""
+    rows = draw(st.lists(st.tuples(*map(value, signature.columns)), max_size=8))
+    context: dict[str, str] = {}
+    for key, values in {"on_null": ["null", "pass", "error"], "on_error": ["fail", "null"], "on_nul": ["pass"]}.items():
+        if draw(st.integers(0, 9)) < (1 if key == "on_nul" else 4):
+            context[key] = draw(st.sampled_from(values))
+    calls: list[list[Any]] = [list(row) for row in rows]
+    if draw(st.booleans()):
+        context["function"] = "predict_row"
+        names = draw(st.permutations([column.name for column in signature.columns] + draw(st.sampled_from([[], ["other"]]))))  # fmt: skip
+        by_name = [dict(zip([column.name for column in signature.columns], row, strict=True)) for row in rows]
+        calls = [[{name: row.get(name, 1) for name in names}] for row in by_name]
+    fields = {"requestId": "r", "caller": "c", "sessionUser": "s", "userDefinedContext": context}
+    message = {**fields, "calls": calls} if draw(st.integers(0, 5)) else {"calls": calls, **fields}
+    separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " : ")]))
+    text = json.dumps(message, separators=separators, ensure_ascii=draw(st.booleans()))
+    return text.encode("utf-8", "replace")
+
+
+@st.composite
+def broken(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> bytes:
+    """Return such a request with some of its bytes cut off, taken out, doubled, moved, flipped or replaced."""
+    body = draw(bodies)
+    for _ in range(draw(st.integers(1, 3))):
+        at, to, size = (draw(st.integers(0, most)) for most in (len(body), len(body), 12))
+        body = draw(
+            st.sampled_from(
+                [
+                    body[:at],
+                    body[:at] + body[at + size :],
+                    body[:at] + body[to : to + size] + body[at:],
+                    body[: at + size] + body[at:],
+                    body[:at] + bytes(byte ^ (1 << size % 8) for byte in body[at : at + 1]) + body[at + 1 :],
+                ]
+            )
+            | st.sampled_from(PIECES).map(lambda piece: body[:at] + piece + body[at + size * (to % 2) :])  # noqa: B023
+        )
+    return body
+
+
+def sent(signature: Signature) -> st.SearchStrategy[Sent]:
+    """Return requests right and wrong, in body, path, headers, method and how they are sent."""
+    right = valid(signature)
+    return st.builds(
+        Sent,
+        body=right | broken(right) | st.binary(max_size=50),
+        path=st.sampled_from(PATHS),
+        headers=st.just({}) | HEADERS,
+        method=st.sampled_from(["POST"] * 12 + ["PUT", "DELETE", "PATCH", "OPTIONS"]),
+        pieces=st.sampled_from([0, 0, 0, 0, 1, 7, 1_000]),
+    )

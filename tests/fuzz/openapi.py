@@ -1,0 +1,94 @@
+"""BigQuery's contract as an OpenAPI document, for one model: what may be sent, and what must come back.
+
+It is written from the tables of BigQuery's documentation and the model's signature, not from the function's code:
+schemathesis makes requests that fit it and requests that do not, and the function has to tell them apart.
+"""
+
+from typing import Any
+
+from serving.signature import Column, Signature
+
+Schema = dict[str, Any]
+
+WORDS = {"enum": ["NaN", "Infinity", "-Infinity"]}
+DECIMAL = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
+INTEGER = {"type": "string", "pattern": r"^-?[0-9]{1,18}$"}
+TIME = r"^(1[7-9]|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.([0-9]{3}){1,2})?Z$"
+
+# MLflow type -> JSON of its values but NULL.
+SCALARS: dict[str, Schema] = {
+    "boolean": {"type": "boolean"},
+    "integer": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
+    "long": {"anyOf": [{"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}, INTEGER]},
+    "double": {"anyOf": [{"type": "number"}, DECIMAL, WORDS]},
+    "string": {"type": "string"},
+    "datetime": {"type": "string", "pattern": TIME},
+}
+
+
+def document(signature: Signature) -> Schema:
+    """Return the document; its operations are POST /predict and POST /predict_row."""
+    arguments = [_nullable(_of_column(column)) for column in signature.columns]
+    call = {"type": "array", "prefixItems": arguments, "items": False, "minItems": len(arguments)}
+    row = {
+        "type": "object",
+        "properties": {column.name: schema for column, schema in zip(signature.columns, arguments, strict=True)},
+        "required": [column.name for column in signature.columns if column.required],
+    }
+    one = {"type": "array", "prefixItems": [_nullable(row)], "items": False, "minItems": 1}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "The function", "version": "1"},
+        "paths": {"/predict": {"post": _operation(call)}, "/predict_row": {"post": _operation(one)}},
+    }
+
+
+def _operation(call: Schema) -> Schema:
+    context = {
+        "type": ["object", "null"],
+        "properties": {
+            "on_null": {"enum": ["null", "pass", "error"]},
+            "on_error": {"enum": ["fail", "null"]},
+        },
+        "additionalProperties": False,
+    }
+    request = {
+        "type": "object",
+        "properties": {
+            **dict.fromkeys(("requestId", "caller", "sessionUser"), {"type": "string"}),
+            "userDefinedContext": context,
+            "calls": {"type": "array", "items": call, "maxItems": 20},
+        },
+        "required": ["calls"],  # the function can do without the rest, which BigQuery always sends
+    }
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
+        "responses": {
+            "200": _reply("replies", {"type": "array"}),
+            "400": _reply("errorMessage", {"type": "string", "minLength": 1, "maxLength": 1000}),
+        },
+    }
+
+
+def _reply(key: str, value: Schema) -> Schema:
+    schema = {"type": "object", "properties": {key: value}, "required": [key], "additionalProperties": False}
+    return {"description": key, "content": {"application/json": {"schema": schema}}}
+
+
+def _of_column(column: Column) -> Schema:
+    return _of_type(column.detail or {"type": column.kind})
+
+
+def _of_type(kind: Any) -> Schema:
+    """Return the JSON of one of MLflow's types, given as MLmodel has it."""
+    if kind["type"] == "array":
+        return {"type": "array", "items": _of_type(kind["items"])}
+    if kind["type"] == "object":
+        properties = {name: _of_type(inner) for name, inner in kind["properties"].items()}
+        required = [name for name, inner in kind["properties"].items() if inner.get("required", True)]
+        return {"type": "object", "properties": properties, "required": required}
+    return SCALARS[kind["type"]]
+
+
+def _nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
