@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --universal --quiet --custom-compile-command 'make lock'
 
-.PHONY: help demo test slow bench lint lock clean
+.PHONY: help demo test slow fuzz soak bench lint lock clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -16,6 +16,12 @@ test: .venv/installed  ## run the tests
 
 slow: .venv/installed  ## run the tests that take long: every step of a deployment failing, 300 sequences of faults
 	$(BIN)/python -m pytest -n 2 -m slow
+
+fuzz: .venv/installed  ## a quarter of an hour of requests by chance against the running function
+	FUZZ_SECONDS=960 $(BIN)/python -m pytest -s tests/fuzz
+
+soak: .venv/installed  ## ten minutes of full load: replies, memory and files
+	$(BIN)/python -m tests.soak --minutes 10
 
 bench: .venv/installed  ## measure beside what others use, 20 minutes; QUICK=1 for 3 minutes
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)

@@ -55,9 +55,9 @@ def _operation(call: Schema) -> Schema:
     request = {
         "type": "object",
         "properties": {
-            **dict.fromkeys(("requestId", "caller", "sessionUser"), {"type": "string"}),
+            **{key: {"type": "string"} for key in ("requestId", "caller", "sessionUser")},
             "userDefinedContext": context,
-            "calls": {"type": "array", "items": call, "maxItems": 20},
+            "calls": {"type": "array", "items": call},
         },
         "required": ["calls"],  # the function can do without the rest, which BigQuery always sends
     }

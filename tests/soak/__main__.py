@@ -1,0 +1,86 @@
+"""The function under full load from callers of every kind, for as long as it takes to see it leak: `make soak`.
+
+    python -m tests.soak --minutes 10 --output soak.md
+
+Exits with 1 when a reply is wrong or missing, when memory, files or threads grow, or when a process ends.
+"""
+
+import contextlib
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import TextIO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from local.errors import LocalError
+from tests import models
+from tests.soak.run import Soak, run
+from tests.soak.watch import NAMES, thirds
+
+
+@click.command(epilog="Example: python -m tests.soak --minutes 10 --output soak.md")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True)
+@click.option("--connections", type=click.IntRange(1, 256), default=16, show_default=True, help="Callers at a time.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Chooses the order of requests.")
+@click.option(
+    "--output", type=click.File("w", encoding="utf-8", lazy=False), help="Write the report into this file too."
+)
+def main(minutes: float, connections: int, seed: int, output: TextIO | None) -> None:
+    """Load the function with good, bad, huge, slow and abandoned requests, and check replies, memory and files."""
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    bar = Progress(
+        TextColumn("Soaking"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("", total=minutes * 60)
+
+    def tick(soak: Soak) -> None:
+        memory = soak.samples[-1].memory / 2**20
+        bar.update(task, completed=bar.tasks[0].elapsed, description=f"{soak.requests:,} requests · {memory:,.0f} MiB")
+
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder, contextlib.ExitStack() as stack:
+        model = models.tree_regressor(Path(folder) / "model")
+        stack.enter_context(bar)
+        try:
+            soak = run(model, minutes * 60, connections, seed, tick)
+        except LocalError as error:
+            raise click.ClickException(str(error)) from error
+    text = report(soak, connections)
+    click.echo(text)
+    if output:
+        output.write(text + "\n")
+    found = soak.verdict()
+    click.echo("\n".join(found) if found else "All is well.", err=True)
+    sys.exit(bool(found))
+
+
+def report(soak: Soak, connections: int) -> str:
+    """Return what was seen, as Markdown."""
+    lines = [
+        f"{soak.requests:,} requests in {soak.seconds:.0f} s over {connections} connections; "
+        f"the function used {soak.cores:.2f} cores.",
+        "",
+        "| requests | right | refused (429) | wrong | p50 ms | p99 ms |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, count in soak.counts.items():
+        times = f"{count.percentile(50):.1f} | {count.percentile(99):.1f}"
+        lines.append(f"| {name} | {count.right:,} | {count.refused:,} | {count.wrong:,} | {times} |")
+    lines += ["", "| of the function's processes | first third | last third | growth |", "|---|---:|---:|---:|"]
+    for name, (first, last) in zip(NAMES, thirds(soak.samples), strict=True):
+        scale, unit = (2**20, " MiB") if name == NAMES[0] else (1, "")
+        lines.append(f"| {name} | {first / scale:,.0f}{unit} | {last / scale:,.0f}{unit} | {last / first - 1:+.1%} |")
+    lines.append(f"| open files without load | {soak.files_before} | {soak.files_after} | |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m tests.soak")
