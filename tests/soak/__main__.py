@@ -68,13 +68,17 @@ def report(soak: Soak, connections: int) -> str:
         f"{soak.requests:,} requests in {soak.seconds:.0f} s over {connections} connections; "
         f"the function used {soak.cores:.2f} cores.",
         "",
-        "| requests | right | refused (429) | wrong | p50 ms | p99 ms |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| requests | right | refused (429) | wrong | p50 ms | p99 ms | longest ms |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, count in soak.counts.items():
-        times = f"{count.percentile(50):.1f} | {count.percentile(99):.1f}"
+        times = " | ".join(f"{count.percentile(percent):.1f}" for percent in (50, 99, 100))
         lines.append(f"| {name} | {count.right:,} | {count.refused:,} | {count.wrong:,} | {times} |")
-    lines += ["", "| of the function's processes | first third | last third | growth |", "|---|---:|---:|---:|"]
+    lines += [
+        "",
+        "| of the function's processes, while little is in hand | first third | last third | growth |",
+        "|---|---:|---:|---:|",
+    ]
     for name, (first, last) in zip(NAMES, thirds(soak.samples), strict=True):
         scale, unit = (2**20, " MiB") if name == NAMES[0] else (1, "")
         lines.append(f"| {name} | {first / scale:,.0f}{unit} | {last / scale:,.0f}{unit} | {last / first - 1:+.1%} |")

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -77,7 +77,7 @@ def run(folder: Path, seconds: float, connections: int, seed: int, tick: Callabl
     with Function(str(folder), {"LOG_LEVEL": "ERROR"}) as function:
         httpx.get(function.url, trust_env=False, timeout=PATIENCE).raise_for_status()
         watched = processes(function.port)
-        asyncio.run(_warm(function.port, offered))
+        asyncio.run(_warm(function.port, offered, connections))
         soak.files_before = _settled(watched, 0)
         soak.samples.append(sample(watched))
         started, busy = time.monotonic(), busy_seconds(watched)
@@ -95,12 +95,16 @@ def run(folder: Path, seconds: float, connections: int, seed: int, tick: Callabl
     return soak
 
 
-async def _warm(port: int, offered: Iterable[Kind]) -> None:
-    """Send one request of each kind."""
-    wire = Wire(port)
-    for kind in offered:
-        await kind.act(wire, Random(0))
-    wire.hang_up()
+async def _warm(port: int, offered: list[Kind], connections: int) -> None:
+    """Let every caller send one request of each kind, so that memory is as much in use as it will be."""
+
+    async def call(chance: Random) -> None:
+        wire = Wire(port)
+        for kind in chance.sample(offered, len(offered)):
+            await kind.act(wire, chance)
+        wire.hang_up()
+
+    await asyncio.gather(*(call(Random(at)) for at in range(connections)))
 
 
 def _settled(watched: list[psutil.Process], expected: int) -> int:
