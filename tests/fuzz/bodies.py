@@ -20,6 +20,7 @@ NUMBER = (
     # Numbers that stand for words while calls of numbers are parsed.
     | st.sampled_from([-2.25e-301, -3.1e-302, -3.2125e-302, -3.312525e-302])
 )
+PLAIN = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**64 - 1) | st.integers(-9, 9)
 KINDS: dict[str, st.SearchStrategy[Any]] = {
     "boolean": st.booleans(),
     "integer": st.integers(-(2**31), 2**31 - 1),
@@ -57,10 +58,13 @@ class Sent:
     pieces: int = 0
 
 
-def value(column: Column) -> st.SearchStrategy[Any]:
-    """Return mostly what the column holds, sometimes NULL, seldom anything else."""
+def value(column: Column, plain: bool) -> st.SearchStrategy[Any]:
+    """Return mostly what the column holds, sometimes NULL; unless it is to be plain, seldom anything else."""
     fitting = _structured(column.detail) if column.kind in ("array", "object") else KINDS[column.kind]
-    return st.integers(0, 19).flatmap(lambda dice: fitting if dice < 17 else st.none() if dice < 19 else ANYTHING)
+    if plain and column.kind == "double":
+        fitting = PLAIN
+    seldom = NUMBER if plain else ANYTHING
+    return st.integers(0, 29).flatmap(lambda dice: fitting if dice < 26 else st.none() if dice < 29 else seldom)
 
 
 def _structured(detail: Any) -> st.SearchStrategy[Any]:
@@ -74,7 +78,9 @@ def _structured(detail: Any) -> st.SearchStrategy[Any]:
 @st.composite
 def valid(draw: st.DrawFn, signature: Signature) -> bytes:
     """Return a request with the columns by position or by name, in any of the ways in which JSON can be written."""
-    rows = draw(st.lists(st.tuples(*map(value, signature.columns)), max_size=8))
+    plain = draw(st.integers(0, 2)) > 0  # as BigQuery writes it
+    values = [value(column, plain) for column in signature.columns]
+    rows = draw(st.lists(st.tuples(*values), min_size=int(plain), max_size=8))
     context: dict[str, str] = {}
     for key, values in {"on_null": ["null", "pass", "error"], "on_error": ["fail", "null"], "on_nul": ["pass"]}.items():
         if draw(st.integers(0, 9)) < (1 if key == "on_nul" else 4):
@@ -86,8 +92,8 @@ def valid(draw: st.DrawFn, signature: Signature) -> bytes:
         by_name = [dict(zip([column.name for column in signature.columns], row, strict=True)) for row in rows]
         calls = [[{name: row.get(name, 1) for name in names}] for row in by_name]
     fields = {"requestId": "r", "caller": "c", "sessionUser": "s", "userDefinedContext": context}
-    message = {**fields, "calls": calls} if draw(st.integers(0, 5)) else {"calls": calls, **fields}
-    separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " : ")]))
+    message = {**fields, "calls": calls} if plain or draw(st.booleans()) else {"calls": calls, **fields}
+    separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (",", ":") if plain else (" ,\n", " : ")]))
     text = json.dumps(message, separators=separators, ensure_ascii=draw(st.booleans()))
     return text.encode("utf-8", "replace")
 
@@ -116,9 +122,12 @@ def broken(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> bytes:
 def sent(signature: Signature) -> st.SearchStrategy[Sent]:
     """Return requests right and wrong, in body, path, headers, method and how they are sent."""
     right = valid(signature)
+    mutated = broken(right)
     return st.builds(
         Sent,
-        body=right | broken(right) | st.binary(max_size=50),
+        body=st.integers(0, 19).flatmap(
+            lambda dice: right if dice < 8 else mutated if dice < 19 else st.binary(max_size=50)
+        ),
         path=st.sampled_from(PATHS),
         headers=st.just({}) | HEADERS,
         method=st.sampled_from(["POST"] * 12 + ["PUT", "DELETE", "PATCH", "OPTIONS"]),

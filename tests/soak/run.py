@@ -151,7 +151,7 @@ async def _call(soak: Soak, offered: list[Kind], port: int, deadline: float, num
         try:
             async with asyncio.timeout(PATIENCE):
                 right = await kind.act(wire, chance)
-        except (Wrong, OSError, EOFError, ValueError, asyncio.LimitOverrunError) as cause:  # TimeoutError is an OSError
+        except (Wrong, OSError, EOFError, ValueError) as cause:  # TimeoutError is an OSError
             wire.hang_up()
             count.wrong += 1
             if len(soak.faults) < SHOWN:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 
 from local.processes import HOST
 
@@ -22,7 +23,8 @@ class Wire:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._socket: socket.socket | None = None
+        self._unread = b""
 
     async def ask(self, text: bytes) -> Reply:
         """Send a request and return its reply."""
@@ -51,30 +53,43 @@ class Wire:
         return reply
 
     async def send(self, text: bytes) -> None:
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(HOST, self._port)
-        _, writer = self._streams
-        writer.write(text)
-        await writer.drain()
-
-    async def read(self, size: int) -> bytes:
-        """Return so many bytes of a reply."""
-        assert self._streams
-        return await self._streams[0].readexactly(size)
+        loop = asyncio.get_running_loop()
+        if self._socket is None:
+            self._socket, self._unread = socket.socket(), b""
+            self._socket.setblocking(False)
+            await loop.sock_connect(self._socket, (HOST, self._port))
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await loop.sock_sendall(self._socket, text)
 
     async def reply(self) -> Reply:
         """Return status and body of the next reply."""
-        assert self._streams
-        reader, _ = self._streams
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        length = int(head.partition("content-length:")[2].partition("\r\n")[0])
-        reply = int(head.split()[1]), await reader.readexactly(length)
+        while b"\r\n\r\n" not in self._unread:
+            await self.read(len(self._unread) + 1)
+        head = self._unread.partition(b"\r\n\r\n")[0].decode("latin-1").lower()
+        start = len(head) + 4
+        end = start + int(head.partition("content-length:")[2].partition("\r\n")[0])
+        await self.read(end)
+        reply = int(head.split()[1]), self._unread[start:end]
+        self._unread = self._unread[end:]
         if "connection: close" in head:
             self.hang_up()
         return reply
 
+    async def read(self, size: int) -> None:
+        """Wait until so many bytes have come."""
+        assert self._socket
+        pieces, missing = [self._unread], size - len(self._unread)
+        while missing > 0:
+            # Not by a stream: one that could not send loses what had come, and a refusal may come while one sends.
+            piece = await asyncio.get_running_loop().sock_recv(self._socket, 4 * CHUNK)
+            if not piece:
+                raise EOFError("the function closed the connection")
+            pieces.append(piece)
+            missing -= len(piece)
+        self._unread = b"".join(pieces)
+
     def hang_up(self) -> None:
         """Close the connection at once, whatever is under way."""
-        if self._streams:
-            self._streams[1].transport.abort()
-            self._streams = None
+        if self._socket:
+            self._socket.close()
+            self._socket = None
