@@ -1,6 +1,7 @@
 """Requests that BigQuery could send, for any signature, and what chance makes of their bytes."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,20 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-NUMBER = (
+# Numbers that stand for words while calls of numbers are parsed.
+STAND_INS = st.sampled_from([-2.25e-301, -3.1e-302, -3.2125e-302, -3.312525e-302])
+PLAIN = (
     st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.integers(-9, 9)
+    | st.integers(-900, 900).map(lambda number: number / 256)
+    | STAND_INS
+)
+NUMBER = (
+    PLAIN
     | st.integers(-(2**70), 2**70)
     | st.sampled_from(["NaN", "Infinity", "-Infinity", "12.50", "-0", -0.0, 2**53 + 1, "9007199254740993"])
-    # Numbers that stand for words while calls of numbers are parsed.
-    | st.sampled_from([-2.25e-301, -3.1e-302, -3.2125e-302, -3.312525e-302])
 )
-PLAIN = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**64 - 1) | st.integers(-9, 9)
 KINDS: dict[str, st.SearchStrategy[Any]] = {
     "boolean": st.booleans(),
     "integer": st.integers(-(2**31), 2**31 - 1),
@@ -39,7 +46,19 @@ PIECES = [
     b'"\\ud800"', b"\\ud83d\\ude00", b"\\u0000", b"\\u0061", b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\x80", b"\xf0\x9f", b"\xef\xbb\xbf", "ä".encode(),
 ]  # fmt: skip
 
-PATHS = ["/"] * 6 + ["/predict", "/predict_row", "/predict_proba", "/v1/predict/", "/nothing", "/%2e%2e/main", "/a b", "//", "/%00", "/ä"]  # fmt: skip
+TOKEN = re.compile(rb'"[^"]*"|[^\s,:\[\]{}"]+')
+AROUND = [
+    (b"[", b"]"),
+    (b'"', b'"'),
+    (b'{"a":', b"}"),
+    (b"", b",0"),
+    (b"[", b",1]"),
+    (b"[]", b""),
+    (b"", b"e5"),
+    (b"-", b""),
+]
+
+PATHS = ["/"] * 20 + ["/predict", "/predict_row", "/predict_proba", "/v1/predict/", "/nothing", "/%2e%2e/main", "/a b", "//", "/%00", "/ä"]  # fmt: skip
 HEADERS = st.dictionaries(
     st.sampled_from(["content-type", "content-encoding", "accept", "x-cloud-trace-context", "traceparent", "expect", "x-odd"]),
     st.sampled_from(["application/json", "text/html", "multipart/form-data; boundary=x", "gzip", "00-zz", "1/2;o=1", b"\xff", "", "a" * 5_000, "; charset=utf-16"]),
@@ -100,22 +119,25 @@ def valid(draw: st.DrawFn, signature: Signature) -> bytes:
 
 @st.composite
 def broken(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> bytes:
-    """Return such a request with some of its bytes cut off, taken out, doubled, moved, flipped or replaced."""
+    """Return such a request with values wrapped or replaced, or bytes cut off, taken out, doubled, moved or flipped."""
     body = draw(bodies)
     for _ in range(draw(st.integers(1, 3))):
         at, to, size = (draw(st.integers(0, most)) for most in (len(body), len(body), 12))
-        body = draw(
-            st.sampled_from(
-                [
-                    body[:at],
-                    body[:at] + body[at + size :],
-                    body[:at] + body[to : to + size] + body[at:],
-                    body[: at + size] + body[at:],
-                    body[:at] + bytes(byte ^ (1 << size % 8) for byte in body[at : at + 1]) + body[at + 1 :],
-                ]
-            )
-            | st.sampled_from(PIECES).map(lambda piece: body[:at] + piece + body[at + size * (to % 2) :])  # noqa: B023
-        )
+        tokens = [match.span() for match in TOKEN.finditer(body, max(0, body.find(b'"calls"') + 7))] or [(0, 0)]
+        start, end = tokens[at % len(tokens)]
+        before, after = draw(st.sampled_from(AROUND))
+        piece = draw(st.sampled_from(PIECES))
+        ways = [
+            body[:start] + before + body[start:end] + after + body[end:],
+            body[:start] + piece + body[end:],
+            body[:at] + piece + body[at + size * (to % 2) :],
+            body[:at],
+            body[:at] + body[at + size :],
+            body[:at] + body[to : to + size] + body[at:],
+            body[: at + size] + body[at:],
+            body[:at] + bytes(byte ^ (1 << size % 8) for byte in body[at : at + 1]) + body[at + 1 :],
+        ]
+        body = ways[draw(st.sampled_from([0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7]))]
     return body
 
 
@@ -130,6 +152,6 @@ def sent(signature: Signature) -> st.SearchStrategy[Sent]:
         ),
         path=st.sampled_from(PATHS),
         headers=st.just({}) | HEADERS,
-        method=st.sampled_from(["POST"] * 12 + ["PUT", "DELETE", "PATCH", "OPTIONS"]),
+        method=st.sampled_from(["POST"] * 24 + ["PUT", "DELETE", "PATCH", "OPTIONS"]),
         pieces=st.sampled_from([0, 0, 0, 0, 1, 7, 1_000]),
     )

@@ -14,8 +14,6 @@ from serving import contract, functions, scoring
 from serving.errors import ServingError
 from serving.options import check_schema, read_options
 
-DEEPEST = 1_000  # levels of nesting that every parser takes
-
 
 def parsed(body: bytes) -> Any:
     """Return what a body means by RFC 8259, UTF-8 and numbers that FLOAT64 holds; ValueError where it is no JSON."""
