@@ -29,7 +29,7 @@ def findings() -> Findings:
         results.append(Result(cell, dict(RATES), runs, {MLFLOW.name: "fails: HTTP 500"}))
     starts = {FROM_BUCKET: [2.0, 3.0], OURS.name: [1.0, 2.0], FASTAPI.name: [4.0, 4.0]}
     memories = {OURS.name: (Memory(90, 100),) * 2, FASTAPI.name: (Memory(100, 100),) * 2}
-    callers = Callers({"with": [run(64, 1)]}, {"with": [run(1, 1)]})
+    callers = Callers({"with": [run(64, 1)], "without": [run(16, 1)]}, {"with": [run(1, 1)], "without": [run(1, 1)]})
     growth = Growth([100.0], [190.0])
     flatness = {1_000: 1.0, 1_000_000: 1.5}
     wanted = [*targets.speed(results), *targets.instances(callers, starts, memories, growth, flatness)]
