@@ -90,6 +90,8 @@ class _Connection:
     def __init__(self, port: int, selector: selectors.BaseSelector) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A request is handed to the kernel whole, or the server would wait for the generator to send the rest.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 21)
         self.socket.setblocking(False)
         self.selector = selector
         selector.register(self.socket, selectors.EVENT_READ, self)
@@ -164,14 +166,18 @@ def _run(port: int, exchanges: Sequence[Exchange], connections: int, seconds: fl
         started = last = time.perf_counter()
         deadline = started + seconds
         flying = 0
+
+        def go_on() -> None:
+            """Give every idle connection its next request."""
+            nonlocal begun, flying
+            while idle and (begun < requests if requests else time.perf_counter() < deadline):
+                idle.pop().begin(exchanges[begun % len(exchanges)])
+                flying += 1
+                begun += 1
+
         try:
-            while True:
-                while idle and (begun < requests if requests else time.perf_counter() < deadline):
-                    idle.pop().begin(exchanges[begun % len(exchanges)])
-                    flying += 1
-                    begun += 1
-                if not flying:
-                    break
+            go_on()
+            while flying:
                 ready = selector.select(PATIENCE)
                 if not ready:
                     raise _Fault(f"no reply for {PATIENCE:.0f} s")
@@ -186,6 +192,7 @@ def _run(port: int, exchanges: Sequence[Exchange], connections: int, seconds: fl
                             bodies.append(body)
                         flying -= 1
                         idle.append(connection)
+                        go_on()  # at once: the server is not to wait until all replies at hand are read
         except _Fault as found:
             fault = str(found)
         elapsed = max(last - started, 1e-9)

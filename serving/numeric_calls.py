@@ -44,23 +44,21 @@ class NumericCalls:
             if word[:1] in text:  # to look for one character takes next to no time
                 length, text = len(text), text.replace(word, number_text := repr(number).encode())
                 self._words.append((word, number, meaning, (len(text) - length) // (len(number_text) - len(word))))
-        self._brackets = np.count_nonzero(np.frombuffer(text, np.uint8) == ord("["))
+        self._characters = np.frombuffer(text, np.uint8)
         if not hasattr(self._parser, "own"):
             self._parser.own = simdjson.Parser()
         rows = self._parser.own.parse(text)
         self._flat = np.frombuffer(rows.as_buffer(of_type="d"), np.float64)
-        self._widths = list(map(len, rows))
+        self._count = len(rows)
 
     def matrix(self, width: int) -> tuple[Matrix, Matrix] | None:
         """Return float64 values of shape (rows, width), NaN where NULL is, and where that is.
 
         None when the rows have another width, or hold something that would be taken for NULL, NaN or an infinity.
         """
-        count = len(self._widths)
-        # As many brackets as rows, or one of them holds an array, which as_buffer would flatten.
-        if set(self._widths) != {width} or self._flat.size != count * width or self._brackets != count + 1:
+        if self._flat.size != self._count * width or not self._is_table(width):
             return None
-        matrix = np.array(self._flat.reshape(count, width), order="F")  # as a DataFrame lies in memory
+        matrix = np.array(self._flat.reshape(self._count, width), order="F")  # as a DataFrame lies in memory
         nulls = np.zeros(matrix.shape, np.bool_, order="F")
         for word, number, meaning, times in self._words:
             places = matrix == number
@@ -70,6 +68,20 @@ class NumericCalls:
             if word == b"null":
                 nulls = places
         return matrix, nulls
+
+    def _is_table(self, width: int) -> bool:
+        """Whether so many numbers lie in rows of this width, and in nothing else; as_buffer flattens what there is.
+
+        As many opening brackets as rows, and one: no row holds an array or is none. From each to the next there must be
+        as many commas as values. They may be counted modulo 256: where their sum is right, a row with 256 too many
+        takes them from others, which have not that many.
+        """
+        opening = np.flatnonzero(self._characters == ord("["))[1:]
+        commas = (self._characters == ord(",")).view(np.uint8)
+        if (len(opening), np.count_nonzero(commas)) != (self._count, self._count * width - 1) or not self._count:
+            return False
+        found = np.add.reduceat(commas, opening, dtype=np.uint8 if width < 256 else np.uint32)
+        return bool((found[:-1] == width).all() and found[-1] == width - 1)  # no comma comes behind the last row
 
 
 def _without_keys(text: bytes) -> tuple[list[str], bytes]:
