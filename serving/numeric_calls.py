@@ -78,7 +78,7 @@ class NumericCalls:
         """
         opening = np.flatnonzero(self._characters == ord("["))[1:]
         commas = (self._characters == ord(",")).view(np.uint8)
-        if (len(opening), np.count_nonzero(commas)) != (self._count, self._count * width - 1) or not self._count:
+        if (len(opening), int(np.count_nonzero(commas))) != (self._count, self._count * width - 1) or not self._count:
             return False
         found = np.add.reduceat(commas, opening, dtype=np.uint8 if width < 256 else np.uint32)
         return bool((found[:-1] == width).all() and found[-1] == width - 1)  # no comma comes behind the last row
