@@ -99,7 +99,7 @@ def score_together(jobs: Sequence[Job]) -> list[Outcome]:
         first, *rest = (job.part for job in together)
         try:
             values = _predicted(together, first.followed_by(rest))
-        except Exception:
+        except (Exception, SystemExit):
             return [_outcome(job) for job in jobs]
         ends = np.cumsum([len(job.chosen) for job in jobs]).tolist()
         starts = [0, *ends[:-1]]
@@ -118,6 +118,8 @@ def _outcome(job: Job) -> Outcome:
         return score(job)
     except Exception as cause:
         return cause
+    except SystemExit as cause:  # it would end the process, with all that others wait for
+        return RuntimeError(f"The model at {job.model.uri} wants to end the process: {cause!r}.")
 
 
 def _predicted(jobs: Sequence[Job], rows: Rows) -> Replies:

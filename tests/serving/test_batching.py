@@ -150,3 +150,23 @@ def test_a_request_whose_caller_has_gone_does_not_hold_up_the_others() -> None:
         return list(await stays)
 
     assert asyncio.run(run()) == [4]
+
+
+@pytest.mark.parametrize("short", [0.0, 1.0])
+def test_a_model_that_wants_to_end_the_process_fails_its_own_request_alone(
+    short: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.batching.SHORT", short)
+    doubling, scorer = Doubling(), Scorer(1)
+    scorer._last["f"] = (1, 0.5)
+    quick = doubling.model.predictor
+
+    def leaving(frame: Any, params: Any) -> Any:
+        if (frame["a"] == 13).any():
+            raise SystemExit(1)
+        return quick(frame, params)
+
+    doubling.model.predictor = leaving
+    answers = scored(scorer, *((job(doubling.model, value), "k") for value in (1, 13, 2)))
+    assert (answers[0], answers[2]) == ([2], [4])
+    assert "wants to end the process" in str(answers[1])
