@@ -121,7 +121,7 @@ def _copy(blob: Any, path: Path, deadline: float) -> None:
             timeout=TIMEOUT,
             retry=_retry(deadline),
         )
-        if not packed and (path.stat().st_size, _crc32c(path)) != (blob.size, blob.crc32c):
+        if not packed and (path.stat().st_size, crc32c(path)) != (blob.size, blob.crc32c):
             raise DataCorruption(None, f"{blob.name} arrived with another checksum than it was stored with")
 
     try:
@@ -130,7 +130,7 @@ def _copy(blob: Any, path: Path, deadline: float) -> None:
         raise PreconditionFailed(f"{blob.name} was removed while it was read") from cause
 
 
-def _crc32c(path: Path) -> str:
+def crc32c(path: Path) -> str:
     """Return the checksum of a file as Cloud Storage writes it."""
     import google_crc32c
 

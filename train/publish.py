@@ -5,18 +5,17 @@ the new model has not, then the new files come, MLmodel last of all. Content tha
 untouched: publishing the same folder twice writes nothing.
 """
 
-import base64
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import google_crc32c
 from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.exceptions import RequestException
 
+from model_bucket import crc32c
 from model_loader import folder_digest
 from train.errors import TrainError, cause
 
@@ -76,7 +75,7 @@ def _replace(folder: Path, bucket: storage.Bucket, prefix: str, retry: Callable[
     _refuse_to_replace_others(there.keys(), files.keys(), f"gs://{bucket.name}/{prefix}")
 
     stale = [name for name in there if name not in files]
-    changed = [name for name, path in files.items() if name not in there or there[name].crc32c != _crc32c(path)]
+    changed = [name for name, path in files.items() if name not in there or there[name].crc32c != crc32c(path)]
     if not stale and not changed:
         return
     if MARK in there:
@@ -96,12 +95,3 @@ def _refuse_to_replace_others(there: object, files: object, uri: str) -> None:
         raise TrainError(f"{uri} is a folder of models (it holds {nested[0]}); give the new one a prefix of its own.")
     if names and MARK not in names and not names & ours:
         raise TrainError(f"{uri} holds other objects ({sorted(names)[0]}) and no model; give a prefix of its own.")
-
-
-def _crc32c(path: Path) -> str:
-    """Return the checksum of a file as Cloud Storage writes it."""
-    checksum = google_crc32c.Checksum()
-    with path.open("rb") as file:
-        for _ in checksum.consume(file, 1 << 20):
-            pass
-    return base64.b64encode(checksum.digest()).decode()
