@@ -18,7 +18,7 @@ from benchmarks.measurements import Cell, Plan, compare
 from benchmarks.workloads import NUMERIC, WORKLOADS
 from local.processes import ended_by_sigterm
 
-FULL, QUICK = Plan(rounds=5, seconds=0.8), Plan(rounds=3, seconds=0.5)
+FULL, QUICK = Plan(rounds=5, seconds=0.6), Plan(rounds=3, seconds=0.5)
 ROWS, CONNECTIONS = (1, 128, 1_000, 5_000), (1, 4, 16)
 RESULTS = Path(__file__).parent / "RESULTS.md"
 Found = TypeVar("Found")
