@@ -194,7 +194,7 @@ def _growth(growth: Growth | None) -> str:
     one, two = (sorted(values)[len(values) // 2] for values in (growth.one, growth.two))
     return (
         f"One process kept to one CPU: {one:,.0f} rows/s; two, each with its own: {two:,.0f}, ×{growth.ratio}. "
-        "The load generator needs a part of the second CPU.\n"
+        "The load for each comes from the same CPU.\n"
     )
 
 
