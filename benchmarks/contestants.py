@@ -26,7 +26,6 @@ ROOT = Path(__file__).parents[1]
 RIVALS = Path(__file__).parent / "rivals"
 MLSERVER = Path(__file__).parent / ".venv-mlserver"  # its requirements contradict those of the function
 MLSERVER_LOCK = Path(__file__).parent / "mlserver.txt"
-BODIES = 64  # different requests of one row
 
 # The function with the one difference that every request is scored in a prediction of its own.
 WITHOUT_COALESCING = {"FUNCTION_SOURCE": str(Path(__file__).parent / "rivals" / "one_by_one" / "main.py")}
@@ -102,7 +101,7 @@ class Server:
 
     def exchanges(self, workload: Workload, expected: np.ndarray[Any, Any], rows: int) -> list[Exchange] | str:
         """Return requests of so many rows with the replies that it gave to them, or what was wrong with one of them."""
-        places = slices(rows, BODIES if rows == 1 else 4)
+        places = slices(rows)
         bodies = [self.contestant.body(workload.calls[place]) for place in places]
         requests = [request_bytes(self.contestant.path, body) for body in bodies]
         outcome = generate(self.port, list(map(Exchange, requests)), requests=len(requests))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 120.0  # seconds without any reply
-_PIECE = 1 << 20  # bytes read at a time
+_PIECE = 1 << 16  # bytes read at a time; a larger buffer is mapped and unmapped by the system for each read
 
 
 @dataclass(frozen=True)
