@@ -131,8 +131,8 @@ def load(uri: str, digest: str | None = None) -> Model:
                 f"The model at {uri} has digest {found}, MODEL_DIGEST asks for {digest}: it was not loaded."
             )
         model, flavors = _load_folder(folder, uri, found)
-    loaded = time.perf_counter()
-    model = dataclasses.replace(model, takes_array=warm_up(model) and is_sklearn(flavors))
+        loaded = time.perf_counter()
+        model = dataclasses.replace(model, takes_array=warm_up(model) and is_sklearn(flavors))
     warm = time.perf_counter()
     seconds = {"fetch": there - started, "load": loaded - there, "warmUp": warm - loaded}
     rounded = {phase: round(value, 3) for phase, value in seconds.items()}

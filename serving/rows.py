@@ -96,7 +96,7 @@ class Rows:
 
 
 class Numbers(Rows):
-    """Rows of FLOAT64 columns alone, kept as one matrix, laid out column by column."""
+    """Rows of FLOAT64 columns alone, kept as one matrix."""
 
     def __init__(self, signature: Signature, matrix: np.ndarray[Any, Any], nulls: np.ndarray[Any, Any]) -> None:
         self._signature = signature
@@ -125,14 +125,14 @@ class Numbers(Rows):
         numbers = [self, *(rows for rows in others if isinstance(rows, Numbers))]
         if len(numbers) <= len(others):
             return super().followed_by(others)
-        matrix, null = (np.concatenate([getattr(rows, name) for rows in numbers]) for name in ("_matrix", "_null"))
-        return Numbers(self._signature, matrix, null)
+        matrix = np.concatenate([rows._matrix for rows in numbers])
+        return Numbers(self._signature, matrix, np.concatenate([rows._null for rows in numbers]))
 
     def take(self, rows: np.ndarray[Any, Any]) -> "Numbers":
-        return Numbers(self._signature, *(np.asfortranarray(part[rows]) for part in (self._matrix, self._null)))
+        return Numbers(self._signature, self._matrix[rows], self._null[rows])
 
     def array(self) -> np.ndarray[Any, Any]:
-        return self._matrix
+        return np.asfortranarray(self._matrix)  # it is, but for what was taken, put together or reordered
 
 
 def from_request(signature: Signature, request: Request) -> Rows:

@@ -167,3 +167,13 @@ def test_a_text_that_is_broken_anywhere_is_refused_or_read_as_json_reads_it(name
             assert not numeric.names or all([*row[0]] == numeric.names for row in meant)
             taken += 1
     assert taken > 50
+
+
+def test_the_matrix_lies_in_memory_as_a_dataframe_does_however_it_came_about() -> None:
+    by_name = body_of([[{"b": 1.5, "a": 2, "x": 3}], [{"b": 4, "a": 5, "x": 6}], [{"b": 7, "a": 8, "x": 9}]])
+    named = from_objects(TWO_NUMBERS, decode(by_name))
+    one, other = (from_request(TWO_NUMBERS, decode(body_of([[value, 2]]))) for value in (1, 3))
+    for rows in (named, named.take(np.array([0, 2])), one.followed_by([other]), named.followed_by([one])):
+        assert isinstance(rows, Numbers)
+        assert rows.array().flags.f_contiguous
+        np.testing.assert_array_equal(rows.array(), Rows.array(rows))
