@@ -56,10 +56,7 @@ class Result:
     @property
     def calls(self) -> Calls:
         """The calls of all functions together."""
-        total = Calls()
-        for calls in self.functions.values():
-            total.add(calls)
-        return total
+        return Calls.of_all(self.functions)
 
 
 class BigQuery:

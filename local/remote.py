@@ -10,7 +10,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -67,6 +67,14 @@ class Calls:
         for name in ("requests", "rows", "retries", "bytes_sent", "bytes_received", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    @classmethod
+    def of_all(cls, functions: Mapping[str, "Calls"]) -> "Calls":
+        """Return the calls of all functions together."""
+        total = cls()
+        for calls in functions.values():
+            total.add(calls)
+        return total
+
 
 class Job:
     """One query: its identity in the requests, its statistics, its end."""
@@ -82,10 +90,7 @@ class Job:
     @property
     def calls(self) -> Calls:
         """The calls of all functions together."""
-        total = Calls()
-        for calls in self.functions.values():
-            total.add(calls)
-        return total
+        return Calls.of_all(self.functions)
 
     def count(self, function: RemoteFunction, **amounts: Any) -> None:
         """Add to the statistics, from any thread."""

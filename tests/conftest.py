@@ -11,9 +11,11 @@ from functions_framework.aio import create_asgi_app
 from starlette.testclient import TestClient
 from xdist.scheduler import LoadScopeScheduling
 
+from local.storage import Storage
 from tests import models
 
 ROOT = Path(__file__).parent.parent
+BUCKET = "models"  # of the emulated Cloud Storage
 SETTINGS = (
     "MODEL_URI", "MODEL_DIGEST", "MODEL_REFRESH_SECONDS", "LOG_LEVEL", "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI",
 )  # fmt: skip
@@ -53,6 +55,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
         return str(root / name)
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Storage]:
+    """Return Cloud Storage on this machine with the bucket BUCKET."""
+    with Storage() as running:
+        running.create_bucket(BUCKET)
+        yield running
 
 
 @pytest.fixture

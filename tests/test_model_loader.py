@@ -23,17 +23,9 @@ from model_loader import ModelLoader, folder_digest, load
 from serving.errors import ModelUnreachable, ModelUnusable
 from tests import models
 from tests.assertions import assert_error
-from tests.conftest import ROOT
+from tests.conftest import BUCKET, ROOT
 
-BUCKET = "models"
 ROW = [0.5, -0.25, 1, 2]
-
-
-@pytest.fixture(scope="session")
-def emulator() -> Iterator[Storage]:
-    with Storage() as running:
-        running.create_bucket(BUCKET)
-        yield running
 
 
 @pytest.fixture

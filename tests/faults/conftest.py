@@ -11,16 +11,10 @@ import pytest
 
 from local.storage import Storage
 from tests import models
-from tests.faults.proxy import BUCKET, Proxy, put
+from tests.conftest import BUCKET
+from tests.faults.proxy import Proxy, put
 
 URI = f"gs://{BUCKET}/m"
-
-
-@pytest.fixture(scope="session")
-def emulator() -> Iterator[Storage]:
-    with Storage() as running:
-        running.create_bucket(BUCKET)
-        yield running
 
 
 @pytest.fixture

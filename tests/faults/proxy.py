@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import httpx
 
-BUCKET = "models"
+from tests.conftest import BUCKET
 
 
 @dataclass(frozen=True)
