@@ -51,15 +51,15 @@ class NumericCalls:
         self._flat = np.frombuffer(rows.as_buffer(of_type="d"), np.float64)
         self._count = len(rows)
 
-    def matrix(self, width: int) -> tuple[Matrix, Matrix] | None:
-        """Return float64 values of shape (rows, width), NaN where NULL is, and where that is.
+    def matrix(self, width: int) -> tuple[Matrix, Matrix | None] | None:
+        """Return float64 values of shape (rows, width), NaN where NULL is, and where that is, None for nowhere.
 
         None when the rows have another width, or hold something that would be taken for NULL, NaN or an infinity.
         """
         if self._flat.size != self._count * width or not self._is_table(width):
             return None
         matrix = np.array(self._flat.reshape(self._count, width), order="F")  # as a DataFrame lies in memory
-        nulls = np.zeros(matrix.shape, np.bool_, order="F")
+        nulls = None
         for word, number, meaning, times in self._words:
             places = matrix == number
             if np.count_nonzero(places) != times:  # the data holds the number itself
@@ -70,18 +70,26 @@ class NumericCalls:
         return matrix, nulls
 
     def _is_table(self, width: int) -> bool:
-        """Whether so many numbers lie in rows of this width, and in nothing else; as_buffer flattens what there is.
+        """Whether rows of this width hold the values, of which there are as many as fill them; as_buffer flattens all.
 
-        As many opening brackets as rows, and one: no row holds an array or is none. From each to the next there must be
-        as many commas as values. They may be counted modulo 256: where their sum is right, a row with 256 too many
-        takes them from others, which have not that many.
+        There are as many opening brackets as rows, and one. For each row after the first a bracket closes before it,
+        so no array is open there but that of the rows: all of them are rows. From each to the next there are as many
+        commas as it has values, or one where it has none. They may be counted modulo 256 for 2 columns or more: then no
+        row has fewer values than columns, so none has 256 more.
         """
-        opening = np.flatnonzero(self._characters == ord("["))[1:]
-        commas = (self._characters == ord(",")).view(np.uint8)
-        if (len(opening), int(np.count_nonzero(commas))) != (self._count, self._count * width - 1) or not self._count:
+        characters, count = self._characters, self._count
+        opening = np.flatnonzero(characters == ord("["))[1:]
+        if len(opening) != count or not count:
             return False
-        found = np.add.reduceat(commas, opening, dtype=np.uint8 if width < 256 else np.uint32)
-        return bool((found[:-1] == width).all() and found[-1] == width - 1)  # no comma comes behind the last row
+        if count > 1:
+            first = characters[opening[0] : opening[1]].tobytes()
+            gap = len(first) - first.rfind(b"]")  # the same between all rows, unless somebody formats by hand
+            if np.count_nonzero(characters[opening[1:] - gap] == ord("]")) != count - 1:
+                return False
+        commas = (characters == ord(",")).view(np.uint8)
+        found = np.add.reduceat(commas, opening, dtype=np.uint8 if 1 < width < 256 else np.uint32)
+        found[-1:] += 1  # no comma comes behind the last row
+        return bool(np.count_nonzero(found == width) == count)
 
 
 def _without_keys(text: bytes) -> tuple[list[str], bytes]:

@@ -96,9 +96,9 @@ class Rows:
 
 
 class Numbers(Rows):
-    """Rows of FLOAT64 columns alone, kept as one matrix."""
+    """Rows of FLOAT64 columns alone, kept as one matrix, and where NULL is in it, None for nowhere."""
 
-    def __init__(self, signature: Signature, matrix: np.ndarray[Any, Any], nulls: np.ndarray[Any, Any]) -> None:
+    def __init__(self, signature: Signature, matrix: np.ndarray[Any, Any], nulls: np.ndarray[Any, Any] | None) -> None:
         self._signature = signature
         self._matrix = matrix
         self._null = nulls
@@ -106,14 +106,17 @@ class Numbers(Rows):
 
     @cached_property
     def _columns(self) -> dict[str, Values]:  # type: ignore[override]
-        columns = zip(self._signature.columns, self._matrix.T, self._null.T, strict=True)
+        columns = zip(self._signature.columns, self._matrix.T, self._places().T, strict=True)
         return {column.name: Values(column, array, nulls) for column, array, nulls in columns}
+
+    def _places(self) -> np.ndarray[Any, Any]:
+        return np.zeros(self._matrix.shape, np.bool_, order="F") if self._null is None else self._null
 
     def faults(self) -> dict[int, str]:
         return {}
 
     def null_in_required(self) -> dict[int, Column]:
-        if not self._null.any():
+        if self._null is None:
             return {}
         required = [column.required for column in self._signature.columns]
         missing = self._null & required
@@ -125,11 +128,12 @@ class Numbers(Rows):
         numbers = [self, *(rows for rows in others if isinstance(rows, Numbers))]
         if len(numbers) <= len(others):
             return super().followed_by(others)
-        matrix = np.concatenate([rows._matrix for rows in numbers])
-        return Numbers(self._signature, matrix, np.concatenate([rows._null for rows in numbers]))
+        known = any(rows._null is not None for rows in numbers)
+        nulls = np.concatenate([rows._places() for rows in numbers]) if known else None
+        return Numbers(self._signature, np.concatenate([rows._matrix for rows in numbers]), nulls)
 
     def take(self, rows: np.ndarray[Any, Any]) -> "Numbers":
-        return Numbers(self._signature, self._matrix[rows], self._null[rows])
+        return Numbers(self._signature, self._matrix[rows], None if self._null is None else self._null[rows])
 
     def array(self) -> np.ndarray[Any, Any]:
         return np.asfortranarray(self._matrix)  # it is, but for what was taken, put together or reordered
@@ -206,11 +210,9 @@ def _numbers_by_name(signature: Signature, request: Request) -> Numbers | None:
     except KeyError:
         return None
     values, nulls = matrix
-    return (
-        Numbers(signature, values, nulls)
-        if order == list(places.values())
-        else Numbers(signature, values[:, order], nulls[:, order])
-    )
+    if order != list(places.values()):
+        values, nulls = values[:, order], None if nulls is None else nulls[:, order]
+    return Numbers(signature, values, nulls)
 
 
 def _series(values: Values) -> Any:

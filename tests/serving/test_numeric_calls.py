@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -54,13 +55,46 @@ def test_numbers_that_stand_for_words_in_parsing_are_numbers_when_they_come_them
 
 @pytest.mark.parametrize(
     "calls",
-    ['[[1, 2], [3]]', '[[1, 2, 3], [4]]', '[[1, [2, 3]], [[], 4]]', '[[[1, 2]], [[3, 4]]]', '[[1, 2], 3, [4]]', '[1, 2]', '[[[1], 2]]'],
+    ['[[1, 2], [3]]', '[[1, 2, 3], [4]]', '[[1, [2, 3]], [[], 4]]', '[[[1, 2]], [[3, 4]]]', '[[1, 2], 3, [4]]', '[1, 2]', '[[[1], 2]]',
+     '[[1, 2, [3]], 4]', '[[1, 2], [3, [4]]]', '[[[1, 2], 3], 4]', '[1, 2, [[3, 4]]]', '[[1, 2], [3, 4], 5, [6]]', '[[1], [2], [3, 4, [5]], 6]'],
 )  # fmt: skip
 def test_rows_of_another_shape_are_refused_however_many_numbers_they_hold(calls: str) -> None:
     request = decode(f'{{"calls": {calls}}}'.encode())
     assert request.numeric is None or request.numeric.matrix(2) is None
     with contextlib.suppress(BadRequest):
         assert from_request(TWO_NUMBERS, request).faults()
+
+
+def arrays(values: int, depth: int) -> Iterator[list[Any]]:
+    """Every array of so many numbers at most, and of arrays in it, of so many levels."""
+    yield []
+    if not values:
+        return
+    for rest in arrays(values - 1, depth):
+        yield [1.5, *rest]
+    if depth > 1:
+        for taken in range(values + 1):
+            for inner, rest in itertools.product(arrays(taken, depth - 1), arrays(values - max(taken, 1), depth)):
+                yield [inner, *rest]
+
+
+@pytest.mark.parametrize("separator", [",", ", ", " ,\n"])
+def test_of_all_small_arrays_of_arrays_only_tables_are_taken(separator: str) -> None:
+    tables, others = set(), 0
+    for rows in arrays(4, 3):
+        for width in (1, 2, 3):
+            is_table = bool(rows) and all(
+                type(row) is list and [type(value) for value in row] == [float] * width for row in rows
+            )
+            try:
+                matrix = NumericCalls(json.dumps(rows, separators=(separator, ":")).encode()).matrix(width)
+            except (ValueError, TypeError, RuntimeError):
+                matrix = None
+            assert (matrix is not None) == is_table, rows
+            tables |= {(len(rows), width)} if is_table else set()
+            others += not is_table
+    assert len(tables) > 5
+    assert others > 1_000
 
 
 @pytest.mark.parametrize("width", [1, 2, 255, 256, 257])
