@@ -112,7 +112,7 @@ class RequestLog:
         milliseconds = {stage: round(seconds * 1000, 3) for stage, seconds in self.stages.items()}
         fields: dict[str, object] = {
             "severity": self.severity,
-            "time": self.began.isoformat(),
+            "time": self.began,
             "logging.googleapis.com/trace": self.trace,
             "message": self.message(),
             "method": self.method,
@@ -134,7 +134,8 @@ class RequestLog:
             "cause": _cut(self.cause),
             "stack_trace": _cut(self.stack_trace, TRACE_LIMIT),
         }
-        return orjson.dumps({key: value for key, value in fields.items() if value not in (None, "")}).decode()
+        known = {key: value for key, value in fields.items() if value is not None and value != ""}
+        return orjson.dumps(known).decode()
 
 
 def trace_of(headers: Mapping[str, str], project: str | None) -> str | None:
@@ -154,4 +155,6 @@ def _described(error: BaseException) -> str:
 
 def _cut(text: str, most: int = TEXT_LIMIT) -> str:
     """Return a text as JSON can hold it, and no longer than anybody reads."""
-    return text.encode("utf-8", "replace").decode() if len(text) <= most else _cut(f"{text[: most - 1]}…", most)
+    if len(text) > most:
+        text = f"{text[: most - 1]}…"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

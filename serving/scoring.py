@@ -6,6 +6,7 @@ share that call (score_together); each keeps its own policy, its own errors and 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -101,9 +102,8 @@ def score_together(jobs: Sequence[Job]) -> list[Outcome]:
             values = _predicted(together, first.followed_by(rest))
         except (Exception, SystemExit):
             return [_outcome(job) for job in jobs]
-        ends = np.cumsum([len(job.chosen) for job in jobs]).tolist()
-        starts = [0, *ends[:-1]]
-        return [job.replies(job.chosen, values[start:end]) for job, start, end in zip(jobs, starts, ends, strict=True)]
+        bounds = pairwise(accumulate((len(job.chosen) for job in jobs), initial=0))
+        return [job.replies(job.chosen, values[start:end]) for job, (start, end) in zip(jobs, bounds, strict=True)]
     return [_outcome(job) for job in jobs]
 
 
