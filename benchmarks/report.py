@@ -13,7 +13,7 @@ from benchmarks import pictures
 from benchmarks.cold_start import Starts, median
 from benchmarks.contestants import OURS, Contestant
 from benchmarks.generator import Limit
-from benchmarks.instances import CALLERS, Callers, Growth, Memory
+from benchmarks.instances import CALLERS, IN_USE, Callers, Growth, Memory
 from benchmarks.measurements import BARE, Plan, Result
 from benchmarks.stages import STAGES, Profile
 from benchmarks.targets import Target
@@ -95,7 +95,7 @@ def write(found: Findings, file: Path) -> None:
         "## Single rows, processes, many rows\n",
         _callers(found.callers),
         _growth(found.growth),
-        "Time per row, one caller, 1,000 rows per request: "
+        f"Time per row, one caller, 1,000 rows per request, after {IN_USE} requests on the connection: "
         + ", ".join(f"{rows:,} rows {value:.2f} µs" for rows, value in found.flatness.items())
         + ".\n",
         "## Where the time goes\n",
