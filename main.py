@@ -109,9 +109,10 @@ async def _body(http: Request) -> bytes:
     """Return the body; stop reading one that turns out too large."""
     pieces, size = [], 0
     async for piece in http.stream():
-        pieces.append(piece)
-        size += len(piece)
-        check_size(size)
+        if piece:  # the last one is empty, and would make a copy of a single one before it
+            pieces.append(piece)
+            size += len(piece)
+            check_size(size)
     return b"".join(pieces)
 
 
