@@ -181,9 +181,10 @@ def install_mlserver() -> str | None:
     if ready.is_file() and ready.read_text() == MLSERVER_LOCK.read_text():
         return None
     uv = str(Path(sys.executable).parent / "uv")
+    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(MLSERVER / "bin" / "python")]
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(MLSERVER)],
-        [uv, "pip", "install", "--quiet", "--python", str(MLSERVER / "bin" / "python"), "-r", str(MLSERVER_LOCK)],
+        [*install, "-r", str(MLSERVER_LOCK)],
     ):
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
