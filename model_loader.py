@@ -7,6 +7,7 @@ not fetched and loaded completely. What goes wrong with the model's files ends h
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -16,7 +17,7 @@ import sys
 import time
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,8 @@ class ModelLoader:
     def _load(self) -> Model:
         """Load the model, log what it brings along, and end here what only a model can do to its process."""
         try:
-            model = load(self._uri, self._digest)
+            with _spared_collection(first=self._model is None):
+                model = load(self._uri, self._digest)
         except MemoryError as cause:
             raise ModelUnusable(
                 f"The model at {self._uri} does not fit into the {gigabytes(memory_limit())} of memory that this "
@@ -113,6 +115,23 @@ class ModelLoader:
 
 def _failed(loading: asyncio.Future[Model]) -> bool:
     return loading.done() and (loading.cancelled() or loading.exception() is not None)
+
+
+@contextlib.contextmanager
+def _spared_collection(first: bool) -> Iterator[None]:
+    """Keep the garbage collector from looking through packages and a model while they are loaded: they are to stay.
+
+    It would do so several times, an eighth of a start, and once more at some request. What comes first stays for good;
+    what may be replaced later must be given back to the collector, which finds the parts of it that hold each other.
+    """
+    gc.unfreeze()
+    gc.disable()
+    try:
+        yield
+        if first:
+            gc.freeze()
+    finally:
+        gc.enable()
 
 
 def load(uri: str, digest: str | None = None) -> Model:

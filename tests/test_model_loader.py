@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import shutil
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -278,3 +280,33 @@ def test_a_scikit_learn_model_is_loaded_without_importing_mlflow(saved: Callable
     )
     assert said.returncode == 0, said.stderr
     assert json.loads(said.stdout) is False
+
+
+def test_the_garbage_collector_runs_again_after_loading_whether_that_succeeded_or_not(folder: Path) -> None:
+    async def asked(uri: str) -> None:
+        await ModelLoader(uri).model()
+
+    frozen = gc.get_freeze_count()
+    with pytest.raises(ModelUnusable):
+        asyncio.run(asked("/no/such/folder"))
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+    asyncio.run(asked(str(folder)))
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen
+    gc.unfreeze()
+
+
+def test_a_model_that_holds_itself_is_let_go_once_another_one_serves(
+    saved: Callable[[str], str],
+) -> None:
+    loader = ModelLoader(saved("tree_regressor"))
+    first = loader._load()
+    first.__dict__["itself"] = first
+    gone = weakref.ref(first)
+    loader._serve(first)
+    del first
+    loader._serve(loader._load())
+    gc.collect()
+    assert gone() is None
+    gc.unfreeze()
