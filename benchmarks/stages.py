@@ -29,6 +29,7 @@ from serving import contract, replies, scoring
 from serving.functions import find
 from serving.model import Model
 from serving.options import Options
+from serving.request_log import RequestLog
 from serving.rows import from_request
 
 STAGES = ("parse", "decode", "predict", "encode", "policy", "framework")
@@ -69,9 +70,8 @@ def _in_process(model: Model, body: bytes) -> dict[str, float]:
         times[stage].append(time.perf_counter() - started)
         return result
 
-    function, options = find({}, "predict"), Options()
     for _ in range(RUNS):
-        timed("all", lambda: contract.encode(scoring.answer(model, function, options, contract.decode(body))))
+        timed("all", partial(_answered, model, body))
         request = timed("parse", partial(contract.decode, body))
         given = timed("decode", partial(_given, model, request))
         result = timed("predict", partial(model.predictor, given, None))
@@ -81,6 +81,11 @@ def _in_process(model: Model, body: bytes) -> dict[str, float]:
     return medians
 
 
+def _answered(model: Model, body: bytes) -> bytes:
+    job = scoring.prepare(model, find({}, "predict"), Options(), contract.decode(body), RequestLog("POST", "/"))
+    return contract.encode(scoring.score(job))
+
+
 def _reply(model: Model, result: Any) -> bytes:
     return contract.encode(replies.encode(result, model.outputs, len(result)))
 
@@ -88,8 +93,8 @@ def _reply(model: Model, result: Any) -> bytes:
 def _given(model: Model, request: contract.Request) -> Any:
     """Return what the model gets: the rows without NULL."""
     rows = from_request(model.signature, request)
-    missing = rows.null_in_required()
-    return model._input(rows.take(np.delete(np.arange(len(rows)), sorted(missing))) if missing else rows)
+    lacking = rows.lacking()
+    return model._input(rows.take(np.flatnonzero(~lacking)) if lacking.any() else rows)
 
 
 def table(profiles: Sequence[Profile]) -> Table:

@@ -13,14 +13,20 @@ import numpy as np
 import orjson
 import simdjson
 
-# What FLOAT64 is in JSON where it is no number: the word, a number to stand in for it while parsing, what it means.
-# Each is counted before and after, so that data that holds a stand-in itself is noticed.
-_WORDS = (
-    (b"null", -2.25e-301, np.nan),
-    (b'"NaN"', -3.1e-302, np.nan),
-    (b'"Infinity"', -3.2125e-302, np.inf),
-    (b'"-Infinity"', -3.312525e-302, -np.inf),
-)
+# What FLOAT64 is in JSON where it is no number: the word, a number of as many characters that stands in for it while
+# parsing, and what it means; by the character that begins them and, once those before are replaced, nothing else.
+# BigQuery writes none of these numbers, -0.0 as 0; where data holds one itself, it is noticed by their count.
+_NULL = b"null"
+_WORDS = {
+    b'"': (
+        (b'"NaN"', b"-7e87", np.nan),
+        (b'"Infinity"', b"-3.12e-302", np.inf),
+        (b'"-Infinity"', b"-3.312e-302", -np.inf),
+    ),
+    b"n": ((_NULL, b"-0.0", np.nan),),
+}
+# What may follow a value in JSON; a digit would make another number of the one that stands in.
+_ENDS = np.isin(np.arange(256), np.frombuffer(b",]} \t\r\n", np.uint8))
 
 Matrix = np.ndarray[Any, Any]
 
@@ -39,11 +45,10 @@ class NumericCalls:
         self.names: Sequence[str] | None = None
         if text.startswith(b"[[{"):
             self.names, text = _without_keys(text)
-        self._words = []
-        for word, number, meaning in _WORDS:
-            if word[:1] in text:  # to look for one character takes next to no time
-                length, text = len(text), text.replace(word, number_text := repr(number).encode())
-                self._words.append((word, number, meaning, (len(text) - length) // (len(number_text) - len(word))))
+        self._words: list[tuple[bytes, np.int64, float, int]] = []
+        for begin, words in _WORDS.items():
+            if begin in text:  # to look for one character takes next to no time
+                text = self._with_numbers_for(words, begin, text)
         self._characters = np.frombuffer(text, np.uint8)
         if not hasattr(self._parser, "own"):
             self._parser.own = simdjson.Parser()
@@ -59,15 +64,36 @@ class NumericCalls:
         if self._flat.size != self._count * width or not self._is_table(width):
             return None
         matrix = np.array(self._flat.reshape(self._count, width), order="F")  # as a DataFrame lies in memory
-        nulls = None
+        bits, nulls = matrix.view(np.int64), None
         for word, number, meaning, times in self._words:
-            places = matrix == number
+            places = bits == number
             if np.count_nonzero(places) != times:  # the data holds the number itself
                 return None
             matrix[places] = meaning
-            if word == b"null":
+            if word == _NULL:
                 nulls = places
         return matrix, nulls
+
+    def _with_numbers_for(self, words: Sequence[tuple[bytes, bytes, float]], begin: bytes, text: bytes) -> bytes:
+        """Return the text with numbers for these words, and note them; ValueError when something else begins so."""
+        characters = np.frombuffer(bytearray(text), np.uint8)
+        begins = np.flatnonzero(characters == begin[0])
+        if begin == b'"':
+            begins = begins[::2]  # a text that holds a quote itself has a backslash, and is none of the words
+        left = len(begins)
+        for word, number, meaning in words:
+            windows = _windows(characters, len(word))[:-1]  # something follows
+            places = begins[begins < len(windows)]
+            places = places[windows[places] == word]
+            if len(places):
+                if not _ENDS[characters[places + len(word)]].all():
+                    raise ValueError("a word goes on")
+                windows[places] = number
+                self._words.append((word, np.float64(number).view(np.int64), meaning, len(places)))
+                left -= len(places)
+        if left:
+            raise ValueError("a text, or a word that is no number")
+        return characters.tobytes()
 
     def _is_table(self, width: int) -> bool:
         """Whether rows of this width hold the values, of which there are as many as fill them; as_buffer flattens all.
@@ -81,11 +107,12 @@ class NumericCalls:
         opening = np.flatnonzero(characters == ord("["))[1:]
         if len(opening) != count or not count:
             return False
-        if count > 1:
-            first = characters[opening[0] : opening[1]].tobytes()
-            gap = len(first) - first.rfind(b"]")  # the same between all rows, unless somebody formats by hand
-            if np.count_nonzero(characters[opening[1:] - gap] == ord("]")) != count - 1:
-                return False
+        if count == 1:
+            return True
+        first = characters[opening[0] : opening[1]].tobytes()
+        gap = len(first) - first.rfind(b"]")  # the same between all rows, unless somebody formats by hand
+        if np.count_nonzero(characters[opening[1:] - gap] == ord("]")) != count - 1:
+            return False
         commas = (characters == ord(",")).view(np.uint8)
         found = np.add.reduceat(commas, opening, dtype=np.uint8 if 1 < width < 256 else np.uint32)
         found[-1:] += 1  # no comma comes behind the last row
@@ -115,13 +142,17 @@ def _without_keys(text: bytes) -> tuple[list[str], bytes]:
     lengths = np.array([len(key) for key in keys])
     for length in np.unique(lengths).tolist():
         alike = np.flatnonzero(lengths == length)
-        # The bytes from every position on, as one item each: the keys of one length are compared and blanked at once.
-        windows = np.ndarray((len(text) - length + 1,), f"V{length}", characters, strides=(1,))
+        windows = _windows(characters, length)  # the keys of one length are compared and blanked at once
         places = starts[:, alike].ravel()
         if places.max() >= len(windows) or windows[places].tobytes() != b"".join(keys[at] for at in alike) * len(
             starts
         ):
             raise ValueError("the keys are not those of the first row")
         blanks = b"".join(keys[at][:1] + b" " * (length - 1) for at in alike)
-        windows[places] = np.frombuffer(blanks * len(starts), f"V{length}")
+        windows[places] = np.frombuffer(blanks * len(starts), windows.dtype)
     return names, characters.tobytes()
+
+
+def _windows(characters: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+    """Return as many bytes from every position on, as one item each."""
+    return np.ndarray((max(0, len(characters) - length + 1),), f"S{length}", characters, strides=(1,))

@@ -20,7 +20,8 @@ from serving.columns import EXACT_INT
 from serving.errors import ModelUnusable, shown
 from serving.signature import Output, sql_type_of_dtype
 
-Replies = list[Any] | np.ndarray[Any, Any]  # values that orjson writes as they are
+# Values that orjson writes as they are. An array holds finite FLOAT64 values, and NaN for NULL, which orjson writes so.
+Replies = list[Any] | np.ndarray[Any, Any]
 
 
 def encode(result: Any, outputs: Sequence[Output] | None, rows: int) -> Replies:
@@ -45,8 +46,13 @@ def encode(result: Any, outputs: Sequence[Output] | None, rows: int) -> Replies:
     encoded = [_encode_column(column, sql_type) for column, sql_type in zip(columns, types, strict=True)]
     if len(encoded) == 1:
         return encoded[0]
-    lists = [values if isinstance(values, list) else values.tolist() for values in encoded]
+    lists = [as_list(values) for values in encoded]
     return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
+
+
+def as_list(values: Replies) -> list[Any]:
+    """Return the values as a list."""
+    return values if isinstance(values, list) else [None if math.isnan(value) else value for value in values.tolist()]
 
 
 def outputs_of(result: Any, rows: int) -> tuple[Output, ...]:

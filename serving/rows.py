@@ -48,14 +48,19 @@ class Rows:
                 found.setdefault(row, fault)
         return found
 
+    def lacking(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return for each row whether it has a NULL where the model needs a value."""
+        found = np.zeros(len(self), np.bool_)
+        for values in self._columns.values():
+            if values.column.required:
+                found |= values.nulls
+        return found
+
     def null_in_required(self) -> dict[int, Column]:
         """Return, for each row with a NULL where the model needs a value, the first such column."""
-        found: dict[int, Column] = {}
-        for values in self._columns.values():
-            if values.column.required and values.nulls.any():
-                for row in np.flatnonzero(values.nulls):
-                    found.setdefault(int(row), values.column)
-        return found
+        required = [values for values in self._columns.values() if values.column.required]
+        rows = np.flatnonzero(self.lacking()).tolist()
+        return {row: next(values.column for values in required if values.nulls[row]) for row in rows}
 
     def take(self, rows: np.ndarray[Any, Any]) -> "Rows":
         """Return the rows at these positions."""
@@ -115,14 +120,10 @@ class Numbers(Rows):
     def faults(self) -> dict[int, str]:
         return {}
 
-    def null_in_required(self) -> dict[int, Column]:
+    def lacking(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         if self._null is None:
-            return {}
-        required = [column.required for column in self._signature.columns]
-        missing = self._null & required
-        rows = np.flatnonzero(missing.any(axis=1))
-        first = missing[rows].argmax(axis=1)
-        return {row: self._signature.columns[at] for row, at in zip(rows.tolist(), first.tolist(), strict=True)}
+            return np.zeros(len(self), np.bool_)
+        return np.asarray(self._null.T[[column.required for column in self._signature.columns]].any(axis=0))
 
     def followed_by(self, others: Sequence[Rows]) -> Rows:
         numbers = [self, *(rows for rows in others if isinstance(rows, Numbers))]
@@ -133,7 +134,9 @@ class Numbers(Rows):
         return Numbers(self._signature, np.concatenate([rows._matrix for rows in numbers]), nulls)
 
     def take(self, rows: np.ndarray[Any, Any]) -> "Numbers":
-        return Numbers(self._signature, self._matrix[rows], None if self._null is None else self._null[rows])
+        # Columns lie one after the other, so that they are taken from one by one.
+        nulls = None if self._null is None else self._null.T.take(rows, axis=1).T
+        return Numbers(self._signature, self._matrix.T.take(rows, axis=1).T, nulls)
 
     def array(self) -> np.ndarray[Any, Any]:
         return np.asfortranarray(self._matrix)  # it is, but for what was taken, put together or reordered

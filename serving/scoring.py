@@ -46,11 +46,14 @@ class Job:
         self.entry.null_rows = len(self.rows) - len(positions)
         if len(positions) == len(self.rows):
             return values
-        answers: list[Any] = [None] * len(self.rows)
-        ready = values if isinstance(values, list) else values.tolist()
-        for row, value in zip(positions.tolist(), ready, strict=True):
-            answers[row] = value
-        return answers
+        if isinstance(values, list):
+            answers: list[Any] = [None] * len(self.rows)
+            for row, value in zip(positions.tolist(), values, strict=True):
+                answers[row] = value
+            return answers
+        array = np.full(len(self.rows), np.nan)
+        array[positions] = values
+        return array
 
 
 def prepare(model: Model, function: SqlFunction, options: Options, request: Request, entry: RequestLog) -> Job:
@@ -61,18 +64,14 @@ def prepare(model: Model, function: SqlFunction, options: Options, request: Requ
     rows = _rows(model, function, request)
     entry.rows = len(rows)
     rejected = rows.faults()
-    missing = {} if options.on_null == "pass" else rows.null_in_required()
     if options.on_null == "error":
-        rejected |= {
-            row: f"Row {row}, column {column.name} is NULL, the model needs {column.sql_type}."
-            for row, column in missing.items()
-            if row not in rejected
-        }
+        for row, column in rows.null_in_required().items():
+            rejected.setdefault(row, f"Row {row}, column {column.name} is NULL, the model needs {column.sql_type}.")
     if rejected and options.on_error == "fail":
         raise BadRequest(rejected[min(rejected)])
-    chosen = np.arange(len(rows))
-    if rejected or missing:
-        chosen = np.delete(chosen, sorted({*rejected, *missing}))
+    unfit = np.zeros(len(rows), np.bool_) if options.on_null == "pass" else rows.lacking()
+    unfit[list(rejected)] = True
+    chosen = np.flatnonzero(~unfit)
     entry.lap("decode")
     return Job(model, function, options, rows, chosen, entry)
 
@@ -109,8 +108,7 @@ def score_together(jobs: Sequence[Job]) -> list[Outcome]:
 
 def answer(model: Model, function: SqlFunction, options: Options, request: Request) -> list[Any]:
     """Return one JSON-ready reply per call of a request on its own."""
-    replies = score(prepare(model, function, options, request, RequestLog("POST", "/")))
-    return replies if isinstance(replies, list) else replies.tolist()
+    return written.as_list(score(prepare(model, function, options, request, RequestLog("POST", "/"))))
 
 
 def _outcome(job: Job) -> Outcome:

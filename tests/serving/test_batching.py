@@ -13,6 +13,7 @@ from serving.errors import BadRequest
 from serving.functions import SqlFunction
 from serving.model import Model
 from serving.options import Options
+from serving.replies import as_list
 from serving.request_log import RequestLog
 from serving.scoring import Job, prepare
 from serving.signature import Column, Output, Signature
@@ -50,7 +51,7 @@ def scored(scorer: Scorer, *jobs: tuple[Job, str]) -> list[Any]:
     async def run() -> list[Any]:
         return await asyncio.gather(*(scorer.score(job, kind) for job, kind in jobs), return_exceptions=True)
 
-    return [outcome if isinstance(outcome, Exception) else list(outcome) for outcome in asyncio.run(run())]
+    return [outcome if isinstance(outcome, Exception) else as_list(outcome) for outcome in asyncio.run(run())]
 
 
 def test_one_row_requests_that_come_together_are_one_prediction_and_each_gets_its_own_answer() -> None:
