@@ -81,7 +81,9 @@ async def predict(request: Request) -> Response:
     entry.finish(len(body))
     instance.count(entry)
     if log.isEnabledFor(entry.level()):
-        print(entry.line(), flush=True)  # logging would first find out who calls, which takes longer than the line
+        # logging would first find out who calls, which takes longer than the line; print writes its end on its own.
+        sys.stdout.write(f"{entry.line()}\n")
+        sys.stdout.flush()
     return Response(body, entry.status, headers)
 
 
@@ -99,7 +101,9 @@ async def _answer(http: Request, entry: RequestLog) -> bytes:
     model = await _model(entry)
     check_schema(request.context, model.signature)
     job = scoring.prepare(model, function, options, request, entry)
-    replies = await scorer.score(job, kind=(id(model), function.name, frozenset(request.context.items())))
+    kind = (id(model), function.name, frozenset(request.context.items()))
+    del body, request  # the next request is read into the same memory, which the processor still has at hand
+    replies = await scorer.score(job, kind)
     reply = contract.encode(replies)
     entry.lap("encode")
     return reply
