@@ -26,7 +26,7 @@ from serving.errors import BadRequest, InternalError, ServingError, error_body
 from serving.instance import Instance
 from serving.model import Model
 from serving.options import check_schema, read_options
-from serving.request_log import RequestLog, trace_of
+from serving.request_log import LogWriter, RequestLog, trace_of
 
 log = logging.getLogger("function")
 log.addHandler(logging.StreamHandler(sys.stdout))
@@ -35,6 +35,7 @@ level = os.environ.get("LOG_LEVEL", "INFO").upper()
 if level not in logging.getLevelNamesMapping():
     sys.exit(f"LOG_LEVEL is {level!r}; expected DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 log.setLevel(level)
+lines = LogWriter(log.level)
 
 refresh = os.environ.get("MODEL_REFRESH_SECONDS", "0")
 if not refresh.isdecimal():
@@ -80,10 +81,7 @@ async def predict(request: Request) -> Response:
         entry.failed(error, bland.status)
     entry.finish(len(body))
     instance.count(entry)
-    if log.isEnabledFor(entry.level()):
-        # logging would first find out who calls, which takes longer than the line; print writes its end on its own.
-        sys.stdout.write(f"{entry.line()}\n")
-        sys.stdout.flush()
+    lines.write(entry)
     return Response(body, entry.status, headers)
 
 

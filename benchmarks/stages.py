@@ -94,7 +94,7 @@ def _given(model: Model, request: contract.Request) -> Any:
     """Return what the model gets: the rows without NULL."""
     rows = from_request(model.signature, request)
     lacking = rows.lacking()
-    return model._input(rows.take(np.flatnonzero(~lacking)) if lacking.any() else rows)
+    return model._input(rows.take(np.delete(np.arange(len(rows)), lacking)) if len(lacking) else rows)
 
 
 def table(profiles: Sequence[Profile]) -> Table:

@@ -49,21 +49,22 @@ class NumericCalls:
         for begin, words in _WORDS.items():
             if begin in text:  # to look for one character takes next to no time
                 text = self._with_numbers_for(words, begin, text)
-        self._characters = np.frombuffer(text, np.uint8)
         if not hasattr(self._parser, "own"):
             self._parser.own = simdjson.Parser()
         rows = self._parser.own.parse(text)
-        self._flat = np.frombuffer(rows.as_buffer(of_type="d"), np.float64)
-        self._count = len(rows)
+        self._flat = np.frombuffer(rows.as_buffer(of_type="d"), np.float64)  # of arrays in arrays too
+        self._widths = list(map(len, rows))  # one step per row, which takes less than to find commas in all the text
+        self._opened = np.count_nonzero(np.frombuffer(text, np.uint8) == ord("["))
 
     def matrix(self, width: int) -> tuple[Matrix, Matrix | None] | None:
         """Return float64 values of shape (rows, width), NaN where NULL is, and where that is, None for nowhere.
 
         None when the rows have another width, or hold something that would be taken for NULL, NaN or an infinity.
         """
-        if self._flat.size != self._count * width or not self._is_table(width):
+        rows = len(self._widths)
+        if not rows or self._widths.count(width) != rows or self._opened != rows + 1:
             return None
-        matrix = np.array(self._flat.reshape(self._count, width), order="F")  # as a DataFrame lies in memory
+        matrix = np.array(self._flat.reshape(rows, width), order="F")  # as a DataFrame lies in memory
         bits, nulls = matrix.view(np.int64), None
         for word, number, meaning, times in self._words:
             places = bits == number
@@ -94,29 +95,6 @@ class NumericCalls:
         if left:
             raise ValueError("a text, or a word that is no number")
         return characters.tobytes()
-
-    def _is_table(self, width: int) -> bool:
-        """Whether rows of this width hold the values, of which there are as many as fill them; as_buffer flattens all.
-
-        There are as many opening brackets as rows, and one. For each row after the first a bracket closes before it,
-        so no array is open there but that of the rows: all of them are rows. From each to the next there are as many
-        commas as it has values, or one where it has none. They may be counted modulo 256 for 2 columns or more: then no
-        row has fewer values than columns, so none has 256 more.
-        """
-        characters, count = self._characters, self._count
-        opening = np.flatnonzero(characters == ord("["))[1:]
-        if len(opening) != count or not count:
-            return False
-        if count == 1:
-            return True
-        first = characters[opening[0] : opening[1]].tobytes()
-        gap = len(first) - first.rfind(b"]")  # the same between all rows, unless somebody formats by hand
-        if np.count_nonzero(characters[opening[1:] - gap] == ord("]")) != count - 1:
-            return False
-        commas = (characters == ord(",")).view(np.uint8)
-        found = np.add.reduceat(commas, opening, dtype=np.uint8 if 1 < width < 256 else np.uint32)
-        found[-1:] += 1  # no comma comes behind the last row
-        return bool(np.count_nonzero(found == width) == count)
 
 
 def _without_keys(text: bytes) -> tuple[list[str], bytes]:

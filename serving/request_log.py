@@ -8,8 +8,10 @@ The rule: keys and units stand here alone; `python -m local logs` and sql/reques
 row is written, except for what an error's sentence says anyway.
 """
 
+import asyncio
 import logging
 import re
+import sys
 import time
 import traceback
 from collections.abc import Mapping
@@ -136,6 +138,30 @@ class RequestLog:
         }
         known = {key: value for key, value in fields.items() if value is not None and value != ""}
         return orjson.dumps(known).decode()
+
+
+class LogWriter:
+    """Writes the lines of requests to stdout, as soon as their replies are on the way: who asked does not wait for it.
+
+    Requests that shared a prediction end in the same round of the event loop, and their lines go out at once.
+    """
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._ended: list[RequestLog] = []
+
+    def write(self, entry: RequestLog) -> None:
+        """Write the line of a request that has ended; to be called on the event loop."""
+        if entry.level() >= self._level:
+            if not self._ended:
+                asyncio.get_running_loop().call_soon(self._write_all)
+            self._ended.append(entry)
+
+    def _write_all(self) -> None:
+        ended, self._ended = self._ended, []
+        # logging would first find out who calls, which takes longer than the line
+        sys.stdout.write("".join(f"{entry.line()}\n" for entry in ended))
+        sys.stdout.flush()
 
 
 def trace_of(headers: Mapping[str, str], project: str | None) -> str | None:

@@ -14,6 +14,7 @@ from serving.errors import BadRequest, shown
 from serving.options import described
 from serving.signature import Column, Signature
 
+_NOWHERE = np.array([], np.intp)
 _TEXT = "str" if int(pd.__version__.split(".")[0]) >= 3 else object  # what pandas itself makes of texts
 
 
@@ -48,19 +49,20 @@ class Rows:
                 found.setdefault(row, fault)
         return found
 
-    def lacking(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return for each row whether it has a NULL where the model needs a value."""
+    def lacking(self) -> np.ndarray[Any, np.dtype[np.intp]]:
+        """Return the positions of the rows that have a NULL where the model needs a value, ascending."""
         found = np.zeros(len(self), np.bool_)
         for values in self._columns.values():
             if values.column.required:
                 found |= values.nulls
-        return found
+        return np.flatnonzero(found)
 
     def null_in_required(self) -> dict[int, Column]:
         """Return, for each row with a NULL where the model needs a value, the first such column."""
         required = [values for values in self._columns.values() if values.column.required]
-        rows = np.flatnonzero(self.lacking()).tolist()
-        return {row: next(values.column for values in required if values.nulls[row]) for row in rows}
+        return {
+            row: next(values.column for values in required if values.nulls[row]) for row in self.lacking().tolist()
+        }
 
     def take(self, rows: np.ndarray[Any, Any]) -> "Rows":
         """Return the rows at these positions."""
@@ -120,10 +122,10 @@ class Numbers(Rows):
     def faults(self) -> dict[int, str]:
         return {}
 
-    def lacking(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def lacking(self) -> np.ndarray[Any, np.dtype[np.intp]]:
         if self._null is None:
-            return np.zeros(len(self), np.bool_)
-        return np.asarray(self._null.T[[column.required for column in self._signature.columns]].any(axis=0))
+            return _NOWHERE
+        return np.flatnonzero(self._null.T[[column.required for column in self._signature.columns]].any(axis=0))
 
     def followed_by(self, others: Sequence[Rows]) -> Rows:
         numbers = [self, *(rows for rows in others if isinstance(rows, Numbers))]

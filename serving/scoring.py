@@ -69,9 +69,13 @@ def prepare(model: Model, function: SqlFunction, options: Options, request: Requ
             rejected.setdefault(row, f"Row {row}, column {column.name} is NULL, the model needs {column.sql_type}.")
     if rejected and options.on_error == "fail":
         raise BadRequest(rejected[min(rejected)])
-    unfit = np.zeros(len(rows), np.bool_) if options.on_null == "pass" else rows.lacking()
-    unfit[list(rejected)] = True
-    chosen = np.flatnonzero(~unfit)
+    chosen = np.arange(len(rows))
+    lacking = () if options.on_null == "pass" else rows.lacking()
+    if len(rejected) or len(lacking):
+        unfit = np.zeros(len(rows), np.bool_)
+        unfit[list(rejected)] = True
+        unfit[lacking] = True
+        chosen = np.flatnonzero(~unfit)
     entry.lap("decode")
     return Job(model, function, options, rows, chosen, entry)
 
