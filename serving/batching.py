@@ -1,8 +1,8 @@
 """Where and when jobs are scored: requests that wait at the same time share a prediction.
 
 BigQuery sends one row a request where a query short-circuits (IF, CASE, COALESCE), and a model takes nearly as long
-for one row as for a hundred. The rule: nobody waits for company. A job is scored as soon as there is room, together
-with all of its kind that have come while others were scored; a lone one at once.
+for one row as for a hundred. The rule: nobody waits for company that has not come. A job is scored as soon as there is
+room, together with all of its kind that came meanwhile or are just coming in; a lone one at once.
 
 A short prediction is made on the event loop, since handing it to a thread takes as long again; a long one in a thread,
 so that the loop can accept what comes meanwhile.
@@ -19,6 +19,7 @@ from serving.scoring import Job, Outcome, score_together
 
 TOGETHER = 5_000  # rows of requests scored together; beyond, hardly any model takes less time per row
 SHORT = 0.005  # seconds of a prediction on the event loop
+WINDOW = 0.003  # seconds in which jobs gather while one after the other comes
 
 
 @dataclass
@@ -49,13 +50,19 @@ class Scorer:
         return await waiting.replies
 
     def _soon(self) -> None:
-        """Score once the loop has gone round: what lies ready in the sockets by then comes along."""
+        """Score once the loop has gone round and brought no other job: what lies ready in the sockets comes along."""
         if not self._due and self._waiting:
             self._due = True
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._next)
+            self._go_round(time.perf_counter() + WINDOW)
 
-    def _next(self) -> None:
+    def _go_round(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._next, len(self._waiting), until)
+
+    def _next(self, known: int, until: float) -> None:
+        if len(self._waiting) > known and time.perf_counter() < until:
+            self._go_round(until)
+            return
         self._due = False
         if not self._free:
             return  # whoever becomes free goes on
