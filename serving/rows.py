@@ -60,9 +60,7 @@ class Rows:
     def null_in_required(self) -> dict[int, Column]:
         """Return, for each row with a NULL where the model needs a value, the first such column."""
         required = [values for values in self._columns.values() if values.column.required]
-        return {
-            row: next(values.column for values in required if values.nulls[row]) for row in self.lacking().tolist()
-        }
+        return {row: next(values.column for values in required if values.nulls[row]) for row in self.lacking().tolist()}
 
     def take(self, rows: np.ndarray[Any, Any]) -> "Rows":
         """Return the rows at these positions."""

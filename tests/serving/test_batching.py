@@ -68,6 +68,37 @@ def test_a_lone_request_is_scored_alone_without_a_timer(monkeypatch: pytest.Monk
     assert doubling.calls == [1]
 
 
+async def one_a_round(scorer: Scorer, jobs: list[Job]) -> list[Any]:
+    """Return the outcomes of jobs of which the loop brings another one in every round."""
+    coming = []
+    for each in jobs:
+        coming.append(asyncio.ensure_future(scorer.score(each, "k")))
+        await asyncio.sleep(0)
+    return [as_list(outcome) for outcome in await asyncio.gather(*coming)]
+
+
+def test_requests_that_are_just_coming_in_share_a_prediction_although_they_do_not_come_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serving.batching.WINDOW", 60.0)
+    doubling = Doubling()
+    jobs = [job(doubling.model, value) for value in range(20)]
+    assert asyncio.run(one_a_round(Scorer(1), jobs)) == [[value * 2] for value in range(20)]
+    assert doubling.calls == [20]
+
+
+def test_requests_that_never_end_do_not_put_off_a_prediction_beyond_the_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serving.batching.WINDOW", 0.0)
+    doubling, scorer = Doubling(), Scorer(1)
+    scorer._last["f"] = (1, SHORT / 100)
+    jobs = [job(doubling.model, value) for value in range(20)]
+    assert asyncio.run(one_a_round(scorer, jobs)) == [[value * 2] for value in range(20)]
+    assert max(doubling.calls) < 5
+    assert sum(doubling.calls) == 20
+
+
 def test_null_rows_stay_with_their_request_when_requests_share_a_prediction() -> None:
     doubling = Doubling()
     jobs = [job(doubling.model, *values) for values in ([1, None], [None], [], [2, 3])]

@@ -1,7 +1,9 @@
 """One line per request: it tells what happened, how long each stage took and what failed, and no row's values."""
 
+import asyncio
 import gc
 import json
+import logging
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -13,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.errors import ModelUnusable
-from serving.request_log import RequestLog, trace_of
+from serving.request_log import LogWriter, RequestLog, trace_of
 
 CALLER = "//bigquery.googleapis.com/projects/p/jobs/p:US.bquxjob_17"
 ROW = [0.5, -0.25, 1, 2]
@@ -181,3 +183,21 @@ def test_a_failed_request_leaves_nothing_behind_that_only_the_collector_of_cycle
         assert fail()() is None
     finally:
         gc.enable()
+
+
+def test_the_lines_of_requests_that_end_in_one_round_of_the_loop_go_out_together_after_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def run() -> str:
+        writer = LogWriter(logging.WARNING)
+        for status in (400, 200, 500):
+            entry = RequestLog("POST", f"/{status}")
+            if status != 200:
+                entry.failed(ValueError("no"), status)
+            writer.write(entry)
+        before = capfd.readouterr().out
+        await asyncio.sleep(0)
+        return before
+
+    assert asyncio.run(run()) == ""
+    assert [json.loads(line)["path"] for line in capfd.readouterr().out.splitlines()] == ["/400", "/500"]
