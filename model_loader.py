@@ -99,7 +99,7 @@ class ModelLoader:
     def _load(self) -> Model:
         """Load the model, log what it brings along, and end here what only a model can do to its process."""
         try:
-            with _spared_collection(first=self._model is None):
+            with _uncollected():
                 model = load(self._uri, self._digest)
         except MemoryError as cause:
             raise ModelUnusable(
@@ -118,19 +118,18 @@ def _failed(loading: asyncio.Future[Model]) -> bool:
 
 
 @contextlib.contextmanager
-def _spared_collection(first: bool) -> Iterator[None]:
+def _uncollected() -> Iterator[None]:
     """Keep the garbage collector from looking through packages and a model while they are loaded: they are to stay.
 
-    It would do so several times, an eighth of a start, and once more at some request. What comes first stays for good;
-    what may be replaced later must be given back to the collector, which finds the parts of it that hold each other.
+    It would do so several times, an eighth of a start, and once more at some request. To freeze and unfreeze moves what
+    was made to the oldest generation, where it would be after that.
     """
-    gc.unfreeze()
     gc.disable()
     try:
         yield
-        if first:
-            gc.freeze()
     finally:
+        gc.freeze()
+        gc.unfreeze()
         gc.enable()
 
 
