@@ -70,12 +70,12 @@ def prepare(model: Model, function: SqlFunction, options: Options, request: Requ
     if rejected and options.on_error == "fail":
         raise BadRequest(rejected[min(rejected)])
     chosen = np.arange(len(rows))
-    lacking = () if options.on_null == "pass" else rows.lacking()
-    if len(rejected) or len(lacking):
-        unfit = np.zeros(len(rows), np.bool_)
-        unfit[list(rejected)] = True
-        unfit[lacking] = True
-        chosen = np.flatnonzero(~unfit)
+    lacking = np.array([], np.intp) if options.on_null == "pass" else rows.lacking()
+    if rejected or len(lacking):
+        fit = np.ones(len(rows), np.bool_)
+        fit[list(rejected)] = False
+        fit[lacking] = False
+        chosen = chosen[fit]
     entry.lap("decode")
     return Job(model, function, options, rows, chosen, entry)
 

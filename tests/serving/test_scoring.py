@@ -85,6 +85,12 @@ def test_a_bad_value_is_null_for_its_row_alone_in_quarantine() -> None:
     assert fussy.calls == [2]
 
 
+@pytest.mark.parametrize(("on_null", "missing"), [("null", None), ("error", None), ("pass", "NaN")])
+def test_a_bad_value_is_null_for_its_row_alone_whatever_becomes_of_null(on_null: str, missing: Any) -> None:
+    answers = answer(Fussy().model, function(), Options(on_null, "null"), rows(1, "x", None, 4))
+    assert answers == [2, None, missing, 8]
+
+
 @pytest.mark.parametrize("bad", [0, 1, 499, 998, 999])
 def test_a_row_that_the_model_cannot_score_is_named_in_about_log2_calls(bad: int) -> None:
     fussy = Fussy()
