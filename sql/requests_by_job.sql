@@ -39,7 +39,7 @@ timed AS (
 jobs AS (
   SELECT
     job,
-    TIMESTAMP_TRUNC(MIN(began), SECOND) AS started,
+    MIN(began) AS first_began,
     STRING_AGG(DISTINCT user, ', ' ORDER BY user) AS user,
     STRING_AGG(DISTINCT name, ', ' ORDER BY name) AS functions,
     STRING_AGG(DISTINCT model, ', ' ORDER BY model) AS models,
@@ -64,11 +64,12 @@ repeated AS (
   GROUP BY job
 )
 SELECT
-  job, started, user, functions, models, requests, row_count, null_rows, retries, errors,
+  job, TIMESTAMP_TRUNC(first_began, SECOND) AS started, user, functions, models,
+  requests, row_count, null_rows, retries, errors,
   ROUND(request_seconds, 3) AS request_seconds,
   ROUND(instance_seconds, 3) AS instance_seconds,
   ROUND(instance_seconds * (vcpus * vcpu_second + gibs * gib_second) + requests * request, 6) AS estimated_usd
 FROM jobs
 JOIN repeated USING (job)
 CROSS JOIN prices
-ORDER BY started, job;
+ORDER BY first_began, job;
