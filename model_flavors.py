@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from model_folder import read_mlmodel
-from serving.errors import BadRequest, ModelUnusable, listed
+from serving.errors import BadRequest, ModelUnusable, listed, shown
 from serving.trusted_types import TRUSTED_TYPES
 
 # Loaders of MLflow that read a model whole: its files are not needed any more once it is loaded.
@@ -47,7 +47,13 @@ def import_early(mlmodel: Path) -> None:
 def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
     """Refuse a model whose file asks for types that nobody here has reviewed; MLflow would build them."""
     for name, flavor in flavors.items():
-        unknown = sorted(set(flavor.get("skops_trusted_types") or ()) - TRUSTED_TYPES)
+        asked = flavor.get("skops_trusted_types") or []
+        if type(asked) is not list or not all(type(each) is str for each in asked):
+            raise ModelUnusable(
+                f"The MLmodel file of {uri} has flavors.{name}.skops_trusted_types = {shown(asked)}; "
+                "expected a list of the names of types."
+            )
+        unknown = sorted(set(asked) - TRUSTED_TYPES)
         if unknown:
             raise ModelUnusable(
                 f"The model at {uri} wants types built that serving/trusted_types.py does not list: {listed(unknown)}. "

@@ -145,6 +145,14 @@ def test_an_mlmodel_file_that_is_no_plain_data_is_a_424(
     assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, words)
 
 
+@pytest.mark.parametrize("asked", [[None], ["sklearn.tree", 1], True, {"a": "b"}])
+def test_trusted_types_that_are_no_list_of_names_are_a_424(
+    app: Callable[..., TestClient], folder: Path, asked: Any
+) -> None:
+    edit(folder, lambda mlmodel: mlmodel["flavors"]["sklearn"].update(skops_trusted_types=asked))
+    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "expected a list of the names of types")
+
+
 JSON_LIKE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.dates(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
