@@ -70,7 +70,7 @@ def prepare(model: Model, function: SqlFunction, options: Options, request: Requ
     if rejected and options.on_error == "fail":
         raise BadRequest(rejected[min(rejected)])
     chosen = np.arange(len(rows))
-    lacking = np.array([], np.intp) if options.on_null == "pass" else rows.lacking()
+    lacking = rows.lacking() if options.on_null == "null" else np.array([], np.intp)
     if rejected or len(lacking):
         fit = np.ones(len(rows), np.bool_)
         fit[list(rejected)] = False
