@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from model_flavors import (
+from loading.flavors import (
     check_trusted,
     import_early,
     is_read_whole,
@@ -33,10 +33,10 @@ from model_flavors import (
     load_sklearn,
     loading_errors,
 )
-from model_folder import admit_code, own_code, read_mlmodel, requirements
-from model_memory import gigabytes, memory_limit
-from model_refresh import Follower, write_log
-from model_source import fetched, pinned, version_of
+from loading.limits import gigabytes, memory_limit
+from loading.mlmodel import admit_code, own_code, read_mlmodel, requirements
+from loading.source import fetched, pinned, version_of
+from loading.watcher import Follower, write_log
 from serving.errors import ModelUnreachable, ModelUnusable
 from serving.model import Model
 from serving.rows import from_arguments
@@ -136,7 +136,7 @@ def _uncollected() -> Iterator[None]:
 def load(uri: str, digest: str | None = None) -> Model:
     """Fetch, check and load a model.
 
-    `uri` is one of model_source.FORMS; `digest` is what `folder_digest` must give.
+    `uri` is one of loading.source.FORMS; `digest` is what `folder_digest` must give.
     Raise ModelUnusable or ModelUnreachable.
     """
     started = time.perf_counter()

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from benchmarks import cold_start, contestants, generator, instances, report, stages, targets
 from benchmarks.measurements import Cell, Plan, compare
 from benchmarks.workloads import NUMERIC, WORKLOADS
-from local.processes import ended_by_sigterm
+from launch.processes import ended_by_sigterm
 
 FULL, QUICK = Plan(rounds=5, seconds=0.6), Plan(rounds=3, seconds=0.5)
 ROWS, CONNECTIONS = (1, 128, 1_000, 5_000), (1, 4, 16)

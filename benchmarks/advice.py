@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.trial import Point, Shape, Trial
+from launch.prices import usd
 from local.errors import SourceError
-from local.prices import usd
 
 ENOUGH_ROWS = 0.8  # of the best rate: a larger batch is a longer wait, and a retry repeats all of it
 ENOUGH_CALLERS = 0.95  # of the best rate

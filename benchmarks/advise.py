@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks import pictures
 from benchmarks.advice import Advice, advise, best_batch
 from benchmarks.trial import Trial, measure
-from local.processes import ended_by_sigterm
+from launch.processes import ended_by_sigterm
 
 
 @click.command()

@@ -14,8 +14,7 @@ from pathlib import Path
 from benchmarks.contestants import OURS, Contestant, difference
 from benchmarks.measurements import Ratio, Step
 from benchmarks.workloads import NUMERIC, saved
-from local.errors import ProcessError
-from local.processes import HOST, end, free_port
+from launch.processes import HOST, ProcessError, end, free_port
 from local.up import URI, published
 
 PATIENCE = 120.0  # seconds

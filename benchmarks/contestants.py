@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.load import Exchange, generate, request_bytes
 from benchmarks.workloads import NAMES, Workload, slices
-from local.processes import HOST, free_port, server
+from launch.processes import HOST, free_port, server
 
 ROOT = Path(__file__).parents[1]
 RIVALS = Path(__file__).parent / "rivals"

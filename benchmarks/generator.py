@@ -10,7 +10,7 @@ from benchmarks.contestants import OURS
 from benchmarks.load import Exchange, Outcome, generate, request_bytes
 from benchmarks.measurements import Step
 from benchmarks.workloads import NUMERIC
-from local.processes import HOST, free_port, server
+from launch.processes import HOST, free_port, server
 
 SIZES = (1, 128, 1_000, 5_000)  # rows
 CONNECTIONS = 4

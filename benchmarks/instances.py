@@ -12,7 +12,7 @@ from benchmarks.contestants import FASTAPI, OURS, WITHOUT_COALESCING, Server
 from benchmarks.load import Exchange, Outcome, generate
 from benchmarks.measurements import Plan, Ratio, Step
 from benchmarks.workloads import NUMERIC, WORKLOADS, Workload, saved
-from local.errors import ProcessError
+from launch.processes import ProcessError
 
 CALLERS = 64
 REQUESTS = 10_000  # between the two looks at the memory

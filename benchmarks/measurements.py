@@ -17,7 +17,7 @@ from benchmarks.bare import Bare
 from benchmarks.contestants import OURS, Contestant, Server
 from benchmarks.load import Exchange, Outcome, generate
 from benchmarks.workloads import Workload, saved
-from local.errors import ProcessError
+from launch.processes import ProcessError
 
 WARM_UP = 0.3  # of a run's length, before the first round
 MOST_SECONDS = 20.0  # that one contestant may take for one cell; it then goes without the rounds that are left

@@ -21,9 +21,9 @@ import mlflow
 import numpy as np
 
 from benchmarks.workloads import COLUMNS, NAMES, numbers, saved
+from launch.function import Function
 from local.batching import PARALLEL
 from local.bigquery import BigQuery
-from local.function import Function
 from sql.render import render
 
 BATCH = 2_000  # max_batching_rows

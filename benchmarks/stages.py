@@ -23,7 +23,7 @@ from benchmarks.contestants import OURS
 from benchmarks.load import generate
 from benchmarks.measurements import Step
 from benchmarks.workloads import WORKLOADS, Workload, saved
-from local.errors import ProcessError
+from launch.processes import ProcessError
 from model_loader import load
 from serving import contract, replies, scoring
 from serving.functions import find

@@ -24,10 +24,11 @@ from benchmarks.contestants import HEAD, OURS, Server
 from benchmarks.instances import memory, pin, processors
 from benchmarks.load import Exchange, Outcome, generate, request_bytes
 from benchmarks.measurements import Step
-from local.errors import ProcessError, SourceError
-from local.function import Function
+from launch.function import Function
+from launch.processes import ProcessError
+from loading.source import fetched
+from local.errors import SourceError
 from model_loader import load
-from model_source import fetched
 from serving.errors import ServingError
 from serving.signature import Column
 

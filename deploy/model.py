@@ -18,8 +18,8 @@ import click
 import yaml
 
 from deploy.requirements import fitted
+from loading.source import fetched
 from model_loader import folder_digest, load
-from model_source import fetched
 from serving.errors import ServingError
 from serving.signature import read_signature
 
@@ -62,7 +62,12 @@ def inspect(folder: Path, uri: str, function: str, output: Path) -> list[str]:
 def _key(folder: Path, function: str) -> str:
     """Return the hash of everything that the findings depend on."""
     found = hashlib.sha256(f"{folder_digest(folder)} {function} {sys.version}".encode())
-    for file in (*ROOT.glob("requirements*.txt"), *sorted(ROOT.glob("*.py")), *sorted(ROOT.glob("[ds]e*/*.py"))):
+    for file in (
+        *ROOT.glob("requirements*.txt"),
+        *sorted(ROOT.glob("*.py")),
+        *sorted(ROOT.glob("loading/*.py")),
+        *sorted(ROOT.glob("[ds]e*/*.py")),
+    ):
         found.update(file.read_bytes())
     return found.hexdigest()[:40]
 

@@ -9,12 +9,12 @@ from typing import TextIO
 
 import click
 
+from launch.processes import ended_by_sigterm
 from local import command
 from local import demo as demo_command
 from local import logs as log_lines
 from local import up as up_command
 from local.lint import find
-from local.processes import ended_by_sigterm
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

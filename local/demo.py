@@ -16,10 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlglot import exp
 
+from launch.function import ROOT, Function
+from launch.processes import ProcessError, end
 from local.bigquery import BigQuery, Result
-from local.errors import ProcessError
-from local.function import ROOT, Function
-from local.processes import end
 from local.up import URI, published
 from model_loader import load
 from sql.render import render

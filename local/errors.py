@@ -8,8 +8,7 @@ notebook shows it as an exception.
     ├── QueryError               the statement or its data are at fault
     │   ├── NotSupportedError    GoogleSQL that is refused here, by name, rather than answered wrongly
     │   └── RemoteFunctionError  a remote function did not answer as BigQuery demands
-    ├── SourceError              a table cannot be read from its file or frame
-    └── ProcessError             a process or a port on this machine
+    └── SourceError              a table cannot be read from its file or frame
 """
 
 import click
@@ -36,7 +35,3 @@ class RemoteFunctionError(QueryError):
 
 class SourceError(LocalError):
     """A table cannot be read from its file or frame."""
-
-
-class ProcessError(LocalError):
-    """A process or a port on this machine is not as needed."""

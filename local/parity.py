@@ -19,10 +19,10 @@ import pandas as pd
 import pyarrow as pa
 from sqlglot import exp
 
+from launch.function import Function
+from loading.source import fetched
 from local.bigquery import BigQuery
 from local.errors import SourceError
-from local.function import Function
-from model_source import fetched
 from serving.errors import ServingError
 from sql.render import MOST_ARGUMENTS, render
 

@@ -14,8 +14,7 @@ from typing import Self
 
 import httpx
 
-from local.errors import ProcessError
-from local.processes import HOST, free_port, server
+from launch.processes import HOST, ProcessError, free_port, server
 
 
 class Storage:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 
+from launch.function import Function
 from local.errors import SourceError
-from local.function import Function
 from local.storage import Storage
 from model_loader import load
 from serving.errors import ServingError

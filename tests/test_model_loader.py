@@ -233,7 +233,7 @@ def test_a_bucket_that_is_busy_is_a_503_and_the_next_request_tries_again(
         def log_message(self, *_: Any) -> None:
             pass
 
-    monkeypatch.setattr("model_bucket.TRY_AGAIN", 0.5)
+    monkeypatch.setattr("loading.bucket.TRY_AGAIN", 0.5)
     with serving(Busy) as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         loader = ModelLoader(f"gs://{BUCKET}/m")

@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_every_setting_that_the_function_reads_is_described() -> None:
     read = set()
-    for file in ("main.py", "model_loader.py", "model_source.py"):
+    for file in ("main.py", "model_loader.py", "loading/source.py"):
         read |= set(re.findall(r"environ(?:\.get\(|\[)\"(\w+)\"", (ROOT / file).read_text()))
     assert read == set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
 

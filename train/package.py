@@ -1,7 +1,7 @@
 """A fitted pipeline as an MLflow model: signature, input example, and the packages that serving needs.
 
 Rule: the model is saved with skops, which runs no code on loading, when every type in it stands in
-serving/trusted_types.py, otherwise or when asked for with cloudpickle. The requirements are named here
+loading/trusted_types.py, otherwise or when asked for with cloudpickle. The requirements are named here
 because MLflow's inference lists whatever happens to be imported.
 """
 
@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 import model_steps
-from serving.trusted_types import TRUSTED_TYPES
+from loading.trusted_types import TRUSTED_TYPES
 from train.data import Data
 
 Format = Literal["skops", "cloudpickle"]

@@ -15,7 +15,7 @@ from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.exceptions import RequestException
 
-from model_bucket import crc32c
+from loading.bucket import crc32c
 from model_loader import folder_digest
 from train.errors import TrainError, cause
 

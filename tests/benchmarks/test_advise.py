@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from benchmarks.advice import MEMORY, advise, best_batch
 from benchmarks.advise import main, report
 from benchmarks.trial import Point, Shape, Trial, sample_rows
+from launch.prices import usd
 from local.errors import SourceError
-from local.prices import usd
 from tests import models
 
 

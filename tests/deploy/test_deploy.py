@@ -101,8 +101,8 @@ def test_the_uploaded_source_is_what_the_function_needs_and_small(deployment: De
     archive = next(it for it in deployment.google.functions.archives if it)
     names = zipfile.ZipFile(io.BytesIO(archive)).namelist()
     assert {name.partition("/")[0] for name in names if not name.endswith("/")} == {
-        "main.py", "model_bucket.py", "model_flavors.py", "model_folder.py", "model_loader.py", "model_memory.py", "model_refresh.py",
-        "model_source.py", "requirements.txt", "serving",
+        "loading", "main.py", "model_loader.py",
+        "requirements.txt", "serving",
     }  # fmt: skip
     assert not [name for name in names if "__pycache__" in name]
     assert len(archive) < 200_000

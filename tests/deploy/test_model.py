@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from deploy import parity
 from deploy.model import main
 from deploy.requirements import fitted
+from launch.function import Function
 from local.bigquery import BigQuery
-from local.function import Function
 from model_loader import load
 from sql.render import render
 

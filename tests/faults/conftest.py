@@ -40,22 +40,22 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the pauses between two tries, for as many tries as a slow machine may need."""
-    monkeypatch.setattr("model_bucket.TIMEOUT", (5, 5))
-    monkeypatch.setattr("model_bucket.TRY_AGAIN", 30)
-    monkeypatch.setattr("model_bucket.PAUSE", (0.005, 0.05))
+    monkeypatch.setattr("loading.bucket.TIMEOUT", (5, 5))
+    monkeypatch.setattr("loading.bucket.TRY_AGAIN", 30)
+    monkeypatch.setattr("loading.bucket.PAUSE", (0.005, 0.05))
 
 
 @pytest.fixture
 def alert(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Notice silence soon."""
-    monkeypatch.setattr("model_bucket.TIMEOUT", (1, 1))
+    monkeypatch.setattr("loading.bucket.TIMEOUT", (1, 1))
 
 
 @pytest.fixture
 def impatient(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up on Cloud Storage almost at once."""
-    monkeypatch.setattr("model_bucket.TIMEOUT", (2, 2))
-    monkeypatch.setattr("model_bucket.TRY_AGAIN", 0.4)
+    monkeypatch.setattr("loading.bucket.TIMEOUT", (2, 2))
+    monkeypatch.setattr("loading.bucket.TRY_AGAIN", 0.4)
 
 
 class Lines(logging.Handler):

@@ -16,7 +16,7 @@ import httpx
 import mlflow
 import pytest
 
-from local.function import Function
+from launch.function import Function
 from model_loader import ModelLoader, load
 from serving.model import Model
 from serving.rows import from_arguments

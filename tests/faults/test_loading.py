@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local.processes import free_port
+from launch.processes import free_port
 from local.storage import Storage
 from model_loader import ModelLoader, folder_digest, load
 from serving.errors import ModelUnreachable, ModelUnusable, ServingError
@@ -55,8 +55,8 @@ def is_intact(model: Model, folder: str) -> bool:
 def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a slow machine take its time over what must succeed."""
     with monkeypatch.context() as patient:
-        patient.setattr("model_bucket.TIMEOUT", (5, 5))
-        patient.setattr("model_bucket.TRY_AGAIN", 30)
+        patient.setattr("loading.bucket.TIMEOUT", (5, 5))
+        patient.setattr("loading.bucket.TRY_AGAIN", 30)
         yield
 
 
@@ -198,7 +198,7 @@ def test_a_request_does_not_wait_without_end_and_the_next_one_joins_the_same_dow
         monkeypatch.setattr("model_loader.ANSWER_WITHIN", 60)
         await loader.model()
 
-    monkeypatch.setattr("model_bucket.TIMEOUT", (5, 60))
+    monkeypatch.setattr("loading.bucket.TIMEOUT", (5, 60))
     monkeypatch.setattr("model_loader.ANSWER_WITHIN", 0.2)
     proxy.plan = times(1, held, "model.pkl")
     asyncio.run(ask())
@@ -223,7 +223,7 @@ def test_a_file_that_the_disk_does_not_take_is_a_424_that_leaves_nothing_behind(
 def test_a_model_larger_than_the_memory_is_refused_before_it_is_downloaded(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model_bucket.memory_limit", lambda: 1_000)
+    monkeypatch.setattr("loading.bucket.memory_limit", lambda: 1_000)
     with pytest.raises(ModelUnusable, match=r"this function has 0\.00 GiB of memory"):
         asyncio.run(ModelLoader(URI).model())
     assert [asked.name for asked in proxy.asked] == [""]

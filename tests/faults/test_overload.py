@@ -20,7 +20,7 @@ import pytest
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
-from local.function import Function
+from launch.function import Function
 from serving.admission import MOST_REQUESTS, REQUEST_LIMIT
 from tests.assertions import assert_error
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyRegressor
 
-from local.function import Function
+from launch.function import Function
 from model_loader import load
 from serving.rows import from_arguments
 from tests import models

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-import model_folder
+from loading import mlmodel
 from model_loader import ModelLoader
 from serving.rows import from_arguments
 from tests import models
@@ -118,7 +118,7 @@ def test_a_version_with_other_code_under_the_same_name_is_refused(
     proxy: Proxy, log: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(model_folder, "_code_here", {})
+    monkeypatch.setattr(mlmodel, "_code_here", {})
     folder = models.python_model(tmp_path / "model")
     put(proxy.upstream, folder, "m")
 
@@ -147,8 +147,8 @@ def test_a_bucket_that_cannot_be_read_is_said_once_and_no_request_waits_for_a_lo
     async def follow() -> None:
         loader = ModelLoader(URI, refresh=OFTEN)
         first = await loader.model()
-        monkeypatch.setattr("model_bucket.TRY_AGAIN", 0)
-        monkeypatch.setattr("model_bucket.TIMEOUT", (5, 60))
+        monkeypatch.setattr("loading.bucket.TRY_AGAIN", 0)
+        monkeypatch.setattr("loading.bucket.TIMEOUT", (5, 60))
         proxy.plan = times(10**9, held)
         await looks(proxy, loader, 1)
         for _ in range(100):

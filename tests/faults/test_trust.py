@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeRegressor
 from starlette.testclient import TestClient
 
-import model_folder
+from loading import mlmodel
 from model_loader import folder_digest, load
 from serving.errors import ModelUnusable
 from serving.rows import from_arguments
@@ -44,7 +44,7 @@ class Touch:
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no other test in this process see the code that the model of this one brings."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(model_folder, "_code_here", {})
+    monkeypatch.setattr(mlmodel, "_code_here", {})
 
 
 @pytest.fixture

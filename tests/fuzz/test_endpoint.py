@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from local.function import Function
+from launch.function import Function
 from tests.assertions import assert_error
 from tests.fuzz import bodies, openapi
 from tests.fuzz.bodies import Sent

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.errors import ProcessError
-from local.function import Function
+from launch.function import Function
+from launch.processes import ProcessError
 from tests.google_cloud.cloud import ApiError, Cloud
 
 SERVICE = "projects/{project}/locations/{region}/services/{name}"

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.processes import HOST, free_port
+from launch.processes import HOST, free_port
 from local.storage import Storage
 from tests.google_cloud import policies, projects, storage
 from tests.google_cloud.bigquery import Queries

@@ -22,11 +22,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
+from launch.function import ROOT, Function
+from launch.processes import HOST, end, free_port
 from local.bigquery import BigQuery
 from local.errors import RemoteFunctionError
-from local.function import ROOT, Function
 from local.parity import compare
-from local.processes import HOST, end, free_port
 from sql.render import render
 from tests import models
 

@@ -12,10 +12,11 @@ import sqlglot
 from click.testing import CliRunner
 from sqlglot import exp
 
-from local import logs, prices
+from launch import prices
+from launch.function import Function
+from local import logs
 from local.__main__ import main
 from local.bigquery import BigQuery
-from local.function import Function
 from serving.request_log import RequestLog
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from launch.function import Function
+from launch.processes import ProcessError
 from local.bigquery import BigQuery
-from local.errors import ProcessError
-from local.function import Function
 from local.storage import Storage
 
 HANDLER = Path(__file__).parent / "handlers" / "echo"
@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 PARENT = """
 import signal, sys
 from pathlib import Path
-from local.function import Function
-from local.processes import ended_by_sigterm
+from launch.function import Function
+from launch.processes import ended_by_sigterm
 from local.storage import Storage
 ended_by_sigterm()
 with Storage() as storage, Function("x", source=Path(sys.argv[1])) as function:

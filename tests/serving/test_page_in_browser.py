@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from sklearn.tree import DecisionTreeClassifier
 
-from local.function import Function
+from launch.function import Function
 from tests import models
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

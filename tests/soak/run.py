@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import psutil
 
-from local.function import Function
+from launch.function import Function
 from tests.soak.kinds import Kind, Wrong, kinds
 from tests.soak.watch import Sample, busy_seconds, growing, processes, sample
 from tests.soak.wire import PATIENCE, Wire

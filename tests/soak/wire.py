@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 
-from local.processes import HOST
+from launch.processes import HOST
 
 CHUNK = 2**16  # bytes
 PATIENCE = 60.0  # seconds without an answer that are a hang

@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeRegressor
 from tpot import builtin_modules as tpot
 from xgboost import XGBClassifier
 
-from serving.trusted_types import TRUSTED_TYPES
+from loading.trusted_types import TRUSTED_TYPES
 from train.data import Task
 from train.errors import TrainError
 from train.package import modules, requirements

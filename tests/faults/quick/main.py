@@ -12,11 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
-import model_bucket  # noqa: E402
+from loading import bucket  # noqa: E402
 
-model_bucket.TIMEOUT = (5.0, 5.0)
-model_bucket.TRY_AGAIN = 1.5
-model_bucket.PAUSE = (0.02, 0.1)
+bucket.TIMEOUT = (5.0, 5.0)
+bucket.TRY_AGAIN = 1.5
+bucket.PAUSE = (0.02, 0.1)
 
 if limit := int(os.environ.get("ADDRESS_SPACE", "0")):
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -13,15 +13,18 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import click
 import httpx
-
-from local.errors import ProcessError
 
 HOST = "127.0.0.1"
 GRACE = 5.0  # seconds between asking a process to end and ending it
 STARTS_WITHIN = 60.0  # seconds, imports of a cold disk included
 TAIL = 20  # lines of the log in an error
 _POLL = 0.05  # seconds
+
+
+class ProcessError(click.ClickException):
+    """A process or a port on this machine is not as needed; the message says what to do."""
 
 
 def free_port() -> int:

@@ -2,7 +2,7 @@
 
 A scikit-learn model is loaded from its files without importing `mlflow`, whose import takes longer than fetching and
 loading a small model; every other flavor goes through `mlflow.pyfunc`. The rule: what goes wrong with the model's files
-ends here as ModelUnusable, and nothing is built that a skops file asks for and serving/trusted_types.py does not list.
+ends here as ModelUnusable, and nothing is built that a skops file asks for and loading/trusted_types.py does not list.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from model_folder import read_mlmodel
+from loading.mlmodel import read_mlmodel
+from loading.trusted_types import TRUSTED_TYPES
 from serving.errors import BadRequest, ModelUnusable, listed, shown
-from serving.trusted_types import TRUSTED_TYPES
 
 # Loaders of MLflow that read a model whole: its files are not needed any more once it is loaded.
 _READ_WHOLE = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm")
@@ -56,7 +56,7 @@ def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
         unknown = sorted(set(asked) - TRUSTED_TYPES)
         if unknown:
             raise ModelUnusable(
-                f"The model at {uri} wants types built that serving/trusted_types.py does not list: {listed(unknown)}. "
+                f"The model at {uri} wants types built that loading/trusted_types.py does not list: {listed(unknown)}. "
                 f"Review them and add them there, or save the {name} model with another serialization_format."
             )
 

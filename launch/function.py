@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local.processes import HOST, check_free, free_port, server
+from launch.processes import HOST, check_free, free_port, server
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,6 +1,6 @@
 """From MODEL_URI to a local folder with the model's files.
 
-The only module that knows MLflow's registry, as model_bucket.py is the only one that knows Cloud Storage. Their
+The only module that knows MLflow's registry, as bucket.py is the only one that knows Cloud Storage. Their
 exceptions end there, as one of two of ours: ModelUnusable where trying again will not help, ModelUnreachable where it
 may.
 """
@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import model_bucket
-from model_memory import disk_errors
+from loading import bucket
+from loading.limits import disk_errors
 from serving.errors import ModelUnreachable, ModelUnusable, shown
 
 FORMS = "gs://bucket/prefix, a local folder, models:/name@alias or models:/name/version"
@@ -37,7 +37,7 @@ def fetched(uri: str, came: Callable[[Path], None] = lambda _: None) -> Iterator
         folder = Path(tempfile.mkdtemp(prefix="model-"))
     try:
         if uri.startswith("gs://"):
-            model_bucket.download(uri, folder, came)
+            bucket.download(uri, folder, came)
             yield folder
         elif uri.startswith(("models:/", "file:", "/", "mlflow-artifacts:", "runs:/")):
             yield _download_by_mlflow(uri, folder)
@@ -76,7 +76,7 @@ def state(uri: str) -> str:
 
     It is the registry's version, or a hash of the names and generations in the bucket; a folder is not looked at.
     """
-    return model_bucket.generations(uri) if uri.startswith("gs://") else pinned(uri)
+    return bucket.generations(uri) if uri.startswith("gs://") else pinned(uri)
 
 
 def _registered(uri: str) -> str:

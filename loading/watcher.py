@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import orjson
 
-from model_source import state
+from loading.source import state
 from serving import replies
 from serving.errors import ModelUnreachable, ModelUnusable, ServingError
 from serving.model import Model
@@ -40,7 +40,7 @@ class Follower:
         self._serve = serve
         self._due = 0.0
         self._looking: asyncio.Task[None] | None = None
-        self._served = self._refused = self._seen = ""  # states, as model_source gives them
+        self._served = self._refused = self._seen = ""  # states, as loading.source gives them
         self._said = ""
 
     def first(self) -> Model:

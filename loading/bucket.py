@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from model_memory import disk_errors, gigabytes, memory_limit
+from loading.limits import disk_errors, gigabytes, memory_limit
 from serving.errors import ModelUnreachable, ModelUnusable, shown
 
 TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
