@@ -5,7 +5,7 @@ publish_model() {
   [ -n "$MODEL_FOLDER" ] || return 0
   change "Publishing the model $MODEL_FOLDER to $MODEL_URI" \
     "Ask for roles/storage.objectUser on gs://$BUCKET." \
-    "$PYTHON" -c 'import sys; from pathlib import Path; from train.publish import publish; publish(Path(sys.argv[1]), sys.argv[2])' \
+    "$PYTHON" -c 'import sys; from pathlib import Path; from loading.publish import publish; publish(Path(sys.argv[1]), sys.argv[2])' \
     "$MODEL_FOLDER" "$MODEL_URI"
 }
 

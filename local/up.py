@@ -27,11 +27,14 @@ URI = f"gs://{BUCKET}/model"
 def published(folder: Path) -> Iterator[Storage]:
     """Run Cloud Storage with the model under `URI`."""
     # Only here: MLflow and Google's client take seconds to import, which a query need not wait for.
-    from train.publish import publish
+    from loading.publish import PublishError, publish
 
     with Storage() as storage, _environment(storage.environment):
         storage.create_bucket(BUCKET)
-        publish(folder, URI)
+        try:
+            publish(folder, URI)
+        except PublishError as error:
+            raise SourceError(str(error)) from error
         yield storage
 
 

@@ -1,11 +1,14 @@
 """`python -m train`: from a table to an MLflow model in a folder, and into a bucket when asked."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from train.errors import TrainError
 from train.workers import prepare
 
 
@@ -104,9 +107,10 @@ def main(
     from train.output import output
 
     if uri is not None:
-        from train.publish import check, publish
+        from loading.publish import check_bucket
 
-        check(uri)
+        with _publish_errors():
+            check_bucket(uri)
     with output(folder) as draft:
         data = load(source, target, task)
         if scheduler is None:
@@ -125,10 +129,26 @@ def main(
         run(data, rows, settings, form, draft, uri or str(folder / "model"), tracking)
     click.echo(f"Model: {folder / 'model'}\nReport: {folder / 'report.html'}")
     if uri is not None:
-        digest = publish(folder / "model", uri)
+        from loading.publish import publish
+        from model_loader import folder_digest
+
+        with _publish_errors():
+            publish(folder / "model", uri)
+        digest = folder_digest(folder / "model")
         click.echo(f"Published: {uri}\nDigest: {digest}\n\nNext, serve it and write its SQL:")
         click.echo(f"  MODEL_URI={uri} MODEL_DIGEST={digest} functions-framework --target predict")
         click.echo(f"  python -m sql.render --model {uri} --help")
+
+
+@contextlib.contextmanager
+def _publish_errors() -> Iterator[None]:
+    """Raise TrainError in place of PublishError."""
+    from loading.publish import PublishError
+
+    try:
+        yield
+    except PublishError as error:
+        raise TrainError(str(error)) from error
 
 
 if __name__ == "__main__":

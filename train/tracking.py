@@ -19,8 +19,9 @@ from mlflow.exceptions import MlflowException
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
+from loading.causes import root_cause
 from train.data import Split
-from train.errors import TrainError, cause
+from train.errors import TrainError
 from train.search import Settings
 
 CHAMPION = "champion"
@@ -100,7 +101,8 @@ class Tracking:
                 present = mlflow.sklearn.load_model(folder)
                 old = scorer(present, split.test_features, split.test_target)
         except Exception as error:  # a model of other columns, flavor or versions fails in many ways
-            return f"{this} was registered; {that} stays the {CHAMPION}, as it cannot score these rows: {cause(error)}."
+            reason = root_cause(error)
+            return f"{this} was registered; {that} stays the {CHAMPION}, as it cannot score these rows: {reason}."
         figures = f"{settings.metric} {settings.shown(new):.5g} against {settings.shown(old):.5g} on the held-out rows"
         if new <= old:
             return f"{this} was registered; {that} stays the {CHAMPION}: {figures}."
@@ -115,7 +117,7 @@ class Tracking:
             yield
         except Exception as error:  # of MLflow, SQLAlchemy or requests, by the kind of store
             raise TrainError(
-                f"The MLflow store {self.uri!r} cannot be used: {cause(error)}. "
+                f"The MLflow store {self.uri!r} cannot be used: {root_cause(error)}. "
                 "Start it, or set MLFLOW_TRACKING_URI to another."
             ) from error
 

@@ -208,7 +208,7 @@ def times(count: int, fault: Fault, name: str | None = None) -> Plan:
 
 
 def put(url: str, folder: Path | str, prefix: str) -> None:
-    """Make the emulator hold this folder, in the order of train/publish.py: MLmodel goes first and comes last."""
+    """Make the emulator hold this folder, in the order of loading/publish.py: MLmodel goes first and comes last."""
     files = {f"{prefix}/{path.relative_to(folder)}": path for path in Path(folder).rglob("*") if path.is_file()}
     mark = f"{prefix}/MLmodel"
     with httpx.Client(base_url=url, trust_env=False) as client:

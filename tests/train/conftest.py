@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from gcp_storage_emulator.server import create_server
-from google.cloud import storage
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[2]
@@ -105,16 +103,3 @@ def rows(count: int) -> pd.DataFrame:
     for name in ("Größe in m²", "built", "city", "garden"):
         frame.loc[random.random(count) < 0.1, name] = None
     return frame
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[storage.Bucket]:
-    """An empty bucket named `models` in an emulated Cloud Storage."""
-    server = create_server("127.0.0.1", 0, in_memory=True)
-    server.start()
-    try:
-        host, port = server._api._httpd.socket.getsockname()
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{host}:{port}")
-        yield storage.Client().create_bucket("models")
-    finally:
-        server.stop()

@@ -7,17 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import mlflow.pyfunc
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pytest
-from google.cloud import storage
+from click.testing import CliRunner
 from mlflow.models import get_model_info
 
+from local.storage import Storage
 from model_loader import folder_digest, load
 from serving.rows import from_arguments
+from tests.conftest import BUCKET
 from tests.train.conftest import ROOT, Run, train
+from train.__main__ import main
 
 ALONE = """
 import sys
@@ -124,16 +128,25 @@ def test_every_model_loads_and_predicts_the_same_with_the_packages_of_serving_al
         pd.testing.assert_series_equal(alone, here, check_names=False, check_dtype=False, rtol=0, atol=1e-9)
 
 
-def test_without_time_to_compare_a_known_pipeline_is_saved_and_published(
-    tmp_path: Path, bucket: storage.Bucket, store: str
-) -> None:
+def test_no_time_publishes_a_known_pipeline(tmp_path: Path, emulator: Storage, store: str) -> None:
+    """A search too short to compare anything saves and publishes a known pipeline, and prints the model's digest."""
     folder = tmp_path / "out"
-    arguments = ["--minutes", "0.001", "--jobs", "1", "--output", str(folder), "--publish", "gs://models/d"]
-    done = train("--data", "diabetes", *arguments, MLFLOW_TRACKING_URI=store)
+    arguments = ["--minutes", "0.001", "--jobs", "1", "--output", str(folder), "--publish", f"gs://{BUCKET}/diabetes"]
+    done = train("--data", "diabetes", *arguments, MLFLOW_TRACKING_URI=store, **emulator.environment)
     assert done.returncode == 0, done.stderr
     assert "The time was too short to compare pipelines" in done.stdout
     assert f"Digest: {folder_digest(folder / 'model')}" in done.stdout.splitlines()
-    assert bucket.blob("d/MLmodel").download_as_bytes() == (folder / "model" / "MLmodel").read_bytes()
+    stored = httpx.get(f"{emulator.url}/{BUCKET}/diabetes/MLmodel", trust_env=False)
+    assert stored.content == (folder / "model" / "MLmodel").read_bytes()
+
+
+def test_publish_errors_come_before_the_search(tmp_path: Path) -> None:
+    """A bad --publish ends the run at once with one sentence, before any data is loaded."""
+    arguments = ["--data", "diabetes", "--output", str(tmp_path / "out"), "--publish", "models/diabetes"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: 'models/diabetes' is not a location for a model; expected gs://BUCKET/PREFIX")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_failed_run_leaves_the_earlier_one_and_nothing_beside_it(tmp_path: Path) -> None:
