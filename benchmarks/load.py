@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 120.0  # seconds without any reply
+OTHER_REPLY = "another reply than expected"
 _PIECE = 1 << 16  # bytes read at a time; a larger buffer is mapped and unmapped by the system for each read
 
 
@@ -144,7 +145,7 @@ class _Connection:
         if status != "200":
             raise _Fault(f"HTTP {status}")
         if self.exchange.reply is not None and body != self.exchange.reply:
-            raise _Fault("another reply than expected")
+            raise _Fault(OTHER_REPLY)
         return body
 
 
