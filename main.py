@@ -122,7 +122,7 @@ async def _model(entry: RequestLog) -> Model:
     """Return the model, noting which one it is and whether it had to be waited for."""
     entry.cold = not loader.loaded
     model = await loader.model()
-    entry.answered_by(model.facts)
+    entry.answered_by(model.info)
     if entry.cold:
         entry.lap("load")
     return model

@@ -38,7 +38,7 @@ from loading.mlmodel import admit_code, own_code, read_mlmodel, requirements
 from loading.source import fetched, pinned, version_of
 from loading.watcher import Follower, write_log
 from serving.errors import ModelUnreachable, ModelUnusable
-from serving.model import Model
+from serving.model import Model, ModelInfo
 from serving.rows import from_arguments
 from serving.signature import read_signature
 
@@ -109,7 +109,11 @@ class ModelLoader:
         except SystemExit as cause:
             raise ModelUnusable(f"The model at {self._uri} cannot be loaded: its code ends the process.") from cause
         kept = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
-        write_log("INFO", f"Loaded the model at {self._uri}.", **{key: model.facts[key] for key in kept})
+        write_log(
+            "INFO",
+            f"Loaded the model at {self._uri}.",
+            **{key: value for key, value in model.info.as_dict().items() if key in kept},
+        )
         return model
 
 
@@ -154,8 +158,8 @@ def load(uri: str, digest: str | None = None) -> Model:
     warm = time.perf_counter()
     seconds = {"fetch": there - started, "load": loaded - there, "warmUp": warm - loaded}
     rounded = {phase: round(value, 3) for phase, value in seconds.items()}
-    facts = {**model.facts, "version": version_of(source) or found, "seconds": rounded}
-    model = dataclasses.replace(model, facts=facts)
+    info = dataclasses.replace(model.info, version=version_of(source) or found, seconds=rounded)
+    model = dataclasses.replace(model, info=info)
     if folder != Path(uri):
         # On Cloud Functions the disk is memory. A model that opens files when it predicts keeps them while it lives.
         if is_read_whole(flavors):
@@ -179,7 +183,7 @@ def warm_up(model: Model) -> bool:
         return False
     try:
         answers = model.predictor(rows.model_input(), None)
-        if any(column.kind != "double" for column in model.signature.columns):
+        if any(column.mlflow_type != "double" for column in model.signature.columns):
             return False
         same = np.array_equal(answers, model.predictor(rows.array(), None))
         if model.probabilities and same:
@@ -222,25 +226,24 @@ def _load_folder(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[st
         parts = load_sklearn(folder, flavors, uri) if is_sklearn(flavors) else load_pyfunc(folder)
     flavor = next((name for name in flavors if name != "python_function"), "python_function")
     model = Model(
-        uri=uri,
-        signature=signature,
-        example=_example(folder, mlmodel, [column.name for column in signature.columns]),
-        facts={
-            "uri": uri,
-            "digest": digest,
-            "flavor": flavor,
-            "schema": signature.schema,
-            "signature": {key: json.loads(text) for key, text in mlmodel["signature"].items() if text},
-            "saved": str(mlmodel.get("utc_time_created", "")),
-            "versions": {
+        info=ModelInfo(
+            uri=uri,
+            digest=digest,
+            flavor=flavor,
+            schema=signature.schema,
+            signature={key: json.loads(text) for key, text in mlmodel["signature"].items() if text},
+            saved=str(mlmodel.get("utc_time_created", "")),
+            versions={
                 "python": platform.python_version(),
                 **_versions("mlflow-skinny", "numpy", "pandas", "scikit-learn"),
             },
-            "code": sorted(code),
-            "requirements": requirements(folder),
-            "metadata": mlmodel.get("metadata") or {},
-            "loaded": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
+            code=sorted(code),
+            requirements=requirements(folder),
+            metadata=mlmodel.get("metadata") or {},
+            loaded=datetime.now(UTC).isoformat(timespec="seconds"),
+        ),
+        signature=signature,
+        example=_example(folder, mlmodel, [column.name for column in signature.columns]),
         **parts,
     )
     return model, flavors

@@ -9,7 +9,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from serving import contract
 from serving.functions import find
-from serving.model import Model
+from serving.model import Model, ModelInfo
 from serving.options import Options
 from serving.scoring import answer
 from serving.signature import Column, Output, Signature
@@ -23,7 +23,7 @@ def main() -> None:
     names = [f"column_{at}" for at in range(COLUMNS)]
     tree = DecisionTreeRegressor(max_depth=10).fit(values, values[:, 0])
     signature = Signature(tuple(Column(name, "double", "FLOAT64") for name in names), (Output(None, "FLOAT64"),))
-    model = Model("benchmark", signature, lambda frame, _: tree.predict(frame.to_numpy()))
+    model = Model(ModelInfo("benchmark"), signature, lambda frame, _: tree.predict(frame.to_numpy()))
     bodies = {
         "predict": json.dumps({"calls": values.tolist()}).encode(),
         "predict_row": json.dumps(

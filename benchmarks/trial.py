@@ -129,12 +129,12 @@ def sample_rows(uri: str) -> tuple[Sequence[Sequence[Any]], bool, int]:
 
 
 def _made_up(column: Column, uri: str, by: random.Random) -> Any:
-    if column.kind not in MADE_UP:
+    if column.mlflow_type not in MADE_UP:
         raise SourceError(
             f"The model at {uri} has no input example, and no value can be made up for its column {column}: "
             "save it again with input_example=X.head()."
         )
-    return MADE_UP[column.kind](by)
+    return MADE_UP[column.mlflow_type](by)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def _compute(folder: Path, uri: str, function: str, minor: str, requirements: st
     from serving.functions import on_offer
 
     model = load(str(folder))
-    (output / "digest").write_text(f"{model.facts['digest']}\n")
+    (output / "digest").write_text(f"{model.info.digest}\n")
     (output / "runtime").write_text(f"python{minor.replace('.', '')}\n")
     (output / "requirements.txt").write_text(requirements)
     (output / "functions").write_text("".join(f"{function.name}\n" for function in on_offer(model)))
@@ -86,7 +86,7 @@ def _compute(folder: Path, uri: str, function: str, minor: str, requirements: st
     if not rows:
         return [f"The input example of the model at {uri} cannot be written as SQL: save it as a DataFrame."]
     (output / "parity.sql").write_text(parity.query(model.signature, rows, function))
-    (output / "expected.json").write_text(json.dumps({"digest": model.facts["digest"], "predictions": predictions}))
+    (output / "expected.json").write_text(json.dumps({"digest": model.info.digest, "predictions": predictions}))
     return []
 
 

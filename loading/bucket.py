@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from loading.limits import disk_errors, gigabytes, memory_limit
-from serving.errors import ModelUnreachable, ModelUnusable, shown
+from serving.errors import ModelUnreachable, ModelUnusable, short_repr
 
 TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
 # Seconds from the first request on in which a failed one is made again. With the last one's timeouts it stays below
@@ -87,7 +87,7 @@ def _retry(deadline: float, *exceptions: type[Exception]) -> Any:
 def _place(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("gs://").strip("/").partition("/")
     if not bucket:
-        raise ModelUnusable(f"The model URI is {shown(uri)}; expected gs://bucket/prefix.")
+        raise ModelUnusable(f"The model URI is {short_repr(uri)}; expected gs://bucket/prefix.")
     return bucket, f"{prefix}/" if prefix else ""
 
 
@@ -148,7 +148,7 @@ def _paths(uri: str, folder: Path, blobs: Sequence[Any]) -> list[Path]:
     folders = {"/".join(name.split("/")[:depth]) for name in names for depth in range(1, name.count("/") + 1)}
     for name in names:
         if reason := "is a folder at the same time" if name in folders else _unfit(name):
-            raise ModelUnusable(f"The model at {uri} has an object {shown(name)}, whose name {reason}.")
+            raise ModelUnusable(f"The model at {uri} has an object {short_repr(name)}, whose name {reason}.")
     if "MLmodel" not in names:
         elsewhere = next((blob.name for blob in blobs if blob.name.endswith("/MLmodel")), None)
         hint = (

@@ -15,7 +15,7 @@ from typing import Any
 
 from loading.mlmodel import read_mlmodel
 from loading.trusted_types import TRUSTED_TYPES
-from serving.errors import BadRequest, ModelUnusable, listed, shown
+from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
 
 # Loaders of MLflow that read a model whole: its files are not needed any more once it is loaded.
 _READ_WHOLE = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm")
@@ -50,13 +50,13 @@ def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
         asked = flavor.get("skops_trusted_types") or []
         if type(asked) is not list or not all(type(each) is str for each in asked):
             raise ModelUnusable(
-                f"The MLmodel file of {uri} has flavors.{name}.skops_trusted_types = {shown(asked)}; "
+                f"The MLmodel file of {uri} has flavors.{name}.skops_trusted_types = {short_repr(asked)}; "
                 "expected a list of the names of types."
             )
         unknown = sorted(set(asked) - TRUSTED_TYPES)
         if unknown:
             raise ModelUnusable(
-                f"The model at {uri} wants types built that loading/trusted_types.py does not list: {listed(unknown)}. "
+                f"The model at {uri} asks for types that loading/trusted_types.py does not list: {join_names(unknown)}. "
                 f"Review them and add them there, or save the {name} model with another serialization_format."
             )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from serving.errors import ModelUnusable, listed, shown
+from serving.errors import ModelUnusable, join_names, short_repr
 
 MLMODEL_LIMIT = 2_000_000  # bytes; a signature of 10,000 columns has 700,000
 NODES_LIMIT = 100_000  # values; a few lines of YAML can stand for billions, by naming the same list again and again
@@ -45,7 +45,7 @@ def read_mlmodel(folder: Path, uri: str) -> dict[str, Any]:
         opened = keys[0] in _NAMES_FILES and not set(keys).intersection(_NO_FILES)
         if opened and (path.is_absolute() or ".." in path.parts):
             raise ModelUnusable(
-                f"The MLmodel file of {uri} has {'.'.join(keys)} = {shown(value)}, which leads out of its folder."
+                f"The MLmodel file of {uri} has {'.'.join(keys)} = {short_repr(value)}, which leads out of its folder."
             )
     return mlmodel
 
@@ -68,7 +68,7 @@ def admit_code(code: Mapping[str, str], uri: str) -> None:
     others = [name for name, digest in code.items() if "/" in name and _code_here.get(name, digest) != digest]
     if others:
         raise ModelUnusable(
-            f"The model at {uri} brings other code than a model before it did in this process: {listed(others)}. "
+            f"The model at {uri} brings other code than a model before it did in this process: {join_names(others)}. "
             "Python would go on with the old code: deploy again, which starts new processes."
         )
     _code_here.update(code)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loading import bucket
 from loading.limits import disk_errors
-from serving.errors import ModelUnreachable, ModelUnusable, shown
+from serving.errors import ModelUnreachable, ModelUnusable, short_repr
 
 FORMS = "gs://bucket/prefix, a local folder, models:/name@alias or models:/name/version"
 
@@ -30,7 +30,7 @@ def fetched(uri: str, came: Callable[[Path], None] = lambda _: None) -> Iterator
         uri = _registered(uri)
     elif "://" not in uri:
         if not Path(uri).is_dir():
-            raise ModelUnusable(f"The model URI is {shown(uri)}, and there is no such folder; expected {FORMS}.")
+            raise ModelUnusable(f"The model URI is {short_repr(uri)}, and there is no such folder; expected {FORMS}.")
         yield Path(uri)
         return
     with disk_errors(uri):
@@ -42,7 +42,7 @@ def fetched(uri: str, came: Callable[[Path], None] = lambda _: None) -> Iterator
         elif uri.startswith(("models:/", "file:", "/", "mlflow-artifacts:", "runs:/")):
             yield _download_by_mlflow(uri, folder)
         else:
-            raise ModelUnusable(f"The model URI is {shown(uri)}; expected {FORMS}.")
+            raise ModelUnusable(f"The model URI is {short_repr(uri)}; expected {FORMS}.")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -59,7 +59,7 @@ def pinned(uri: str) -> str:
     if not at:
         name, _, version = name.rpartition("/")
     if not name or not (alias or version.isdigit()):
-        raise ModelUnusable(f"The model URI is {shown(uri)}; expected {FORMS}.")
+        raise ModelUnusable(f"The model URI is {short_repr(uri)}; expected {FORMS}.")
     if alias:
         with _mlflow_errors(uri):
             version = MlflowClient().get_model_version_by_alias(name, alias).version

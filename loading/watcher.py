@@ -56,12 +56,12 @@ class Follower:
             self._looking = asyncio.create_task(self._look(model))
 
     async def _look(self, model: Model) -> None:
-        version, severity, said, trace = model.facts["version"], "", "", {}
+        version, severity, said, trace = model.info.version, "", "", {}
         try:
             if new := await asyncio.to_thread(self._next):
                 self._served = self._seen
                 self._serve(new)
-                severity, said = "INFO", f"Version {new.facts['version']} now answers, it was {version}."
+                severity, said = "INFO", f"Version {new.info.version} now answers, it was {version}."
         except ModelUnreachable as error:
             severity, said = "WARNING", f"Version {version} goes on; whether there is another is not known: {error}"
         except ServingError as error:
@@ -98,11 +98,11 @@ def _try_example(model: Model) -> None:
     rows = from_arguments(model.signature, model.example)
     if not len(rows) or rows.faults():
         raise ModelUnusable(
-            f"The model at {model.uri} has no input example to try it on: save it with input_example=X.head()."
+            f"The model at {model.info.uri} has no input example to try it on: save it with input_example=X.head()."
         )
     try:
         replies.encode(model.predict(rows), model.outputs, len(rows))
     except Exception as cause:
         raise ModelUnusable(
-            f"The model at {model.uri} cannot score its own input example: {type(cause).__name__}: {cause}"
+            f"The model at {model.info.uri} cannot score its own input example: {type(cause).__name__}: {cause}"
         ) from cause

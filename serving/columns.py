@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import shown
+from serving.errors import short_repr
 from serving.signature import Column
 
 EXACT_INT = 2**53  # the largest integer up to which FLOAT64 and JSON numbers hold every integer
@@ -59,7 +59,7 @@ class Values:
 
 def decode_column(column: Column, values: Sequence[Any]) -> Values:
     """Return the column of a batch; a value that does not fit is a sentence in `faults` under its row."""
-    decoder = _DECODERS[column.kind]
+    decoder = _DECODERS[column.mlflow_type]
     kinds = set(map(type, values))
     has_nulls = type(None) in kinds
     nulls = np.array([value is None for value in values]) if has_nulls else np.zeros(len(values), bool)
@@ -76,7 +76,7 @@ def decode_column(column: Column, values: Sequence[Any]) -> Values:
             except (BadValue, OverflowError) as cause:
                 row = int(rows[position])
                 faults[row] = (
-                    f"Row {row}, column {column.name}: {shown(value)} is not {column.sql_type}"
+                    f"Row {row}, column {column.name}: {short_repr(value)} is not {column.sql_type}"
                     f"{f' ({cause})' if str(cause) else ''}."
                 )
     if not has_nulls:
@@ -213,7 +213,7 @@ def _structured(expected: Mapping[str, Any], value: Any, path: str) -> Any:
     try:
         scalar = _DECODERS[kind].column(Column(path, kind, ""), [value], {type(value)})
     except BadValue as cause:
-        raise BadValue(f"at {path or 'the value'} {cause}, {shown(value)} came") from None
+        raise BadValue(f"at {path or 'the value'} {cause}, {short_repr(value)} came") from None
     # Plain Python values, as MLflow makes them of lists; of a time, a datetime.
     return (scalar.astype("datetime64[us]") if kind == "datetime" else scalar).tolist()[0]
 

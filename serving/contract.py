@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from serving.errors import BadRequest, ModelUnusable, shown
+from serving.errors import BadRequest, ModelUnusable, short_repr
 from serving.numeric_calls import NumericCalls
 from serving.replies import Replies
 
@@ -41,7 +41,7 @@ class Request:
         calls = _loaded(self.arguments.text) if isinstance(self.arguments, NumericCalls) else self.arguments
         for row, call in enumerate(calls):
             if type(call) is not list:
-                raise BadRequest(f"Row {row} of `calls` is {shown(call)}; expected the list of its arguments.")
+                raise BadRequest(f"Row {row} of `calls` is {short_repr(call)}; expected the list of its arguments.")
         return calls
 
     @property
@@ -73,13 +73,13 @@ def _loaded(text: bytes) -> Any:
 
 def _request(message: Any, numeric: NumericCalls | None) -> Request:
     if type(message) is not dict:
-        raise BadRequest(f"The request body is {shown(message)}; expected a JSON object with a list `calls`.")
+        raise BadRequest(f"The request body is {short_repr(message)}; expected a JSON object with a list `calls`.")
     if "calls" not in message:
         raise BadRequest(
-            f"The request has no `calls`, only {shown(sorted(message))}; expected a list of argument lists."
+            f"The request has no `calls`, only {short_repr(sorted(message))}; expected a list of argument lists."
         )
     if type(message["calls"]) is not list:
-        raise BadRequest(f"`calls` is {shown(message['calls'])}; expected a list with one argument list per row.")
+        raise BadRequest(f"`calls` is {short_repr(message['calls'])}; expected a list with one argument list per row.")
     return Request(
         context=_context(message.get("userDefinedContext")),
         request_id=_text(message, "requestId"),
@@ -114,14 +114,14 @@ def _context(context: Any) -> Mapping[str, str]:
     if context is None:
         return {}
     if type(context) is not dict or not all(type(value) is str for value in context.values()):
-        raise BadRequest(f"`userDefinedContext` is {shown(context)}; expected an object of texts.")
+        raise BadRequest(f"`userDefinedContext` is {short_repr(context)}; expected an object of texts.")
     return context
 
 
 def _text(message: Mapping[str, Any], key: str) -> str:
     value = message.get(key, "")
     if type(value) is not str:
-        raise BadRequest(f"`{key}` is {shown(value)}; expected a text.")
+        raise BadRequest(f"`{key}` is {short_repr(value)}; expected a text.")
     return value
 
 

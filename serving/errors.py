@@ -8,7 +8,7 @@
     └── InternalError     500  our own fault; the trace is in the log only
 
 A message is one or two sentences for a person at a SQL prompt: what came, what was expected, what to do.
-`error_body` is the only writer of the JSON, `shown` the only way a foreign value gets into a message.
+`error_body` is the only writer of the JSON, `short_repr` the only way a foreign value gets into a message.
 """
 
 import orjson
@@ -44,7 +44,7 @@ class InternalError(ServingError):
 
     def __init__(self, request_id: str) -> None:
         super().__init__(
-            f"The function failed on request {shown(request_id)}. The cause is in its log under this request id."
+            f"The function failed on request {short_repr(request_id)}. The cause is in its log under this request id."
         )
 
 
@@ -63,7 +63,7 @@ def error_body(error: ServingError) -> bytes:
     return body
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """Return a value from a request as it may stand in a message: like JSON, and short."""
     try:
         text = orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
@@ -72,7 +72,7 @@ def shown(value: object) -> str:
     return text if len(text) <= VALUE_LIMIT else f"{text[:VALUE_LIMIT]}…"
 
 
-def listed(names: list[str], most: int = 12) -> str:
+def join_names(names: list[str], most: int = 12) -> str:
     """Return names as they may stand in a message: in their order, the rest counted."""
     text = ", ".join(names[:most])
     return text if len(names) <= most else f"{text} and {len(names) - most} more"

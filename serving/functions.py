@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import BadRequest, listed, shown
+from serving.errors import BadRequest, join_names, short_repr
 from serving.model import Model
 from serving.options import Options, read_params
 from serving.rows import Rows
@@ -73,7 +73,9 @@ def find(context: Mapping[str, str], path: str) -> SqlFunction:
     """Return the function meant: `function` in the context, else the last segment of the path, else predict."""
     name = context.get("function") or path.rstrip("/").rpartition("/")[2] or "predict"
     if name not in _FUNCTIONS:
-        raise BadRequest(f"There is no SQL function {shown(name)} here; there are {listed(sorted(_FUNCTIONS))}.")
+        raise BadRequest(
+            f"There is no SQL function {short_repr(name)} here; there are {join_names(sorted(_FUNCTIONS))}."
+        )
     return _FUNCTIONS[name]
 
 
@@ -117,4 +119,4 @@ def predict_proba(model: Model, rows: Rows, options: Options) -> Any:
 @sql_function(returns="JSON", takes="nothing")
 def model_info(model: Model, rows: Rows, _: Options) -> Any:
     """What model answers here: its place, digest, signature, versions and when it was loaded."""
-    return [dict(model.facts)] * len(rows)
+    return [model.info.as_dict()] * len(rows)

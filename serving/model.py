@@ -10,9 +10,38 @@ from functools import cached_property
 from typing import Any
 
 from serving import replies
-from serving.errors import BadRequest, ModelUnusable, listed, shown
+from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
 from serving.rows import Rows, from_arguments
 from serving.signature import Output, Signature
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known about a loaded model, as `model_info` and the page show it.
+
+    `version` is the registry's version, else the digest; `saved` and `loaded` are times in ISO 8601, UTC (`saved` is
+    empty when the MLmodel file has none); `signature` is the parsed JSON of MLflow's signature; `code` lists the Python
+    files that came with the model; `requirements` are the lines of its requirements.txt; `seconds` maps the phases of
+    loading (fetch, load, warmUp) to how long they took.
+    """
+
+    uri: str
+    digest: str = ""
+    flavor: str = ""
+    schema: str = ""
+    signature: Mapping[str, Any] = field(default_factory=dict)
+    saved: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    code: Sequence[str] = ()
+    requirements: Sequence[str] = ()
+    metadata: Any = field(default_factory=dict)
+    loaded: str = ""
+    version: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name; the values are shared with this object."""
+        return dict(vars(self))
 
 
 @dataclass
@@ -21,16 +50,14 @@ class Model:
 
     `takes_array` tells that an array of the columns gives the very answers of a DataFrame, which takes longer to make;
     `predictor` takes the model's input and inference parameters or None; `probabilities` takes the input and gives an
-    array of shape (rows, classes), and is there for classifiers only; `facts` is what `model_info` shows;
-    `example` holds rows of the input example as argument lists.
+    array of shape (rows, classes), and is there for classifiers only; `example` holds rows of the input example as argument lists.
     """
 
-    uri: str
+    info: ModelInfo
     signature: Signature
     predictor: Callable[[Any, Mapping[str, Any] | None], Any]
     probabilities: Callable[[Any], Any] | None = None
     classes: Sequence[Any] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
     example: Sequence[Sequence[Any]] = ()
     takes_array: bool = False
 
@@ -41,7 +68,7 @@ class Model:
     def predict_proba(self, rows: Rows) -> Any:
         """Return the probability of each class, shape (rows, classes), in the order of `classes`."""
         if self.probabilities is None:
-            raise BadRequest(f"The model at {self.uri} has no class probabilities; use predict.")
+            raise BadRequest(f"The model at {self.info.uri} has no class probabilities; use predict.")
         return self.probabilities(self._input(rows))
 
     def _input(self, rows: Rows) -> Any:
@@ -52,7 +79,7 @@ class Model:
         labels = [str(known) for known in self.classes]
         if label not in labels:
             raise BadRequest(
-                f"user_defined_context has class = {shown(label)}; the model's classes are {listed(labels)}."
+                f"user_defined_context has class = {short_repr(label)}; the model's classes are {join_names(labels)}."
             )
         return labels.index(label)
 
@@ -68,7 +95,7 @@ class Model:
             return replies.outputs_of(self.predict(rows), len(rows))
         except Exception as cause:
             raise ModelUnusable(
-                f"The model at {self.uri} cannot score its own input example: {type(cause).__name__}: {cause}"
+                f"The model at {self.info.uri} cannot score its own input example: {type(cause).__name__}: {cause}"
             ) from cause
 
     @property

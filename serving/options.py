@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from serving.errors import BadRequest, listed, shown
+from serving.errors import BadRequest, join_names, short_repr
 from serving.signature import Column, Parameter, Signature
 
 COMMON_KEYS = {
@@ -39,13 +39,13 @@ def read_options(context: Mapping[str, str], own_keys: tuple[str, ...]) -> Optio
     for key, value in context.items():
         if key not in COMMON_KEYS and key not in own_keys:
             raise BadRequest(
-                f"user_defined_context has the key {shown(key)}; this function knows "
-                f"{listed(sorted([*COMMON_KEYS, *own_keys]))}."
+                f"user_defined_context has the key {short_repr(key)}; this function knows "
+                f"{join_names(sorted([*COMMON_KEYS, *own_keys]))}."
             )
         allowed = COMMON_KEYS.get(key)
         if allowed and value not in allowed:
             raise BadRequest(
-                f"user_defined_context has {key} = {shown(value)}; expected one of {listed(list(allowed))}."
+                f"user_defined_context has {key} = {short_repr(value)}; expected one of {join_names(list(allowed))}."
             )
     return Options(
         on_null=context.get("on_null", "null"),
@@ -59,7 +59,7 @@ def check_schema(context: Mapping[str, str], signature: Signature) -> None:
     made_for = context.get("schema", signature.schema)
     if made_for != signature.schema:
         raise BadRequest(
-            f"This SQL function was made for a model with schema {shown(made_for)}, the model now has schema "
+            f"This SQL function was made for a model with schema {short_repr(made_for)}, the model now has schema "
             f'"{signature.schema}": {described(signature.columns)}. Create the SQL function again by sql.render.'
         )
 
@@ -73,24 +73,24 @@ def read_params(text: str | None, parameters: tuple[Parameter, ...]) -> dict[str
     except orjson.JSONDecodeError:
         params = None
     if type(params) is not dict:
-        raise BadRequest(f"user_defined_context has params = {shown(text)}; expected a JSON object.")
+        raise BadRequest(f"user_defined_context has params = {short_repr(text)}; expected a JSON object.")
     declared = {parameter.name: parameter for parameter in parameters}
     for name, value in params.items():
         if name not in declared:
             raise BadRequest(
-                f"params has {shown(name)}; the model's signature declares {listed(list(declared)) or 'none'}."
+                f"params has {short_repr(name)}; the model's signature declares {join_names(list(declared)) or 'none'}."
             )
         parameter = declared[name]
         items = value if parameter.is_list and type(value) is list else [value]
-        if parameter.is_list != (type(value) is list) or not all(_is_of(parameter.kind, item) for item in items):
-            expected = f"a list of {parameter.kind}" if parameter.is_list else parameter.kind
-            raise BadRequest(f"params has {name} = {shown(value)}; the model's signature declares {expected}.")
+        if parameter.is_list != (type(value) is list) or not all(_is_of(parameter.mlflow_type, item) for item in items):
+            expected = f"a list of {parameter.mlflow_type}" if parameter.is_list else parameter.mlflow_type
+            raise BadRequest(f"params has {name} = {short_repr(value)}; the model's signature declares {expected}.")
     return params
 
 
 def described(columns: tuple[Column, ...]) -> str:
     """Return the columns as they may stand in a message."""
-    return listed([str(column) for column in columns])
+    return join_names([str(column) for column in columns])
 
 
 def _is_of(kind: str, value: Any) -> bool:

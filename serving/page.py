@@ -48,7 +48,7 @@ def facts(model: Model, instance: Instance) -> dict[str, object]:
         {"name": function.name, "returns": function.sql_type(model), "sql": select(function, model)}
         for function in _offered(model)
     ]
-    return {**model.facts, "functions": offers, "instance": instance.facts()}
+    return {**model.info.as_dict(), "functions": offers, "instance": instance.facts()}
 
 
 def render(model: Model | ServingError, instance: Instance) -> tuple[bytes, dict[str, str]]:
@@ -70,18 +70,18 @@ def render(model: Model | ServingError, instance: Instance) -> tuple[bytes, dict
 
 
 def _shown(model: Model) -> dict[str, Any]:
-    metadata = model.facts.get("metadata")
+    metadata = model.info.metadata
     scores = metadata.get("scores") if isinstance(metadata, Mapping) else None
     columns = model.signature.columns
     example = next(iter(model.example), ())
     values = example if len(example) == len(columns) else [None] * len(columns)
     return {
-        "title": str(model.facts.get("name") or _name(model.uri)),
+        "title": _name(model.info.uri),
         "model": model,
         "scores": {name: _short(value) for name, value in scores.items()} if isinstance(scores, Mapping) else {},
         "fields": [(column, _typed(column, value)) for column, value in zip(columns, values, strict=True)],
         "offers": [(function, function.sql_type(model), select(function, model)) for function in _offered(model)],
-        "details": json.dumps(dict(model.facts), default=str, indent=2, ensure_ascii=False),
+        "details": json.dumps(model.info.as_dict(), default=str, indent=2, ensure_ascii=False),
     }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from serving.columns import EXACT_INT
-from serving.errors import ModelUnusable, shown
+from serving.errors import ModelUnusable, short_repr
 from serving.signature import Output, sql_type_of_dtype
 
 # Values that orjson writes as they are. An array holds finite FLOAT64 values, and NaN for NULL, which orjson writes so.
@@ -79,7 +79,7 @@ def _columns(result: Any, rows: int) -> tuple[list[str], list[Any]]:
     columns = [_values(column) for column in columns]
     for column in columns:
         if not isinstance(column, (np.ndarray, list, tuple)) or (isinstance(column, np.ndarray) and not column.ndim):
-            raise ModelUnusable(f"The model returned {shown(column)} for {rows} rows; expected one value per row.")
+            raise ModelUnusable(f"The model returned {short_repr(column)} for {rows} rows; expected one value per row.")
         if len(column) != rows:
             raise ModelUnusable(f"The model returned {len(column)} values for {rows} rows; expected one value per row.")
     if not columns:
@@ -141,7 +141,7 @@ def _encode_column(column: Any, sql_type: str) -> Replies:
             encoded.append(None if _is_missing(value) else encoder(value))
         except (TypeError, ValueError, OverflowError, AttributeError):
             raise ModelUnusable(
-                f"The model returned {shown(value)} for row {row}, where {sql_type} is declared: "
+                f"The model returned {short_repr(value)} for row {row}, where {sql_type} is declared: "
                 "save it again with the signature of what it returns."
             ) from None
     return encoded

@@ -17,12 +17,12 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import orjson
 
 from serving.contract import Request
 from serving.errors import ServingError
+from serving.model import ModelInfo
 
 TEXT_LIMIT = 1_000  # characters of a text that came from outside
 TRACE_LIMIT = 20_000  # characters of a stack trace; Cloud Logging takes 256 KB a line
@@ -82,11 +82,11 @@ class RequestLog:
         # //bigquery.googleapis.com/projects/P/jobs/P:US.bquxjob_1: what follows is the id that `bq show -j` takes.
         self.job = request.caller.rpartition("/jobs/")[2]
 
-    def answered_by(self, facts: Mapping[str, Any]) -> None:
+    def answered_by(self, info: ModelInfo) -> None:
         """Note the model's version, else the start of its digest, and when cold what its loading took."""
-        self.model = str(facts["version"])[:12]
+        self.model = info.version[:12]
         if self.cold:
-            self.load_seconds = facts.get("seconds")
+            self.load_seconds = info.seconds
 
     def failed(self, error: BaseException, status: int) -> None:
         """Note what went wrong, and the status it is answered with."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from serving.columns import Values, decode_column
 from serving.contract import Request
-from serving.errors import BadRequest, shown
+from serving.errors import BadRequest, short_repr
 from serving.options import described
 from serving.signature import Column, Signature
 
@@ -182,7 +182,7 @@ def from_objects(signature: Signature, request: Request) -> Rows:
     for row, (value,) in enumerate(calls):
         objects.append(value if type(value) is dict else nothing)
         if type(value) is not dict and value is not None:
-            faults[row] = f"Row {row} is {shown(value)}; expected an object with {described(signature.columns)}."
+            faults[row] = f"Row {row} is {short_repr(value)}; expected an object with {described(signature.columns)}."
     decoded = []
     for column in signature.columns:
         try:
@@ -192,14 +192,16 @@ def from_objects(signature: Signature, request: Request) -> Rows:
             if column.required:
                 for row, value in enumerate(objects):
                     if column.name not in value:
-                        faults.setdefault(row, f"Row {row} has no {shown(column.name)}, only {shown(sorted(value))}.")
+                        faults.setdefault(
+                            row, f"Row {row} has no {short_repr(column.name)}, only {short_repr(sorted(value))}."
+                        )
         decoded.append(decode_column(column, values))
     decoded[0].faults = {**decoded[0].faults, **faults}
     return Rows(signature, decoded, len(calls))
 
 
 def _only_numbers(signature: Signature) -> bool:
-    return all(column.kind == "double" for column in signature.columns)
+    return all(column.mlflow_type == "double" for column in signature.columns)
 
 
 def _numbers_by_name(signature: Signature, request: Request) -> Numbers | None:
@@ -221,7 +223,7 @@ def _numbers_by_name(signature: Signature, request: Request) -> Numbers | None:
 def _series(values: Values) -> Any:
     """Return a column as pandas has it after reading the same data from a table."""
     kind = values.array.dtype.kind
-    if values.column.kind == "string":
+    if values.column.mlflow_type == "string":
         return pd.array(values.array, dtype=_TEXT)
     if kind in "ib" and (values.nulls.any() or not values.column.required):
         masked = pd.arrays.BooleanArray if kind == "b" else pd.arrays.IntegerArray

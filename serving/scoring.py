@@ -13,7 +13,7 @@ import numpy as np
 
 from serving import replies as written
 from serving.contract import Request
-from serving.errors import BadRequest, listed
+from serving.errors import BadRequest, join_names
 from serving.functions import SqlFunction, on_offer
 from serving.model import Model
 from serving.options import Options
@@ -59,8 +59,8 @@ class Job:
 def prepare(model: Model, function: SqlFunction, options: Options, request: Request, entry: RequestLog) -> Job:
     """Return the job of a request; raise BadRequest for a row that cannot be scored, unless `on_error` is `null`."""
     if not function.offered(model):
-        offers = listed([other.name for other in on_offer(model)])
-        raise BadRequest(f"{function.name} makes no sense for the model at {model.uri}, which offers {offers}.")
+        offers = join_names([other.name for other in on_offer(model)])
+        raise BadRequest(f"{function.name} makes no sense for the model at {model.info.uri}, which offers {offers}.")
     rows = _rows(model, function, request)
     entry.rows = len(rows)
     rejected = rows.faults()
@@ -121,7 +121,7 @@ def _outcome(job: Job) -> Outcome:
     except Exception as cause:
         return cause
     except SystemExit as cause:  # it would end the process, with all that others wait for
-        return RuntimeError(f"The model at {job.model.uri} wants to end the process: {cause!r}.")
+        return RuntimeError(f"The model at {job.model.info.uri} wants to end the process: {cause!r}.")
 
 
 def _predicted(jobs: Sequence[Job], rows: Rows) -> Replies:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from serving.errors import ModelUnusable, listed
+from serving.errors import ModelUnusable, join_names
 
 NO_SIGNATURE = (
     "The model at {uri} has no signature, so its SQL arguments are unknown: save it again with "
@@ -44,7 +44,7 @@ class Column:
     """
 
     name: str
-    kind: str
+    mlflow_type: str
     sql_type: str
     required: bool = True
     detail: Mapping[str, Any] | None = None
@@ -66,7 +66,7 @@ class Parameter:
     """One inference parameter with its default, as declared in the signature."""
 
     name: str
-    kind: str
+    mlflow_type: str
     default: Any
     is_list: bool
 
@@ -132,7 +132,7 @@ def _columns(inputs: Sequence[Mapping[str, Any]], uri: str) -> tuple[Column, ...
         kind = spec["type"]
         if kind not in SQL_TYPES:
             raise ModelUnusable(
-                f"The model at {uri} has an input of type {kind!r}, which is none of {listed(list(SQL_TYPES))}: "
+                f"The model at {uri} has an input of type {kind!r}, which is none of {join_names(list(SQL_TYPES))}: "
                 "save it again with a signature of these types."
             )
         name = spec.get("name", f"x{position}")
@@ -148,7 +148,7 @@ def _tensor_columns(inputs: Sequence[Mapping[str, Any]], uri: str) -> tuple[Colu
     if len(inputs) > 1 or "name" in inputs[0] or len(shape) != 2 or shape[1] < 1 or dtype not in kinds:
         raise ModelUnusable(
             f"The model at {uri} takes {json.dumps(inputs)}; as SQL arguments only one unnamed tensor of shape (-1, n) "
-            f"and a dtype among {listed(list(kinds))} can be served: save it with a DataFrame as the input of its "
+            f"and a dtype among {join_names(list(kinds))} can be served: save it with a DataFrame as the input of its "
             "signature."
         )
     return tuple(Column(f"x{position}", kinds[dtype], "FLOAT64") for position in range(shape[1]))

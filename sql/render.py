@@ -94,8 +94,8 @@ def context(function: SqlFunction, model: Model) -> dict[str, str]:
 
 def description(function: SqlFunction, model: Model) -> str:
     """Return what a person reads about a function in BigQuery: what it does, and from which model."""
-    facts = model.facts
-    return f"{function.description} Model {model.uri}, digest {facts['digest'][:12]}, saved {facts['saved'][:16]}."
+    info = model.info
+    return f"{function.description} Model {info.uri}, digest {info.digest[:12]}, saved {info.saved[:16]}."
 
 
 def argument_names(columns: Sequence[str]) -> list[str]:

@@ -77,14 +77,14 @@ def test_a_model_in_a_bucket_is_the_model_that_was_saved(
 ) -> None:
     upload(saved("tree_regressor"), bucket, prefix)
     model = load(f"gs://{BUCKET}/{prefix}{slash}")
-    assert model.facts["digest"] == folder_digest(Path(saved("tree_regressor")))
+    assert model.info.digest == folder_digest(Path(saved("tree_regressor")))
     assert model.signature == load(saved("tree_regressor")).signature
 
 
 def test_only_objects_below_the_prefix_belong_to_a_model(bucket: Any, saved: Callable[[str], str]) -> None:
     upload(saved("tree_regressor"), bucket, "california")
     upload(saved("classifier"), bucket, "california-2")
-    assert load(f"gs://{BUCKET}/california").facts["digest"] == folder_digest(Path(saved("tree_regressor")))
+    assert load(f"gs://{BUCKET}/california").info.digest == folder_digest(Path(saved("tree_regressor")))
 
 
 def test_the_digest_is_what_sha256sum_says(folder: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_digest_is_what_sha256sum_says(folder: Path) -> None:
 
 def test_another_digest_is_refused_before_anything_is_loaded(folder: Path) -> None:
     digest = folder_digest(folder)
-    assert load(str(folder), digest.upper()).facts["digest"] == digest
+    assert load(str(folder), digest.upper()).info.digest == digest
     (folder / "model.pkl").write_bytes(b"not even a pickle")
     with pytest.raises(ModelUnusable, match=f"MODEL_DIGEST asks for {digest}"):
         load(str(folder), digest)
@@ -112,7 +112,7 @@ def test_a_registered_model_is_found_by_version_and_alias(
     client.create_registered_model("house")
     client.create_model_version("house", source=saved("tree_regressor"))
     client.set_registered_model_alias("house", "champion", "1")
-    assert load(form).facts["digest"] == folder_digest(Path(saved("tree_regressor")))
+    assert load(form).info.digest == folder_digest(Path(saved("tree_regressor")))
     with pytest.raises(ModelUnusable, match="house"):
         load("models:/house/2")
 

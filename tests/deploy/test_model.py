@@ -138,7 +138,7 @@ def test_what_was_found_out_is_not_computed_twice(saved: Callable[[str], str], t
     assert (
         run(saved("tree_regressor"), tmp_path / "first")[0] == run(saved("tree_regressor"), tmp_path / "second")[0] == 0
     )
-    digest = load(saved("tree_regressor")).facts["digest"]
+    digest = load(saved("tree_regressor")).info.digest
     for name in ("digest", "runtime", "requirements.txt", "functions", "parity.sql", "expected.json"):
         assert (tmp_path / "first" / name).read_text() == (tmp_path / "second" / name).read_text()
     assert (tmp_path / "second" / "digest").read_text().strip() == digest

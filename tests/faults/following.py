@@ -20,7 +20,7 @@ async def until(loader: ModelLoader, condition: Callable[[Model], bool]) -> Mode
     """Ask for the model as requests do until a condition holds."""
     deadline = time.monotonic() + 30
     while not condition(model := await loader.model()):
-        assert time.monotonic() < deadline, model.facts
+        assert time.monotonic() < deadline, model.info
         await asyncio.sleep(OFTEN)
     return model
 

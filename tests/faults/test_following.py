@@ -49,7 +49,7 @@ def test_another_model_at_a_prefix_takes_over_and_leaves_neither_files_nor_the_o
         await looks(proxy, loader, 3)
         assert await loader.model() is old()
         put(proxy.upstream, second, "m")
-        new = await until(loader, lambda model: model.facts["version"] == digest(second))
+        new = await until(loader, lambda model: model.info.version == digest(second))
         assert new.predict(from_arguments(new.signature, ROWS)).tolist() == predictions(second)
         gc.collect()
         assert old() is None, "the old model is still in memory"
@@ -74,11 +74,11 @@ def test_the_version_behind_an_alias_is_followed_there_and_back(
     async def follow() -> None:
         client.set_registered_model_alias("house", "champion", "1")
         loader = ModelLoader("models:/house@champion", refresh=OFTEN)
-        assert (await loader.model()).facts["version"] == "1"
+        assert (await loader.model()).info.version == "1"
         for version, folder in (("2", second), ("1", saved("tree_regressor"))):
             client.set_registered_model_alias("house", "champion", version)
-            model = await until(loader, lambda model, version=version: model.facts["version"] == version)
-            assert model.facts["digest"] == digest(folder)
+            model = await until(loader, lambda model, version=version: model.info.version == version)
+            assert model.info.digest == digest(folder)
 
     asyncio.run(follow())
 
@@ -102,7 +102,7 @@ def test_files_that_still_change_are_not_loaded_until_they_stay_for_two_looks(
             assert {asked.name for asked in proxy.asked} == {""}, "half of an upload was fetched"
             proxy.plan = times(0, faults.fine)
             put(proxy.upstream, second, "m")
-            await until(loader, lambda model: model.facts["version"] == digest(second))
+            await until(loader, lambda model: model.info.version == digest(second))
 
         asyncio.run(follow())
 

@@ -48,7 +48,7 @@ def is_intact(model: Model, folder: str) -> bool:
     """Tell whether a model is that of a folder: its files, and what it predicts."""
     rows = from_arguments(model.signature, [[0.5, -0.25, 1, 2], [1, 2, 3, 4]])
     same = model.predict(rows).tolist() == load(folder).predict(rows).tolist()
-    return same and model.facts["digest"] == folder_digest(Path(folder))
+    return same and model.info.digest == folder_digest(Path(folder))
 
 
 @contextlib.contextmanager
@@ -165,7 +165,7 @@ def test_a_model_that_is_replaced_while_it_is_read_is_loaded_as_the_new_one(
 
     proxy.plan = times(1, replaced, name)
     model = asyncio.run(ModelLoader(URI).model())
-    assert model.facts["digest"] == folder_digest(Path(saved("classifier")))
+    assert model.info.digest == folder_digest(Path(saved("classifier")))
 
 
 def test_a_reset_download_goes_on_where_it_ended(proxy: Proxy) -> None:
@@ -265,7 +265,7 @@ def check_any_faults(
         assert list(files.iterdir()) == []
     assert model, "no request got the model after the faults had passed"
     digests = {folder_digest(Path(folder)): folder for folder in models}
-    assert is_intact(model, digests[model.facts["digest"]])
+    assert is_intact(model, digests[model.info.digest])
     del model, loader
     gc.collect()
     assert list(files.iterdir()) == []

@@ -80,7 +80,7 @@ def test_unusual_names_that_are_fit_for_files_are_files(proxy: Proxy, emulator: 
     with httpx.Client(base_url=emulator.url, trust_env=False) as client:
         for name in ("Zürich/a b", "🦆", "..a", "a..", "-rf", "Ａ", "x" * 255, "a:b*<>|"):
             put_object(client, f"m/{name}", b"x")
-    assert load(URI).facts["digest"]
+    assert load(URI).info.digest
 
 
 PATHS: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -114,7 +114,7 @@ def test_where_an_author_had_his_files_is_no_path_of_the_model(folder: Path) -> 
         }
 
     edit(folder, change)
-    assert load(str(folder)).facts["digest"]
+    assert load(str(folder)).info.digest
 
 
 BOMB = "flavors: {}\nmetadata:\n a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

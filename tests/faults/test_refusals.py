@@ -86,7 +86,7 @@ def test_a_bad_version_is_refused_and_said_to_be_so_once_and_a_good_one_still_fo
         assert await loader.model() is first
         assert list(files.glob("model-*")) == [], "what is read whole needs no files any more"
         put(proxy.upstream, second, "m")
-        await until(loader, lambda model: model.facts["version"] == digest(second))
+        await until(loader, lambda model: model.info.version == digest(second))
 
     asyncio.run(follow())
     (said,) = [line for line in log if line["severity"] != "INFO"]
@@ -159,7 +159,7 @@ def test_a_bucket_that_cannot_be_read_is_said_once_and_no_request_waits_for_a_lo
         assert await loader.model() is first
         proxy.plan = times(0, faults.fine)
         put(proxy.upstream, second, "m")
-        await until(loader, lambda model: model.facts["version"] == digest(second))
+        await until(loader, lambda model: model.info.version == digest(second))
 
     asyncio.run(follow())
     assert [line["severity"] for line in log if "is not known" in line["message"]] == ["WARNING"]
@@ -184,6 +184,6 @@ def test_what_could_not_be_looked_at_is_tried_when_it_can_be(
         await until(loader, lambda model: any("objectViewer" in line["message"] for line in log))
         assert await loader.model() is first
         proxy.plan = times(0, faults.fine)
-        await until(loader, lambda model: model.facts["version"] == digest(second))
+        await until(loader, lambda model: model.info.version == digest(second))
 
     asyncio.run(follow())

@@ -127,7 +127,7 @@ def test_a_model_that_is_a_script_may_be_replaced_by_another(tmp_path: Path) -> 
             pip_requirements=models.PINS,
         )
         model = load(str(folder))
-        assert model.facts["code"] == ["script.py"]
+        assert model.info.code == ["script.py"]
         assert list(model.predict(from_arguments(model.signature, [[1.5]]))) == [1.5 * factor]
 
 

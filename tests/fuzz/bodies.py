@@ -79,8 +79,8 @@ class Sent:
 
 def value(column: Column, plain: bool) -> st.SearchStrategy[Any]:
     """Return mostly what the column holds, sometimes NULL; unless it is to be plain, seldom anything else."""
-    fitting = _structured(column.detail) if column.kind in ("array", "object") else KINDS[column.kind]
-    if plain and column.kind == "double":
+    fitting = _structured(column.detail) if column.mlflow_type in ("array", "object") else KINDS[column.mlflow_type]
+    if plain and column.mlflow_type == "double":
         fitting = PLAIN
     seldom = NUMBER if plain else ANYTHING
     return st.integers(0, 29).flatmap(lambda dice: fitting if dice < 26 else st.none() if dice < 29 else seldom)

@@ -76,7 +76,7 @@ def _reply(key: str, value: Schema) -> Schema:
 
 
 def _of_column(column: Column) -> Schema:
-    return _of_type(column.detail or {"type": column.kind})
+    return _of_type(column.detail or {"type": column.mlflow_type})
 
 
 def _of_type(kind: Any) -> Schema:

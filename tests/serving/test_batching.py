@@ -11,7 +11,7 @@ from serving.batching import SHORT, TOGETHER, Scorer
 from serving.contract import decode
 from serving.errors import BadRequest
 from serving.functions import SqlFunction
-from serving.model import Model
+from serving.model import Model, ModelInfo
 from serving.options import Options
 from serving.replies import as_list
 from serving.request_log import RequestLog
@@ -26,7 +26,7 @@ class Doubling:
         self.calls: list[int] = []
         self.threads: set[int] = set()
         signature = Signature((Column("a", "double", "FLOAT64"),), (Output(None, "FLOAT64"),))
-        self.model = Model("test", signature, self.predict)
+        self.model = Model(ModelInfo("test"), signature, self.predict)
 
     def predict(self, frame: Any, params: Any) -> Any:
         self.calls.append(len(frame))

@@ -103,4 +103,4 @@ mlflow.sklearn.save_model(model, {str(tmp_path / "model")!r}, serialization_form
     model = load(str(tmp_path / "model"))
     X = numbers()
     np.testing.assert_allclose(model.predictor(X, None), X.a)
-    assert load(str(tmp_path / "model")).facts["digest"] == model.facts["digest"]  # loading leaves no bytecode behind
+    assert load(str(tmp_path / "model")).info.digest == model.info.digest  # loading leaves no bytecode behind

@@ -59,7 +59,7 @@ def sent(value: Any) -> Any:
 @st.composite
 def batches(draw: Any, model: Model) -> list[list[Any]]:
     """Draw up to 20 rows of the model's types, with NULLs."""
-    columns = [VALUES[column.kind] | st.none() for column in model.signature.columns[:6]]
+    columns = [VALUES[column.mlflow_type] | st.none() for column in model.signature.columns[:6]]
     rows = draw(st.lists(st.tuples(*columns), max_size=20))
     rest = [0.5] * (len(model.signature.columns) - len(columns))
     return [[pd.Timestamp(value) if hasattr(value, "year") else value for value in row] + rest for row in rows]
@@ -71,7 +71,7 @@ def frame(model: Model, rows: list[list[Any]]) -> Any:
     for at, column in enumerate(model.signature.columns):
         nullable = {"long": "Int64", "boolean": "boolean", "double": "float64"}
         plain = {"long": "int64", "boolean": "bool", "double": "float64", "string": "str", "datetime": "datetime64[ns]"}
-        dtype = plain[column.kind] if column.required else nullable[column.kind]
+        dtype = plain[column.mlflow_type] if column.required else nullable[column.mlflow_type]
         columns[column.name] = pd.Series([row[at] for row in rows], dtype=dtype)
     return pd.DataFrame(columns).to_numpy() if model.signature.tensor else pd.DataFrame(columns)
 
@@ -86,7 +86,7 @@ def pair(request: pytest.FixtureRequest, saved: Callable[[str], str]) -> tuple[M
     """Return the model as the function has it, and predict as MLflow's user has it."""
     folder = saved(request.param)
     model = load(folder)
-    if model.facts["flavor"] == "sklearn":
+    if model.info.flavor == "sklearn":
         return model, mlflow.sklearn.load_model(folder).predict
     return model, mlflow.pyfunc.load_model(folder).predict
 

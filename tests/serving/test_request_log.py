@@ -15,6 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.errors import ModelUnusable
+from serving.model import ModelInfo
 from serving.request_log import LogWriter, RequestLog, trace_of
 
 CALLER = "//bigquery.googleapis.com/projects/p/jobs/p:US.bquxjob_17"
@@ -72,7 +73,7 @@ def test_the_model_is_named_by_its_digest_as_model_info_has_it(logged: Callable[
 
 def test_a_registered_version_is_named_instead_of_the_digest() -> None:
     entry = RequestLog("POST", "/")
-    entry.answered_by({"digest": "a" * 64, "version": 3})
+    entry.answered_by(ModelInfo("gs://b/m", digest="a" * 64, version="3"))
     assert json.loads(entry.line())["model"] == "3"
 
 

@@ -13,7 +13,7 @@ from serving.columns import decode_column
 from serving.contract import Request, decode
 from serving.errors import BadRequest
 from serving.functions import SqlFunction
-from serving.model import Model
+from serving.model import Model, ModelInfo
 from serving.options import Options
 from serving.scoring import answer
 from serving.signature import Column, Output, Signature
@@ -30,7 +30,7 @@ class Fussy:
         self._kind = kind
         column = Column("a", "double", "FLOAT64")
         signature = Signature((column,), (Output(None, "FLOAT64"),))
-        self.model = Model("test", signature, self.predict)
+        self.model = Model(ModelInfo("test"), signature, self.predict)
 
     def predict(self, frame: Any, params: Any) -> Any:
         self.calls.append(len(frame))
