@@ -108,12 +108,8 @@ class ModelLoader:
             ) from cause
         except SystemExit as cause:
             raise ModelUnusable(f"The model at {self._uri} cannot be loaded: its code ends the process.") from cause
-        kept = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
-        write_log(
-            "INFO",
-            f"Loaded the model at {self._uri}.",
-            **{key: value for key, value in model.info.as_dict().items() if key in kept},
-        )
+        logged = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
+        write_log("INFO", f"Loaded the model at {self._uri}.", **{key: getattr(model.info, key) for key in logged})
         return model
 
 
