@@ -33,17 +33,18 @@ lint: .venv/installed  ## ruff, mypy and shellcheck
 	$(BIN)/shellcheck -x -a deploy.sh
 
 lock: .venv/installed  ## pin pyproject.toml's packages anew, the function's being a part of all
-	$(LOCK) --group train --group deploy --group local --group bench --group dev pyproject.toml -o requirements-dev.txt
+	$(LOCK) --group train --group deploy --group local --group bench --group dev --no-emit-package bqlocal \
+		pyproject.toml -o requirements-dev.txt
 	$(LOCK) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
 	$(LOCK) --group mlserver -o benchmarks/mlserver.txt
 
 clean:  ## remove everything that make made
 	rm -rf .venv .deploy benchmarks/.venv-mlserver demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-.venv/installed: requirements-dev.txt
+.venv/installed: requirements-dev.txt bqlocal/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, %s is %s: name another with make PYTHON=..." % (sys.executable, sys.version.split()[0]))'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	# Compiled at once, as the builder of Cloud Functions does it, and not by each start that finds nothing compiled.
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-dev.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-dev.txt --editable ./bqlocal
 	@touch $@

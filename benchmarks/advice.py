@@ -8,9 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bqlocal.errors import SourceError
+
 from benchmarks.trial import Point, Shape, Trial
 from launch.prices import usd
-from local.errors import SourceError
 
 ENOUGH_ROWS = 0.8  # of the best rate: a larger batch is a longer wait, and a retry repeats all of it
 ENOUGH_CALLERS = 0.95  # of the best rate

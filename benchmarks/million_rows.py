@@ -19,11 +19,11 @@ import click
 import httpx
 import mlflow
 import numpy as np
+from bqlocal.batching import PARALLEL
+from bqlocal.bigquery import BigQuery
 
 from benchmarks.workloads import COLUMNS, NAMES, numbers, saved
 from launch.function import Function
-from local.batching import PARALLEL
-from local.bigquery import BigQuery
 from sql.render import render
 
 BATCH = 2_000  # max_batching_rows

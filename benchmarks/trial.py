@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import orjson
 import psutil
+from bqlocal.errors import SourceError
 
 from benchmarks.contestants import HEAD, OURS, Server
 from benchmarks.instances import memory, pin, processors
@@ -27,7 +28,6 @@ from benchmarks.measurements import Step
 from launch.function import Function
 from launch.processes import ProcessError
 from loading.source import fetched
-from local.errors import SourceError
 from model_loader import load
 from serving.errors import ServingError
 from serving.signature import Column

@@ -15,6 +15,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from bqlocal.encoding import encode
 from mlflow.models import infer_signature
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
@@ -23,7 +24,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 import model_steps
-from local.encoding import encode
 
 COLUMNS = 8
 NAMES = [chr(ord("a") + at) for at in range(COLUMNS)]

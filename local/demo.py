@@ -12,13 +12,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bqlocal.bigquery import BigQuery, Result
 from rich.console import Console
 from rich.table import Table
 from sqlglot import exp
 
 from launch.function import ROOT, Function
 from launch.processes import ProcessError, end
-from local.bigquery import BigQuery, Result
 from local.up import URI, published
 from model_loader import load
 from sql.render import render

@@ -15,10 +15,9 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import sqlglot
+from bqlocal.bigquery import BigQuery, Result
+from bqlocal.errors import SourceError
 from sqlglot import exp
-
-from local.bigquery import BigQuery, Result
-from local.errors import SourceError
 
 VIEW = Path(__file__).parent.parent / "sql" / "requests_by_job.sql"
 TABLE = "logs.run_googleapis_com_stdout"

@@ -17,12 +17,12 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from bqlocal.bigquery import BigQuery
+from bqlocal.errors import SourceError
 from sqlglot import exp
 
 from launch.function import Function
 from loading.source import fetched
-from local.bigquery import BigQuery
-from local.errors import SourceError
 from serving.errors import ServingError
 from sql.render import MOST_ARGUMENTS, render
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from bqlocal.errors import SourceError
 
 from launch.function import Function
-from local.errors import SourceError
 from local.storage import Storage
 from model_loader import load
 from serving.errors import ServingError

@@ -13,6 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from local.storage import Storage
 from tests import models
+from tests.endpoint import Endpoint
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "models"  # of the emulated Cloud Storage
@@ -75,3 +76,11 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestClient]:
         return TestClient(create_asgi_app("predict", str(ROOT / "main.py")))
 
     return start
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """Return a remote function that replies with the number of arguments until told otherwise."""
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bqlocal.errors import SourceError
 from click.testing import CliRunner, Result
 from starlette.testclient import TestClient
 
@@ -13,7 +14,6 @@ from benchmarks.advice import MEMORY, advise, best_batch
 from benchmarks.advise import main, report
 from benchmarks.trial import Point, Shape, Trial, sample_rows
 from launch.prices import usd
-from local.errors import SourceError
 from tests import models
 
 

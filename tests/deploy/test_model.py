@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bqlocal.bigquery import BigQuery
 from click.testing import CliRunner
 
 from deploy import parity
 from deploy.model import main
 from deploy.requirements import fitted
 from launch.function import Function
-from local.bigquery import BigQuery
 from model_loader import load
 from sql.render import render
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import sqlglot
+from bqlocal.bigquery import BigQuery
+from bqlocal.errors import LocalError
+from bqlocal.remote import RemoteFunction
 from sqlglot import exp
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.routing import Route
 
-from local import ddl
-from local.bigquery import BigQuery
-from local.errors import LocalError
-from local.remote import RemoteFunction
+from bqlocal import ddl
 from tests.google_cloud.cloud import NUMBER, PROJECT, ApiError, Cloud
 from tests.google_cloud.rows import encoded
 

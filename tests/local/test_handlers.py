@@ -17,6 +17,8 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from bqlocal.bigquery import BigQuery
+from bqlocal.errors import RemoteFunctionError
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,8 +26,6 @@ from sklearn.tree import DecisionTreeRegressor
 
 from launch.function import ROOT, Function
 from launch.processes import HOST, end, free_port
-from local.bigquery import BigQuery
-from local.errors import RemoteFunctionError
 from local.parity import compare
 from sql.render import render
 from tests import models

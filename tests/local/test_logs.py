@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlglot
+from bqlocal.bigquery import BigQuery
 from click.testing import CliRunner
 from sqlglot import exp
 
@@ -16,7 +17,6 @@ from launch import prices
 from launch.function import Function
 from local import logs
 from local.__main__ import main
-from local.bigquery import BigQuery
 from serving.request_log import RequestLog
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)

@@ -8,10 +8,10 @@ from typing import Any
 import mlflow.pyfunc
 import pandas as pd
 import pytest
+from bqlocal.bigquery import BigQuery
+from bqlocal.errors import SourceError
 
 from local import parity
-from local.bigquery import BigQuery
-from local.errors import SourceError
 
 Saved = Callable[[str], str]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TextIO
 
 import click
+from bqlocal.errors import LocalError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from local.errors import LocalError
 from tests import models
 from tests.soak.run import Soak, run
 from tests.soak.watch import NAMES, thirds

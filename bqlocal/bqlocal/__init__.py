@@ -1,0 +1,1 @@
+"""BigQuery's SQL and its caller of remote functions, on this machine."""

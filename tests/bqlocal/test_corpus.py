@@ -1,0 +1,68 @@
+"""SQL as analysts write it, with remote calls in it: what it must give, whatever the caller does to the requests.
+
+`corpus.sql` holds the statements, each followed by the rows that it gives as JSON arrays. `shop.score(a, b)` is
+10 * a + b, and NULL for a NULL.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from bqlocal.bigquery import BigQuery
+from bqlocal.json_values import to_json
+
+from tests import googlesql
+from tests.endpoint import Endpoint
+
+TEXT = (Path(__file__).parent / "corpus.sql").read_text(encoding="utf-8")
+CASES = [
+    (
+        "\n".join(line for line in block.splitlines() if not line.startswith("-- ")),
+        [json.loads(line.removeprefix("-- ")) for line in block.splitlines() if line.startswith("-- ")],
+    )
+    for block in TEXT.strip().split("\n\n")
+]
+CUSTOMERS = pd.DataFrame({"id": [1, 2, 3], "name": ["Ann", "Bob", "Cé"], "city": ["Bern", "Genf", None]})
+ORDERS = pd.DataFrame(
+    {
+        "id": [1, 2, 3, 4, 5],
+        "customer": [1, 1, 2, 2, 3],
+        "amount": [1.5, 2.0, None, 4.0, 5.5],
+        "day": pd.to_datetime(["2020-01-31", "2020-02-01", "2020-02-15", "2020-03-01", "2020-03-02"]).date,
+    }
+)
+
+
+def scoring(body: dict[str, Any]) -> tuple[int, str]:
+    return 200, json.dumps({"replies": [None if None in call else 10 * call[0] + call[1] for call in body["calls"]]})
+
+
+@pytest.fixture(scope="module", params=[None, 5], ids=["usual", "adverse"])
+def shop(request: pytest.FixtureRequest) -> Iterator[BigQuery]:
+    endpoint = Endpoint()
+    endpoint.answer = scoring
+    with BigQuery(adverse=request.param) as bigquery:
+        bigquery.load("shop.orders", ORDERS)
+        bigquery.load("shop.customers", CUSTOMERS)
+        bigquery.sql(
+            "CREATE FUNCTION shop.score(a INT64, b FLOAT64) RETURNS FLOAT64 REMOTE WITH CONNECTION local.us.c "
+            f"OPTIONS (endpoint = '{endpoint.url}', max_batching_rows = 2)"
+        )
+        yield bigquery
+    endpoint.close()
+
+
+def test_the_corpus_holds_at_least_forty_statements() -> None:
+    assert len(CASES) >= 40
+    assert all("score(" in statement for statement, _ in CASES)
+
+
+@pytest.mark.parametrize(("statement", "expected"), CASES, ids=range(len(CASES)))
+def test_a_statement_gives_its_rows(statement: str, expected: list[list[Any]], shop: BigQuery) -> None:
+    assert googlesql.statements(statement) >= 1
+    table = shop.sql(statement, {"least": 2.0, "name": "Ann"}).table
+    columns = [to_json(column.combine_chunks()) for column in table.columns]
+    assert [[json.loads(value) for value in row] for row in zip(*columns, strict=True)] == expected
