@@ -27,6 +27,7 @@ from serving.instance import Instance
 from serving.model import Model
 from serving.options import check_schema, read_options
 from serving.request_log import LogWriter, RequestLog, trace_of
+from sql.names import select_examples
 
 log = logging.getLogger("function")
 log.addHandler(logging.StreamHandler(sys.stdout))
@@ -57,9 +58,9 @@ async def predict(request: Request) -> Response:
         if request.method == "GET":
             model = await _model(entry)
             if for_person:
-                body, headers = page.render(model, instance)
+                body, headers = page.render(model, instance, select_examples)
             else:
-                body = orjson.dumps(page.facts(model, instance), default=str)
+                body = orjson.dumps(page.facts(model, instance, select_examples), default=str)
         elif request.method == "POST":
             with admission.admitted(request.headers.get("content-length")):
                 body = await _answer(request, entry)
@@ -67,7 +68,7 @@ async def predict(request: Request) -> Response:
             raise BadRequest(f"The method is {request.method}; expected POST with BigQuery's request, or GET.")
     except ServingError as error:
         if for_person:
-            body, headers = page.render(error, instance)
+            body, headers = page.render(error, instance, select_examples)
         else:
             body = error_body(error)
         entry.failed(error, error.status)

@@ -16,15 +16,14 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
-from sqlglot import exp
 
 from serving.model import Model
 from serving.signature import Column, Signature
+from sql.names import exceeds_arguments, string_literal
 
 MOST_ROWS = 100  # of the input example
 TOLERANCE = 1e-9  # relative to the value where that is greater than 1
 WHOLE = {"boolean": "bool", "integer": "int32", "long": "int64"}
-MOST_ARGUMENTS = 256  # of one SQL function
 
 
 def examples(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], list[Any]]:
@@ -38,10 +37,10 @@ def examples(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], list[
     rows, data = model.example[:MOST_ROWS], data[:MOST_ROWS]
     if isinstance(data, pd.DataFrame):
         # MLflow refuses a missing integer or boolean even where the column is optional: those rows are left out.
-        kinds = {it.name: WHOLE[it.kind] for it in model.signature.columns if it.kind in WHOLE}
-        complete = data[list(kinds)].notna().all(axis=1)
+        dtypes = {it.name: WHOLE[it.mlflow_type] for it in model.signature.columns if it.mlflow_type in WHOLE}
+        complete = data[list(dtypes)].notna().all(axis=1)
         rows = [row for row, kept in zip(rows, complete, strict=True) if kept]
-        data = data[complete].astype(kinds)
+        data = data[complete].astype(dtypes)
     if not len(data):
         return [], []
     names = [output.name for output in model.signature.outputs or ()]
@@ -52,7 +51,7 @@ def query(signature: Signature, rows: Sequence[Sequence[Any]], functions: str) -
     """Return the SELECT that scores the rows, in their order, and asks which model answered."""
     project, dataset = functions.split(".")
     place = f"`{project}`.{dataset}"
-    wide = len(signature.columns) > MOST_ARGUMENTS
+    wide = exceeds_arguments(signature.columns)
     names = ["document"] if wide else [f"x{at}" for at in range(len(signature.columns))]
     structs = []
     for position, row in enumerate(rows):
@@ -92,19 +91,13 @@ def _literal(value: Any, column: Column) -> str:
     if column.sql_type == "JSON":
         return _json(value)
     text = value if isinstance(value, str) else json.dumps(value).strip('"')
-    if column.sql_type == "STRING":
-        return _quoted(text)
-    return (
-        f"FROM_BASE64({_quoted(text)})" if column.sql_type == "BYTES" else f"CAST({_quoted(text)} AS {column.sql_type})"
-    )
+    literal = string_literal(text)
+    casts = {"STRING": literal, "BYTES": f"FROM_BASE64({literal})"}
+    return casts.get(column.sql_type, f"CAST({literal} AS {column.sql_type})")
 
 
 def _json(value: Any) -> str:
-    return f"PARSE_JSON({_quoted(json.dumps(value))}, wide_number_mode => 'round')"
-
-
-def _quoted(text: str) -> str:
-    return exp.Literal.string(text).sql("bigquery")
+    return f"PARSE_JSON({string_literal(json.dumps(value))}, wide_number_mode => 'round')"
 
 
 def _plain(result: Any, names: Sequence[str | None] = ()) -> list[Any]:

@@ -15,12 +15,12 @@ from pathlib import Path
 from bqlocal.bigquery import BigQuery, Result
 from rich.console import Console
 from rich.table import Table
-from sqlglot import exp
 
 from launch.function import ROOT, Function
 from launch.processes import ProcessError, end
 from local.up import URI, published
 from model_loader import load
+from sql.names import identifier
 from sql.render import render
 
 PROJECT = "local"
@@ -131,11 +131,7 @@ def _call_and_target(bigquery: BigQuery, names: list[str]) -> tuple[str, str]:
     targets = [name for name in held_out if name not in names]
     if len(targets) != 1:
         raise ProcessError(f"{HELDOUT} should hold the model's columns and the target; it also holds {targets}.")
-    return f"{DATASET}.predict({', '.join(map(_quoted, names))})", _quoted(targets[0])
-
-
-def _quoted(name: str) -> str:
-    return exp.to_identifier(name).sql("bigquery")
+    return f"{DATASET}.predict({', '.join(map(identifier, names))})", identifier(targets[0])
 
 
 def _rows(result: Result) -> Table:

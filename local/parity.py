@@ -19,12 +19,12 @@ import pandas as pd
 import pyarrow as pa
 from bqlocal.bigquery import BigQuery
 from bqlocal.errors import SourceError
-from sqlglot import exp
 
 from launch.function import Function
 from loading.source import fetched
 from serving.errors import ServingError
-from sql.render import MOST_ARGUMENTS, render
+from sql.names import identifier, predict_call
+from sql.render import render
 
 # MLflow type -> (the SQL type of the argument, the dtype that MLflow's check wants, and the one where NULLs may be).
 _TYPES = {
@@ -73,8 +73,8 @@ def compare(model: str, bigquery: BigQuery, table: Path, endpoint: str) -> Repor
     bigquery.load("parity.loaded", table)
     schema = direct.metadata.signature.inputs
     frame, required = _frame(bigquery, schema)
-    call = "predict_row(TO_JSON(t))" if len(frame.columns) > MOST_ARGUMENTS else f"predict({_listed(frame.columns)})"
-    by_sql = bigquery.sql(f"SELECT parity.{call} AS predicted FROM parity.rows AS t").table["predicted"].to_pylist()
+    call = predict_call(list(frame.columns), "parity")
+    by_sql = bigquery.sql(f"SELECT {call} AS predicted FROM parity.rows AS t").table["predicted"].to_pylist()
     complete = frame[required].notna().all(axis=1)
     rows = frame[complete].reset_index(drop=True)
     predicted = direct.predict(rows.to_numpy() if schema.is_tensor_spec() else rows) if len(rows) else []
@@ -98,10 +98,6 @@ def _running(model: str, endpoint: str | None) -> Iterator[str]:
         yield function.url
 
 
-def _listed(names: Any) -> str:
-    return ", ".join(exp.to_identifier(name, quoted=True).sql("bigquery") for name in names)
-
-
 def _frame(bigquery: BigQuery, schema: Any) -> tuple[pd.DataFrame, list[str]]:
     """Return the rows as MLflow wants them, and the required columns; leave the same rows as the table parity.rows."""
     names = bigquery.sql("SELECT * FROM parity.loaded LIMIT 0").table.column_names
@@ -116,7 +112,7 @@ def _frame(bigquery: BigQuery, schema: Any) -> tuple[pd.DataFrame, list[str]]:
         raise SourceError(f"The table has no column {missing[0]!r}, which the model needs; it has {', '.join(names)}.")
     selected = []
     for name, kind, _ in columns:
-        quoted = _listed([name])
+        quoted = identifier(name)
         cast = f"CAST({quoted} AS {types[name][0]})" if name in types else quoted
         selected.append(f"{f'TO_JSON({quoted})' if kind == 'json' else cast} AS {quoted}")
     table = bigquery.sql(f"CREATE OR REPLACE TABLE parity.rows AS SELECT {', '.join(selected)} FROM parity.loaded")

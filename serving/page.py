@@ -8,7 +8,7 @@ the value of an attribute, never as part of the script.
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from serving.errors import ServingError
-from serving.functions import SqlFunction, on_offer
+from serving.functions import SqlFunction
 from serving.instance import Instance
 from serving.model import Model
 from serving.signature import Column
 
-MOST_ARGUMENTS = 256  # of a SQL function, by BigQuery's quotas; beyond them predict_row takes all columns as one
+# The callable functions of a model, each with a query that calls it. SQL is the caller's business: sql/names.py.
+Examples = Callable[[Model], list[tuple[SqlFunction, str]]]
 POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -42,20 +43,19 @@ def wanted(accept: str) -> bool:
     return parse_accept_header(accept, MIMEAccept).best_match(["application/json", "text/html"]) == "text/html"
 
 
-def facts(model: Model, instance: Instance) -> dict[str, object]:
+def facts(model: Model, instance: Instance, examples: Examples) -> dict[str, object]:
     """Return what the page shows, for a program."""
     offers = [
-        {"name": function.name, "returns": function.sql_type(model), "sql": select(function, model)}
-        for function in _offered(model)
+        {"name": function.name, "returns": function.sql_type(model), "sql": sql} for function, sql in examples(model)
     ]
     return {**model.info.as_dict(), "functions": offers, "instance": instance.facts()}
 
 
-def render(model: Model | ServingError, instance: Instance) -> tuple[bytes, dict[str, str]]:
+def render(model: Model | ServingError, instance: Instance, examples: Examples) -> tuple[bytes, dict[str, str]]:
     """Return the page for a model, or for the reason why there is none, and the headers that protect it."""
     nonce = secrets.token_urlsafe(16)
     known: dict[str, Any] = {"nonce": nonce, "instance": instance, "title": "No model", "model": None, "error": None}
-    known |= {"error": model} if isinstance(model, ServingError) else _shown(model)
+    known |= {"error": model} if isinstance(model, ServingError) else _shown(model, examples)
     text = _templates.get_template("page.html").render(known)
     headers = {
         "content-type": "text/html; charset=utf-8",
@@ -69,7 +69,7 @@ def render(model: Model | ServingError, instance: Instance) -> tuple[bytes, dict
     return text.encode("utf-8", "replace"), headers
 
 
-def _shown(model: Model) -> dict[str, Any]:
+def _shown(model: Model, examples: Examples) -> dict[str, Any]:
     metadata = model.info.metadata
     scores = metadata.get("scores") if isinstance(metadata, Mapping) else None
     columns = model.signature.columns
@@ -80,34 +80,9 @@ def _shown(model: Model) -> dict[str, Any]:
         "model": model,
         "scores": {name: _short(value) for name, value in scores.items()} if isinstance(scores, Mapping) else {},
         "fields": [(column, _typed(column, value)) for column, value in zip(columns, values, strict=True)],
-        "offers": [(function, function.sql_type(model), select(function, model)) for function in _offered(model)],
+        "offers": [(function, function.sql_type(model), sql) for function, sql in examples(model)],
         "details": json.dumps(model.info.as_dict(), default=str, indent=2, ensure_ascii=False),
     }
-
-
-def _offered(model: Model) -> list[SqlFunction]:
-    """Return the functions that SQL can call."""
-    wide = len(model.signature.columns) > MOST_ARGUMENTS
-    return [function for function in on_offer(model) if not (wide and function.takes == "columns")]
-
-
-def select(function: SqlFunction, model: Model) -> str:
-    """Return a query that calls the function on a table with the model's columns.
-
-    After a table's name and a dot GoogleSQL takes reserved words as they are; only what is no identifier is quoted.
-    """
-    if function.takes == "nothing":
-        return f"SELECT ds.{function.name}() AS result;"
-    columns = ", ".join(f"t.{quoted(column.name)}" for column in model.signature.columns)
-    arguments = "TO_JSON(t)" if function.takes == "row" else columns
-    return f"SELECT ds.{function.name}({arguments}) AS result\nFROM ds.my_table AS t;"
-
-
-def quoted(name: str) -> str:
-    """Return a column's name as an identifier; a quoted one has the escapes of a string, as JSON has them."""
-    if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-        return name
-    return "`" + json.dumps(name, ensure_ascii=False)[1:-1].replace("`", "\\`") + "`"
 
 
 def _typed(column: Column, value: Any) -> str:

@@ -23,7 +23,7 @@ OPTIONS (
   description = "The model's prediction from its columns as arguments."
 );
 
-CREATE OR REPLACE FUNCTION `my-project`.ds.predict_row(`row` JSON)
+CREATE OR REPLACE FUNCTION `my-project`.ds.predict_row(row JSON)
 RETURNS FLOAT64
 REMOTE WITH CONNECTION `my-project.us.remote-models`
 OPTIONS (

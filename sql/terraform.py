@@ -1,19 +1,16 @@
-"""The same SQL functions as Terraform resources: `python -m sql.render --format terraform`.
+"""Writes the SQL functions as Terraform resources: `python -m sql.render --format terraform`.
 
-The connection, the connection's right to call the function's Cloud Run service, and a routine per SQL function. The
-rule: names, types and context are those of the DDL, since both are written from `sql.render.declared`.
+The resources are the connection, its right to call the function's Cloud Run service, and a routine per SQL function.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 
-from serving.functions import SqlFunction
-from serving.model import Model
-from sql.render import argument_names, context, description
+from sql.declarations import Argument, Declaration
 
 VARIABLES = """\
 variable "region" {
-  description = "The region of the Cloud Function that answers."
+  description = "The region of the Cloud Function."
   type        = string
 }
 
@@ -25,8 +22,7 @@ variable "service" {
 
 
 def terraform(
-    model: Model,
-    functions: Sequence[SqlFunction],
+    declared: Sequence[Declaration],
     *,
     project: str,
     dataset: str,
@@ -34,9 +30,9 @@ def terraform(
     endpoint: str,
     max_batching_rows: int | None = None,
 ) -> str:
-    """Return the resources for a model's SQL functions; `connection` is location.name."""
+    """Return the resources that declare the functions; `connection` is location.name."""
     location, _, name = connection.partition(".")
-    made = _attributes({"project": _text(project), "location": _text(location), "connection_id": _text(name)})
+    connected = _attributes({"project": _text(project), "location": _text(location), "connection_id": _text(name)})
     member = {
         "project": _text(project),
         "location": "var.region",
@@ -46,46 +42,36 @@ def terraform(
     }
     blocks = [
         VARIABLES,
-        f'resource "google_bigquery_connection" "model" {{\n{made}\n  cloud_resource {{}}\n}}\n',
+        f'resource "google_bigquery_connection" "model" {{\n{connected}\n  cloud_resource {{}}\n}}\n',
         f'resource "google_cloud_run_v2_service_iam_member" "invoker" {{\n{_attributes(member)}}}\n',
     ]
-    for function in functions:
+    for declaration in declared:
         attributes = {
             "project": _text(project),
             "dataset_id": _text(dataset),
-            "routine_id": _text(function.name),
+            "routine_id": _text(declaration.name),
             "routine_type": _text("SCALAR_FUNCTION"),
             "definition_body": '""',
-            "description": _text(description(function, model)),
-            "return_type": _type(function.sql_type(model)),
+            "description": _text(declaration.description),
+            "return_type": _type(declaration.returns),
         }
         remote = {
             "endpoint": _text(endpoint),
             "connection": "google_bigquery_connection.model.name",
             **({"max_batching_rows": _text(str(max_batching_rows))} if max_batching_rows else {}),
         }
-        pairs = _attributes({key: _text(value) for key, value in context(function, model).items()}, 6)
+        pairs = _attributes({key: _text(value) for key, value in declaration.context.items()}, 6)
         options = f"{_attributes(remote, 4)}    user_defined_context = {{\n{pairs}    }}\n"
         blocks.append(
-            f'resource "google_bigquery_routine" "{function.name}" {{\n{_attributes(attributes)}'
-            f"{_arguments(function, model)}\n  remote_function_options {{\n{options}  }}\n}}\n"
+            f'resource "google_bigquery_routine" "{declaration.name}" {{\n{_attributes(attributes)}'
+            f"{''.join(map(_argument, declaration.arguments))}\n  remote_function_options {{\n{options}  }}\n}}\n"
         )
     return "\n".join(blocks)
 
 
-def _arguments(function: SqlFunction, model: Model) -> str:
-    if function.takes == "nothing":
-        return ""
-    if function.takes == "row":
-        arguments = [("row", "JSON")]
-    else:
-        columns = model.signature.columns
-        names = argument_names([column.name for column in columns])
-        arguments = [(name.strip("`"), column.sql_type) for name, column in zip(names, columns, strict=True)]
-    return "".join(
-        f"\n  arguments {{\n{_attributes({'name': _text(name), 'data_type': _type(kind)}, 4)}  }}\n"
-        for name, kind in arguments
-    )
+def _argument(argument: Argument) -> str:
+    attributes = {"name": _text(argument.name), "data_type": _type(argument.sql_type)}
+    return f"\n  arguments {{\n{_attributes(attributes, 4)}  }}\n"
 
 
 def _attributes(values: Mapping[str, str], indent: int = 2) -> str:

@@ -11,16 +11,15 @@ from string import Template
 
 from sklearn.pipeline import Pipeline
 from sklearn.utils import estimator_html_repr
-from sqlglot import exp
 
 from model_loader import load
-from sql.render import MOST_ARGUMENTS, argument_names, render
+from sql.names import identifier, predict_call
+from sql.render import render
 from train.scores import Scores
 
 TEMPLATE = Path(__file__).with_name("report.html")
 # To be replaced by the reader, so made of what the statements must have.
 DATASET = "ds"
-_BY_ROW = f"{DATASET}.predict_row(TO_JSON(t))"
 
 
 def report(
@@ -60,14 +59,8 @@ def statements(model: Path, shown_as: str, target: str) -> tuple[str, str]:
         connection="us.remote-models",
         endpoint="https://predict-abc-uc.a.run.app",
     ).replace(str(model), shown_as)
-    columns = [_quoted(column.name) for column in load(str(model)).signature.columns]
-    call = f"{DATASET}.predict({', '.join(columns)})" if len(columns) <= MOST_ARGUMENTS else _BY_ROW
-    return sql, f"SELECT {_quoted(target)} AS actual, {call} AS predicted\nFROM {DATASET}.rows AS t"
-
-
-def _quoted(column: str) -> str:
-    """Return the name of a table's column as SQL needs it."""
-    return exp.to_identifier(column, quoted=argument_names([column]) != [column]).sql("bigquery")
+    call = predict_call([column.name for column in load(str(model)).signature.columns], DATASET)
+    return sql, f"SELECT t.{identifier(target)} AS actual, {call} AS predicted\nFROM {DATASET}.rows AS t"
 
 
 def _scores(scores: Mapping[str, Scores]) -> str:

@@ -102,8 +102,9 @@ def test_the_uploaded_source_is_what_the_function_needs_and_small(deployment: De
     names = zipfile.ZipFile(io.BytesIO(archive)).namelist()
     assert {name.partition("/")[0] for name in names if not name.endswith("/")} == {
         "loading", "main.py", "model_loader.py",
-        "requirements.txt", "serving",
+        "requirements.txt", "serving", "sql",
     }  # fmt: skip
+    assert {name for name in names if name.startswith("sql/")} - {"sql/"} == {"sql/__init__.py", "sql/names.py"}
     assert not [name for name in names if "__pycache__" in name]
     assert len(archive) < 200_000
 

@@ -1,19 +1,12 @@
 """The page at GET /: who gets it, what it says, and that its SQL is GoogleSQL; test_page_in_browser.py uses it."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sqlglot.dialects.bigquery import BigQuery
 from starlette.testclient import TestClient
 
-from model_loader import load
-from serving import page
-from serving.functions import on_offer
 from tests import googlesql
 from tests.assertions import assert_error
 
@@ -104,18 +97,3 @@ def test_every_kind_of_model_has_a_page_with_sql_that_googlesql_reads(
     assert googlesql.statements("\n".join(offer["sql"] for offer in offers)) == len(offers)
     assert all(f"ds.{offer['name']}(" in offer["sql"] for offer in offers)
     assert ("predict" in [offer["name"] for offer in offers]) == (name != "wide")
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda text: f"{text}!"))
-@settings(max_examples=100, deadline=None)
-def test_a_quoted_name_means_that_name_to_googlesql(name: str) -> None:
-    assert json.loads(googlesql.to_json_string(f"STRUCT(1 AS {page.quoted(name)})")) == {name: 1}
-
-
-def test_only_what_is_no_identifier_is_quoted(saved: Callable[[str], str]) -> None:
-    model = load(saved("odd_names"))
-    sql = page.select(next(function for function in on_offer(model) if function.name == "predict"), model)
-    assert sql.startswith("SELECT ds.predict(t.`mean radius`, t.select, t.`Höhe (m)`, t.`1st`) AS result\n")
-    reserved = ", ".join(f"t.{page.quoted(word)}" for word in sorted(BigQuery.Generator.RESERVED_KEYWORDS))
-    assert "`" not in reserved
-    assert googlesql.statements(f"SELECT {reserved} FROM ds.my_table AS t") == 1

@@ -9,7 +9,7 @@ import sqlglot
 from click.testing import CliRunner
 
 from model_loader import load
-from sql.render import RenderError, argument_names, main, render
+from sql.render import RenderError, main, render
 from tests import googlesql, models
 
 PLACE = {
@@ -68,29 +68,6 @@ def test_the_context_names_the_function_and_the_schema_it_was_made_for(saved: Ca
 def test_max_batching_rows_stands_there_only_when_given(saved: Callable[[str], str]) -> None:
     assert "max_batching_rows" not in render(saved("tensor"), **PLACE)
     assert render(saved("tensor"), **PLACE, max_batching_rows=128).count("max_batching_rows = 128") == 3
-
-
-@pytest.mark.parametrize(
-    ("columns", "names"),
-    [
-        (["MedInc", "AveRooms"], ["MedInc", "AveRooms"]),
-        (["mean radius", "mean-radius", "mean.radius"], ["mean_radius", "mean_radius_2", "mean_radius_3"]),
-        (["A", "a"], ["A", "a_2"]),
-        (["select", "Group", "row"], ["`select`", "`Group`", "row"]),
-        (["1st", ""], ["_1st", "x1"]),
-        (["Höhe", "日本"], ["Hohe", "__"]),
-        (["a`b", "a'b", "a\nb", "a) RETURNS INT64; --"], ["a_b", "a_b_2", "a_b_3", "a__RETURNS_INT64____"]),
-    ],
-    ids=str,
-)
-def test_a_name_that_is_no_identifier_is_mapped_to_one(columns: list[str], names: list[str]) -> None:
-    assert argument_names(columns) == names
-
-
-def test_names_stay_within_bigquery_s_length_and_apart() -> None:
-    names = argument_names(["x" * 300, "x" * 301])
-    assert len(set(names)) == 2
-    assert all(len(name) <= 128 for name in names)
 
 
 def test_a_mapped_name_is_explained_beside_it(saved: Callable[[str], str]) -> None:

@@ -70,4 +70,4 @@ def test_the_report_holds_all_that_it_shows(name: str, request: pytest.FixtureRe
 def test_names_in_the_sql_are_those_that_bigquery_takes(houses: Run) -> None:
     page = (houses.folder / "report.html").read_text()
     assert "FLOAT64,  -- Größe in m²" in page
-    assert "ds.predict(`Größe in m²`, `select`, built, city, garden, lift)" in page
+    assert "ds.predict(t.`Größe in m²`, t.`select`, t.built, t.city, t.garden, t.lift)" in page

@@ -1,0 +1,59 @@
+"""What BigQuery is told about each SQL function of a model. render.py writes it as DDL, terraform.py as resources.
+
+BigQuery passes arguments by position, without names, so the declaration is where the order of columns is fixed. Names
+and types come from the model's signature, and their hash travels in `user_defined_context`: a model with other columns
+rejects the call instead of answering it wrongly.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from serving.functions import SqlFunction
+from serving.model import Model
+from sql.names import argument_names, callable_functions
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument; `column` is the model's name for it, None for an argument that carries a whole row."""
+
+    name: str
+    sql_type: str
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One SQL function; `context` is sent with each request, `description` is shown in BigQuery's console."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    returns: str
+    context: Mapping[str, str]
+    description: str
+
+
+def declarations(model: Model) -> list[Declaration]:
+    """Return the declaration of every function that BigQuery can call."""
+    info = model.info
+    source = f"Model {info.uri}, digest {info.digest[:12]}, saved {info.saved[:16]}."
+    return [
+        Declaration(
+            name=function.name,
+            arguments=tuple(_arguments(function, model)),
+            returns=function.sql_type(model),
+            context={"function": function.name, "schema": model.signature.schema},
+            description=f"{function.description} {source}",
+        )
+        for function in callable_functions(model)
+    ]
+
+
+def _arguments(function: SqlFunction, model: Model) -> list[Argument]:
+    if function.takes == "nothing":
+        return []
+    if function.takes == "row":
+        return [Argument("row", "JSON")]
+    columns = model.signature.columns
+    names = argument_names([column.name for column in columns])
+    return [Argument(name, column.sql_type, column.name) for name, column in zip(names, columns, strict=True)]

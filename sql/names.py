@@ -1,0 +1,97 @@
+"""BigQuery's limits for functions, the quoting of GoogleSQL, and the example queries: stated here and nowhere else.
+
+The deployed function shows the examples at GET /, so this module imports only the standard library and `serving`.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from serving.functions import SqlFunction, on_offer
+from serving.model import Model
+
+MAX_ARGUMENTS = 256  # per function
+MAX_NAME_LENGTH = 128  # characters of an argument name
+
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#reserved_keywords
+_RESERVED = """
+all and any array as asc assert_rows_modified at between by case cast collate contains create cross cube current default
+define desc distinct else end enum escape except exclude exists extract false fetch following for from full group
+grouping groups hash having if ignore in inner intersect interval into is join lateral left like limit lookup merge
+natural new no not null nulls of on or order outer over partition preceding proto qualify range recursive respect right
+rollup rows select set some struct tablesample then to treat true unbounded union unnest using when where window with
+within
+"""
+RESERVED_KEYWORDS = frozenset(_RESERVED.split())
+
+
+def identifier(name: str) -> str:
+    """Return a name as a GoogleSQL identifier, quoted only if it must be; a quoted one takes JSON's escapes."""
+    if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in RESERVED_KEYWORDS:
+        return name
+    return "`" + json.dumps(name, ensure_ascii=False)[1:-1].replace("`", "\\`") + "`"
+
+
+def string_literal(text: str) -> str:
+    """Return a text as a GoogleSQL string literal, which takes all of JSON's escapes."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def exceeds_arguments(columns: Sequence[object]) -> bool:
+    """Tell whether a model has too many columns for one argument each; then only TO_JSON of a row carries them."""
+    return len(columns) > MAX_ARGUMENTS
+
+
+def callable_functions(model: Model) -> list[SqlFunction]:
+    """Return the model's functions that BigQuery can declare."""
+    wide = exceeds_arguments(model.signature.columns)
+    return [function for function in on_offer(model) if not (wide and function.takes == "columns")]
+
+
+def argument_names(columns: Sequence[str]) -> list[str]:
+    """Return an argument name for each column; the names differ by more than case.
+
+    Letters lose their accents, and other characters that an identifier can't have become underscores.
+    """
+    taken: set[str] = set()
+    names = []
+    for position, column in enumerate(columns):
+        plain = "".join(letter for letter in unicodedata.normalize("NFKD", column) if not unicodedata.combining(letter))
+        stem = re.sub(r"\W", "_", plain, flags=re.ASCII)[: MAX_NAME_LENGTH - 6] or f"x{position}"
+        stem = f"_{stem}" if stem[0].isdigit() else stem
+        name, count = stem, 1
+        while name.lower() in taken:
+            count += 1
+            name = f"{stem}_{count}"
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def predict_call(columns: Sequence[str], dataset: str) -> str:
+    """Return the SQL that predicts for the rows of a table with the alias t."""
+    if exceeds_arguments(columns):
+        return _call("predict_row", "row", columns, dataset)
+    return _call("predict", "columns", columns, dataset)
+
+
+def select_examples(model: Model) -> list[tuple[SqlFunction, str]]:
+    """Return each callable function with a query that calls it."""
+    columns = [column.name for column in model.signature.columns]
+    examples = []
+    for function in callable_functions(model):
+        call = _call(function.name, function.takes, columns, "ds")
+        table = "" if function.takes == "nothing" else "\nFROM ds.my_table AS t"
+        examples.append((function, f"SELECT {call} AS result{table};"))
+    return examples
+
+
+def _call(name: str, takes: str, columns: Sequence[str], dataset: str) -> str:
+    """Return a call on the table t. Without the alias, a column named t would mean the whole row."""
+    by_takes = {
+        "columns": ", ".join(f"t.{identifier(column)}" for column in columns),
+        "row": "TO_JSON(t)",
+        "nothing": "",
+    }
+    return f"{dataset}.{name}({by_takes[takes]})"
