@@ -1,4 +1,4 @@
-"""What the tests of faults share: the emulated bucket, a proxy that spoils its answers, and a watched place for files."""
+"""Fixtures shared by the fault tests: a misbehaving bucket, retry settings, a watched temporary folder, the log."""
 
 import gc
 import json
@@ -12,24 +12,35 @@ import pytest
 from local.storage import Storage
 from tests import models
 from tests.conftest import BUCKET
-from tests.faults.proxy import Proxy, put
+from tests.faults.proxy import Proxy, publish
 
 URI = f"gs://{BUCKET}/m"
 
 
+@pytest.fixture(scope="module")
+def collected() -> Iterator[None]:
+    """Collect garbage after the module, while its warning filters still hold.
+
+    Google's client leaves responses unread when it retries a download; their sockets are closed by the collector.
+    """
+    yield
+    gc.collect()
+
+
 @pytest.fixture
-def proxy(emulator: Storage, saved: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Return a proxy before a bucket that holds the tree regressor at URI; this process's clients talk to it."""
-    put(emulator.url, saved("tree_regressor"), "m")
+def proxy(
+    emulator: Storage, saved: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, collected: None
+) -> Iterator[Proxy]:
+    """Return a proxy in front of a bucket that holds `tree_regressor` at URI; storage clients use it."""
+    publish(emulator.url, saved("tree_regressor"), "m")
     with Proxy(emulator.url) as running:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", running.url)
         yield running
-        gc.collect()
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder in which this process makes its temporary files."""
+def temp_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which this process now creates its temporary files."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -37,30 +48,32 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the pauses between two tries, for as many tries as a slow machine may need."""
-    monkeypatch.setattr("loading.bucket.TIMEOUT", (5, 5))
-    monkeypatch.setattr("loading.bucket.TRY_AGAIN", 30)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never give up on Cloud Storage, however busy the machine is, but retry quickly."""
+    monkeypatch.setattr("loading.bucket.TIMEOUT", (60, 60))
+    monkeypatch.setattr("loading.bucket.TRY_AGAIN", 600)
     monkeypatch.setattr("loading.bucket.PAUSE", (0.005, 0.05))
 
 
 @pytest.fixture
-def alert(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Notice silence soon."""
+def fast_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry quickly, and for as long as a busy machine may need."""
+    patient(monkeypatch)
+
+
+@pytest.fixture
+def short_timeouts(fast_retries: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up on a response after a second without a byte, then retry."""
     monkeypatch.setattr("loading.bucket.TIMEOUT", (1, 1))
 
 
 @pytest.fixture
-def impatient(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up on Cloud Storage almost at once."""
-    monkeypatch.setattr("loading.bucket.TIMEOUT", (2, 2))
+def few_retries(fast_retries: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop retrying almost at once."""
     monkeypatch.setattr("loading.bucket.TRY_AGAIN", 0.4)
 
 
-class Lines(logging.Handler):
-    """Keeps the log's JSON lines."""
-
+class _LogLines(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[dict[str, Any]] = []
@@ -71,8 +84,8 @@ class Lines(logging.Handler):
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """Return the lines that the loader logs."""
-    logger, handler = logging.getLogger("function"), Lines()
+    """Return the JSON lines that the loader logs from now on."""
+    logger, handler = logging.getLogger("function"), _LogLines()
     monkeypatch.setattr(logger, "level", logging.INFO)
     logger.manager._clear_cache()  # type: ignore[attr-defined]
     logger.addHandler(handler)
@@ -81,6 +94,6 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def second(tmp_path: Path) -> str:
-    """Return a model with the columns of the tree regressor, and other predictions."""
+def second_model(tmp_path: Path) -> str:
+    """Return a model with the columns of `tree_regressor` and other predictions."""
     return str(models.tree_regressor(tmp_path / "second"))

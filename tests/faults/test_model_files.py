@@ -1,4 +1,4 @@
-"""A bucket or an MLmodel file that names what is not the model's: refused before it is opened."""
+"""Hostile buckets and MLmodel files: names and paths outside the model's folder are rejected before they are used."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -20,92 +19,97 @@ from model_loader import ModelLoader, load
 from serving.errors import ModelUnusable
 from tests.assertions import assert_error
 from tests.faults.conftest import URI
-from tests.faults.proxy import Proxy, put_object
+from tests.faults.proxy import Handler, Proxy, Response, plain_client, upload
 
 ROW = [0.5, -0.25, 1, 2]
 
 
 @pytest.fixture
 def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
-    """Return a model's folder that a test may spoil."""
+    """Return a copy of a model's folder for a test to damage."""
     return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Apply a change to the MLmodel file."""
     mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
     change(mlmodel)
     (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
 
 
 NAMES = {
-    "up": "m/../../escaped",
-    "up further down": "m/a/../../../escaped",
-    "up at the end": "m/a/..",
+    "parent": "m/../../escaped",
+    "parent of subfolder": "m/a/../../../escaped",
+    "trailing parent": "m/a/..",
     "absolute": "m//etc/passwd",
-    "an empty part": "m/a//b",
-    "a dot": "m/a/./b",
-    "a backslash": "m/..\\..\\escaped",
-    "a line break": "m/a\nb",
+    "empty part": "m/a//b",
+    "dot": "m/a/./b",
+    "backslash": "m/..\\..\\escaped",
+    "line break": "m/a\nb",
     "NUL": "m/a\0b",
-    "a colour": "m/\x1b[31mred",
-    "another direction": "m/\u202egpj.exe",
-    "no character": "m/\ud800",
-    "a long part": "m/" + "x" * 256,
-    "a long part of emoji": "m/" + "🦆" * 64,
-    "long as a whole": "m/" + "/".join(["x" * 200] * 12),
-    "a file and a folder": "m/model.pkl/data",
+    "terminal colour": "m/\x1b[31mred",
+    "right to left": "m/\u202egpj.exe",
+    "lone surrogate": "m/\ud800",
+    "long part": "m/" + "x" * 256,
+    "long part of emoji": "m/" + "🦆" * 64,
+    "long path": "m/" + "/".join(["x" * 200] * 12),
+    "file and folder": "m/model.pkl/data",
 }
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_an_object_whose_name_is_unfit_for_a_file_is_a_424_before_anything_is_downloaded(
-    proxy: Proxy, name: str, files: Path
-) -> None:
-    def listed_too(handler: Any, answer: Callable[[], Any]) -> None:
-        whole = answer()
-        listing = json.loads(whole.body)
-        listing["items"].append({**listing["items"][0], "name": name})
-        whole.body = json.dumps(listing).encode()
-        handler.send(whole)
+def test_bad_object_name(proxy: Proxy, name: str, temp_dir: Path) -> None:
+    """An object whose name cannot be a file's in the model's folder is a 424 before anything is downloaded."""
 
-    proxy.plan = lambda _: listed_too
+    def add_to_listing(handler: Handler, fetch: Callable[[], Response]) -> None:
+        response = fetch()
+        listing = json.loads(response.body)
+        listing["items"].append({**listing["items"][0], "name": name})
+        response.body = json.dumps(listing).encode()
+        handler.send(response)
+
+    proxy.plan = lambda _: add_to_listing
     with pytest.raises(ModelUnusable, match=r'has an object ".*, whose name (leads|has|is)|has an object a str'):
         asyncio.run(ModelLoader(URI).model())
-    assert [asked.name for asked in proxy.asked] == [""]
-    assert list(files.iterdir()) == []
+    assert [request.name for request in proxy.requests] == [""]
+    assert list(temp_dir.iterdir()) == []
 
 
-@pytest.mark.usefixtures("quick")
-def test_unusual_names_that_are_fit_for_files_are_files(proxy: Proxy, emulator: Storage) -> None:
-    with httpx.Client(base_url=emulator.url, trust_env=False) as client:
+@pytest.mark.usefixtures("fast_retries")
+def test_unusual_object_names_accepted(proxy: Proxy, emulator: Storage) -> None:
+    """Unusual names that a file can have are accepted."""
+    with plain_client(emulator.url) as client:
         for name in ("Zürich/a b", "🦆", "..a", "a..", "-rf", "Ａ", "x" * 255, "a:b*<>|"):
-            put_object(client, f"m/{name}", b"x")
+            upload(client, f"m/{name}", b"x")
     assert load(URI).info.digest
 
 
 PATHS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "pickled_model": lambda m: m["flavors"]["sklearn"].update(pickled_model="../../model.pkl"),
-    "pickled_model absolute": lambda m: m["flavors"]["sklearn"].update(pickled_model="/etc/passwd"),
+    "absolute pickled_model": lambda m: m["flavors"]["sklearn"].update(pickled_model="/etc/passwd"),
     "code": lambda m: m["flavors"]["sklearn"].update(code="a/../../code"),
-    "code of pyfunc": lambda m: m["flavors"]["python_function"].update(code="/tmp"),
+    "absolute code of pyfunc": lambda m: m["flavors"]["python_function"].update(code="/tmp"),
     "data": lambda m: m["flavors"]["python_function"].update(loader_module="mlflow.lightgbm", data="../x"),
     "artifacts": lambda m: m["flavors"]["python_function"].update(
         artifacts={"table": {"path": "../../x", "uri": "/x"}}
     ),
     "input example": lambda m: m["saved_input_example_info"].update(artifact_path="../../../etc/passwd"),
-    "input example absolute": lambda m: m["saved_input_example_info"].update(artifact_path="/etc/passwd"),
+    "absolute input example": lambda m: m["saved_input_example_info"].update(artifact_path="/etc/passwd"),
 }
 
 
 @pytest.mark.parametrize("change", PATHS.values(), ids=PATHS)
-def test_a_path_in_mlmodel_that_leads_out_of_the_folder_is_a_424(
+def test_mlmodel_path_outside_folder(
     app: Callable[..., TestClient], folder: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
+    """A path in MLmodel that leads out of the model's folder is a 424."""
     edit(folder, change)
     assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "leads out of its folder")
 
 
-def test_where_an_author_had_his_files_is_no_path_of_the_model(folder: Path) -> None:
+def test_author_paths_ignored(folder: Path) -> None:
+    """Paths in MLmodel that say where the author had files are not opened and may be anything."""
+
     def change(mlmodel: dict[str, Any]) -> None:
         mlmodel["artifact_path"] = "/home/ana/mlruns/0/artifacts"
         mlmodel["flavors"]["python_function"] |= {
@@ -122,34 +126,32 @@ BOMB = "flavors: {}\nmetadata:\n a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 UNREADABLE = {
     "empty": ("", "no mapping `flavors`"),
-    "a list": ("- 1", "no mapping `flavors`"),
+    "list": ("- 1", "no mapping `flavors`"),
     "no flavors": ("signature: {}", "no mapping `flavors`"),
-    "flavors a list": ("flavors: [sklearn]", "no mapping `flavors`"),
-    "a flavor a text": ("flavors: {sklearn: yes please}", "no mapping `flavors`"),
+    "flavors is a list": ("flavors: [sklearn]", "no mapping `flavors`"),
+    "flavor is a string": ("flavors: {sklearn: yes please}", "no mapping `flavors`"),
     "not YAML": ("flavors: {", "is no YAML"),
-    "an object of Python": ("flavors: !!python/object/apply:os.system ['touch x']", "is no YAML"),
-    "a name of Python": ("flavors: !!python/name:os.system", "is no YAML"),
-    "deep": ("[" * 5_000, "is no YAML"),
-    "a bomb of references": (BOMB, "holds more than"),
-    "a circle": ("flavors: {}\nmetadata: &m [*m]", "holds more than"),
+    "Python object": ("flavors: !!python/object/apply:os.system ['touch x']", "is no YAML"),
+    "Python name": ("flavors: !!python/name:os.system", "is no YAML"),
+    "deeply nested": ("[" * 5_000, "is no YAML"),
+    "alias bomb": (BOMB, "holds more than"),
+    "alias cycle": ("flavors: {}\nmetadata: &m [*m]", "holds more than"),
     "large": ("flavors: {}\n" + "#" * 2_000_000, "more than 2000000"),
-    "another encoding": ("flavors: {}".encode("utf-16").decode("latin-1"), "is no YAML"),
+    "UTF-16": ("flavors: {}".encode("utf-16").decode("latin-1"), "is no YAML"),
 }
 
 
-@pytest.mark.parametrize(("text", "words"), UNREADABLE.values(), ids=UNREADABLE)
-def test_an_mlmodel_file_that_is_no_plain_data_is_a_424(
-    app: Callable[..., TestClient], folder: Path, text: str, words: str
-) -> None:
+@pytest.mark.parametrize(("text", "message"), UNREADABLE.values(), ids=UNREADABLE)
+def test_mlmodel_not_plain_data(app: Callable[..., TestClient], folder: Path, text: str, message: str) -> None:
+    """An MLmodel file that is not plain YAML of bounded size is a 424."""
     (folder / "MLmodel").write_text(text, "latin-1")
-    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, words)
+    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, message)
 
 
-@pytest.mark.parametrize("asked", [[None], ["sklearn.tree", 1], True, {"a": "b"}])
-def test_trusted_types_that_are_no_list_of_names_are_a_424(
-    app: Callable[..., TestClient], folder: Path, asked: Any
-) -> None:
-    edit(folder, lambda mlmodel: mlmodel["flavors"]["sklearn"].update(skops_trusted_types=asked))
+@pytest.mark.parametrize("types", [[None], ["sklearn.tree", 1], True, {"a": "b"}])
+def test_trusted_types_not_a_list_of_names(app: Callable[..., TestClient], folder: Path, types: Any) -> None:
+    """skops_trusted_types that are not a list of names are a 424."""
+    edit(folder, lambda mlmodel: mlmodel["flavors"]["sklearn"].update(skops_trusted_types=types))
     assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "expected a list of the names of types")
 
 
@@ -162,8 +164,8 @@ JSON_LIKE = st.recursive(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_mlmodel_file_is_our_fault(saved: Callable[[str], str], folder: Path, data: st.DataObject) -> None:
-    """Any part of the file replaced by anything: the model that was saved, or a 424."""
+def test_random_mlmodel(saved: Callable[[str], str], folder: Path, data: st.DataObject) -> None:
+    """Whatever replaces a part of MLmodel, the model loads or is a 424: never an internal error."""
     mlmodel = yaml.safe_load((Path(saved("tree_regressor")) / "MLmodel").read_text())
     place, key = mlmodel, data.draw(st.sampled_from(sorted(mlmodel)))
     while type(place[key]) is dict and place[key] and data.draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""More than an instance can take, requests too large to read, and its end: the real function as its own process."""
+"""Overload, requests that are too large, and termination, with the function as its own process."""
 
 import asyncio
 import json
@@ -24,12 +24,14 @@ from launch.function import Function
 from serving.admission import MOST_REQUESTS, REQUEST_LIMIT
 from tests.assertions import assert_error
 
+DEADLINE = 600.0  # seconds; the machine may be busy
+
 
 class Waiting(mlflow.pyfunc.PythonModel):
-    """Answers once the file named by its second column exists."""
+    """Returns once the file named in the second column exists."""
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         for place in set(model_input["until"]):
             while not Path(place).exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
@@ -38,6 +40,7 @@ class Waiting(mlflow.pyfunc.PythonModel):
 
 @pytest.fixture(scope="module")
 def waiting(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the folder of a `Waiting` model."""
     folder = tmp_path_factory.mktemp("models") / "waiting"
     columns = Schema([ColSpec("double", "value"), ColSpec("string", "until")])
     signature = ModelSignature(columns, Schema([ColSpec("double")]))
@@ -45,58 +48,55 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-@pytest.fixture
-def function(waiting: str, tmp_path: Path) -> Iterator[Function]:
-    with Function(waiting, log=tmp_path / "log") as running:
-        assert httpx.get(running.url, timeout=60, trust_env=False).status_code == 200
+@pytest.fixture(scope="module")
+def function(waiting: str) -> Iterator[Function]:
+    """Return the function with that model loaded, shared by all tests but the one that ends it."""
+    with Function(waiting, {"LOG_LEVEL": "CRITICAL"}) as running:
+        assert httpx.get(running.url, timeout=DEADLINE, trust_env=False).status_code == 200
         yield running
 
 
-def lines(function: Function) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in function.log.read_text().splitlines() if line.startswith("{")]
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_what_is_over_the_bound_hears_429_at_once_and_what_was_taken_on_is_answered(
-    function: Function, tmp_path: Path
-) -> None:
-    go_on, over = tmp_path / "go on", 60
+def test_excess_requests_get_429(function: Function, tmp_path: Path) -> None:
+    """Requests above the limit get 429 while the admitted ones are still waiting; those are all answered."""
+    resume, excess = tmp_path / "resume", 60
 
     async def send() -> list[httpx.Response]:
-        refused = 0
+        rejected = 0
 
         async def ask(value: int) -> httpx.Response:
-            nonlocal refused
-            response = await client.post(function.url, json={"calls": [[value, str(go_on)]]})
-            refused += response.status_code == 429
-            if refused == over:
-                go_on.touch()  # nothing was answered before all that is over had been refused
+            nonlocal rejected
+            response = await client.post(function.url, json={"calls": [[value, str(resume)]]})
+            rejected += response.status_code == 429
+            if rejected == excess:
+                resume.touch()  # no admitted request is answered before all excess ones are
             return response
 
-        limits = httpx.Limits(max_connections=MOST_REQUESTS + over)
-        async with httpx.AsyncClient(timeout=60, trust_env=False, limits=limits) as client:
-            return await asyncio.gather(*(ask(value) for value in range(MOST_REQUESTS + over)))
+        limits = httpx.Limits(max_connections=MOST_REQUESTS + excess)
+        async with httpx.AsyncClient(timeout=DEADLINE, trust_env=False, limits=limits) as client:
+            return await asyncio.gather(*(ask(value) for value in range(MOST_REQUESTS + excess)))
 
-    answers = asyncio.run(send())
-    for value, answer in enumerate(answers):
-        if answer.status_code == 200:
-            assert answer.json() == {"replies": [value * 2.0]}
+    responses = asyncio.run(send())
+    for value, response in enumerate(responses):
+        if response.status_code == 200:
+            assert response.json() == {"replies": [value * 2.0]}
         else:
-            assert_error(answer, 429, f"{MOST_REQUESTS} requests", "ask again")
-    assert sum(answer.status_code == 429 for answer in answers) == over
+            assert_error(response, 429, f"{MOST_REQUESTS} requests", "ask again")
+    assert sum(response.status_code == 429 for response in responses) == excess
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_request_over_32_mib_is_refused_without_reading_it_whole(function: Function, declared: bool) -> None:
+def test_request_over_32_mib(function: Function, declared: bool) -> None:
+    """A request over 32 MiB is rejected without being read to its end, with or without a Content-Length."""
     head = f"Content-Length: {10**12}" if declared else "Transfer-Encoding: chunked"
     host, port = "127.0.0.1", function.port
-    with socket.create_connection((host, port), timeout=30) as connection:
+    with socket.create_connection((host, port), timeout=DEADLINE) as connection:
         connection.sendall(f"POST / HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n".encode())
         sent, piece = 0, b"1" * 65_536
         answered = threading.Event()
@@ -105,10 +105,10 @@ def test_a_request_over_32_mib_is_refused_without_reading_it_whole(function: Fun
         def listen() -> None:
             nonlocal reply
             while b"\r\n\r\n" not in reply or not reply.rstrip().endswith(b"}"):
-                got = connection.recv(65_536)
-                if not got:
+                received = connection.recv(65_536)
+                if not received:
                     break
-                reply += got
+                reply += received
             answered.set()
 
         with ThreadPoolExecutor(1) as threads:
@@ -119,43 +119,61 @@ def test_a_request_over_32_mib_is_refused_without_reading_it_whole(function: Fun
                 except (BrokenPipeError, ConnectionResetError):
                     break
                 sent += len(piece)
-            listening.result(30)
+            listening.result(DEADLINE)
     assert reply.startswith(b"HTTP/1.1 400 ")
     assert b"expected 33554432 at most" in reply
     assert sent < 2 * REQUEST_LIMIT
-    assert httpx.get(function.url, timeout=60, trust_env=False).status_code == 200
+    assert httpx.get(function.url, timeout=DEADLINE, trust_env=False).status_code == 200
 
 
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="tells who is connected by /proc/net/tcp, of Linux")
-def test_termination_finishes_what_is_in_flight(function: Function, tmp_path: Path) -> None:
-    go_on = tmp_path / "go on"
-    found = subprocess.run(
-        ["pgrep", "-o", "-f", f"functions_framework.*--port {function.port}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    master = int(found.stdout)
-    with ThreadPoolExecutor(8) as threads:
-        asked = [
-            threads.submit(httpx.post, function.url, json={"calls": [[value, str(go_on)]]}, timeout=60, trust_env=False)
-            for value in range(8)
-        ]
-        until(lambda: len(established(function.port)) >= 8)
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads connections from Linux's /proc/net/tcp")
+def test_termination_finishes_requests(waiting: str, tmp_path: Path) -> None:
+    """After SIGTERM the function stops listening, answers the requests it has, and exits."""
+    resume, sent = tmp_path / "resume", []
+
+    def note_sent(event: str, info: dict[str, Any]) -> None:
+        if event == "http11.send_request_body.complete":
+            sent.append(event)
+
+    def ask(value: int) -> httpx.Response:
+        with httpx.Client(timeout=DEADLINE, trust_env=False) as client:
+            body = {"calls": [[value, str(resume)]]}
+            return client.post(function.url, json=body, extensions={"trace": note_sent})
+
+    with Function(waiting, log=tmp_path / "log") as function, ThreadPoolExecutor(8) as threads:
+        assert httpx.get(function.url, timeout=DEADLINE, trust_env=False).status_code == 200
+        found = subprocess.run(
+            ["pgrep", "-o", "-f", f"functions_framework.*--port {function.port}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        master = int(found.stdout)
+        responses = [threads.submit(ask, value) for value in range(8)]
+        wait_for(lambda: len(sent) == 8 and unread(function.port) == 0)
         os.kill(master, signal.SIGTERM)
-        until(lambda: not listens(function.port))
-        go_on.touch()
-        assert [each.result().json() for each in asked] == [{"replies": [value * 2.0]} for value in range(8)]
-    until(lambda: not Path(f"/proc/{master}").exists() or "Z" in Path(f"/proc/{master}/stat").read_text().split()[2])
-    assert [line["status"] for line in lines(function) if line.get("method") == "POST"] == [200] * 8
+        wait_for(lambda: not listens(function.port))
+        resume.touch()
+        assert [each.result().json() for each in responses] == [{"replies": [value * 2.0]} for value in range(8)]
+        wait_for(lambda: has_exited(master))
+        lines = [json.loads(line) for line in function.log.read_text().splitlines() if line.startswith("{")]
+        assert [line["status"] for line in lines if line.get("method") == "POST"] == [200] * 8
 
 
-def established(port: int) -> list[str]:
-    """Return the connections that a port has accepted (Linux)."""
+def unread(port: int) -> int:
+    """Return the bytes that the connections accepted on a port have received and not read (Linux)."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [row[2] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+    queues = [row[4] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+    return sum(int(queue.partition(":")[2], 16) for queue in queues)
 
 
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def has_exited(pid: int) -> bool:
+    try:
+        return "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return True

@@ -1,4 +1,4 @@
-"""Only the model that was meant: what others put into a bucket, a model or a request opens no file that is not its own."""
+"""Trust: hostile models load nothing that was not reviewed, and no request chooses a file, an address or a class."""
 
 import functools
 import json
@@ -31,7 +31,7 @@ ROW = [0.5, -0.25, 1, 2]
 
 
 class Touch:
-    """Writes a file as soon as it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,20 +41,21 @@ class Touch:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no other test in this process see the code that the model of this one brings."""
+def fresh_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the code of models when the test is over, so that no other test in this process sees it."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(mlmodel, "_code_here", {})
 
 
 @pytest.fixture
 def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
-    """Return a model's folder that a test may spoil."""
+    """Return a copy of a model's folder for a test to damage."""
     return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
 
 
-@pytest.mark.usefixtures("alone")
-def test_of_a_model_with_another_digest_nothing_is_unpickled_nor_imported(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("fresh_code")
+def test_wrong_digest_nothing_executed(tmp_path: Path) -> None:
+    """Nothing of a model with another digest is unpickled or imported."""
     folder, touched = models.python_model(tmp_path / "model"), tmp_path / "touched"
     digest = folder_digest(folder)
     (folder / "code" / "prepare.py").write_text(f"open({str(touched)!r}, 'w')")
@@ -62,23 +63,24 @@ def test_of_a_model_with_another_digest_nothing_is_unpickled_nor_imported(tmp_pa
     with pytest.raises(ModelUnusable, match=f"MODEL_DIGEST asks for {digest}: it was not loaded"):
         load(str(folder), digest)
     assert not touched.exists()
-    with pytest.raises(ModelUnusable):  # nothing else had kept it from being written
+    with pytest.raises(ModelUnusable):  # without the digest the file is created
         load(str(folder))
     assert touched.exists()
 
 
 HOSTILE_STEPS: dict[str, Any] = {
-    "a function of the system": os.system,
-    "a process": subprocess.Popen,
+    "os.system": os.system,
+    "subprocess.Popen": subprocess.Popen,
     "eval": eval,
-    "a call in waiting": functools.partial(os.system, "true"),
-    "a method's name": operator.methodcaller("unlink"),
-    "own code": models.calendar,
+    "partial": functools.partial(os.system, "true"),
+    "methodcaller": operator.methodcaller("unlink"),
+    "own function": models.calendar,
 }
 
 
 @pytest.mark.parametrize("step", HOSTILE_STEPS.values(), ids=HOSTILE_STEPS)
-def test_a_skops_file_that_asks_for_types_nobody_reviewed_is_a_424_that_names_them(tmp_path: Path, step: Any) -> None:
+def test_untrusted_types_in_skops_file(tmp_path: Path, step: Any) -> None:
+    """A skops file with types that nobody reviewed is not built; the error names them."""
     trusted = ["sklearn.tree._tree.Tree"]
     folder = models.tree_regressor(tmp_path / "model", serialization_format="skops", skops_trusted_types=trusted)
     X = models.numbers()
@@ -89,14 +91,15 @@ def test_a_skops_file_that_asks_for_types_nobody_reviewed_is_a_424_that_names_th
         load(str(folder))
 
 
-def test_a_model_whose_code_ends_the_process_is_a_424(app: Callable[..., TestClient], folder: Path) -> None:
+def test_model_that_exits(app: Callable[..., TestClient], folder: Path) -> None:
+    """A model that calls sys.exit() while it is loaded is a 424."""
     (folder / "model.pkl").write_bytes(b"csys\nexit\n(tR.")
     assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "its code ends the process")
 
 
-@pytest.mark.usefixtures("alone")
-def test_code_that_python_would_not_import_again_is_refused(tmp_path: Path) -> None:
-    """The model was replaced after a failed load or a refresh: its predict would go through the old code."""
+@pytest.mark.usefixtures("fresh_code")
+def test_changed_code_rejected(tmp_path: Path) -> None:
+    """Code that changed since this process imported it is rejected: Python would keep running the old one."""
     folder = models.python_model(tmp_path / "model")
     load(str(folder))
     load(str(folder))
@@ -105,8 +108,9 @@ def test_code_that_python_would_not_import_again_is_refused(tmp_path: Path) -> N
         load(str(folder))
 
 
-@pytest.mark.usefixtures("alone")
-def test_a_model_that_is_a_script_may_be_replaced_by_another(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("fresh_code")
+def test_script_model_replaced(tmp_path: Path) -> None:
+    """A model saved as a script may be replaced by another, since MLflow imports each under a new name."""
     X = models.numbers(columns=1)
     for factor in (2.0, 3.0):
         script = tmp_path / "script.py"
@@ -131,9 +135,10 @@ def test_a_model_that_is_a_script_may_be_replaced_by_another(tmp_path: Path) -> 
         assert list(model.predict(from_arguments(model.signature, [[1.5]]))) == [1.5 * factor]
 
 
-def test_the_log_names_the_code_and_the_requirements_that_a_model_brings(
+def test_load_logged_with_code_and_requirements(
     app: Callable[..., TestClient], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The log line of a load names the model's code, requirements and digest."""
     client = app(str(models.python_model(tmp_path / "model")), LOG_LEVEL="INFO")
     for _ in range(2):
         assert client.post("/", json={"calls": [[1, 2, "x"]]}).status_code == 200
@@ -166,12 +171,12 @@ def _audit(event: str, arguments: Any) -> None:
         opened.append((event, arguments))
 
 
-sys.addaudithook(_audit)  # for the rest of the process, since Python has no way to take it away
+sys.addaudithook(_audit)  # an audit hook cannot be removed
 
 
 @pytest.fixture
 def audit() -> Any:
-    """Return the list of what Python opens, imports or runs from now on."""
+    """Return the list to which everything that Python opens, imports or runs from now on is added."""
     global opened
     opened = []
     yield opened
@@ -205,9 +210,8 @@ FORGED_VALUES = [
 ]
 
 
-def test_nothing_in_a_request_chooses_a_file_an_address_or_a_class(
-    app: Callable[..., TestClient], saved: Callable[[str], str], audit: list[Any]
-) -> None:
+def test_request_opens_nothing(app: Callable[..., TestClient], saved: Callable[[str], str], audit: list[Any]) -> None:
+    """Nothing in a request makes the function open a file, connect to an address, or import or run code."""
     client = app(saved("categories"))
     row = [0.5, "Bern", "S", 3, True]
     bodies = [{"calls": [row], "userDefinedContext": context} for context in FORGED_CONTEXTS]
@@ -215,13 +219,13 @@ def test_nothing_in_a_request_chooses_a_file_an_address_or_a_class(
     bodies += [
         {"calls": [row], "caller": value, "sessionUser": value, "requestId": value} for value in FORGED_VALUES[:6]
     ]
-    bodies += [{"calls": [[0.5, value, *row[2:]]]} for value in FORGED_VALUES[:6]]  # a city like any other
+    bodies += [{"calls": [[0.5, value, *row[2:]]]} for value in FORGED_VALUES[:6]]  # the model accepts any city
     paths = ["/", "/predict", "/predict_row", "/..%2f..%2fmain.py", "/file:%2f%2f%2fetc%2fpasswd", "/serving.functions"]
 
     def send() -> list[int]:
         return [client.post(path, json=body).status_code for path in paths for body in bodies]
 
-    send()  # what is imported once, on first use
+    send()  # some modules are imported on first use
     audit.clear()
     statuses = send()
     assert set(statuses) == {200, 400}

@@ -1,6 +1,6 @@
-"""The function as it stands, which gives up on Cloud Storage within seconds instead of minutes.
+"""The function, except that it gives up on Cloud Storage within seconds instead of minutes.
 
-ADDRESS_SPACE, when it is set, is the number of bytes that its process may use.
+ADDRESS_SPACE limits the memory that the process may map (bytes).
 """
 
 import os
@@ -14,7 +14,6 @@ sys.path.insert(0, str(ROOT))
 
 from loading import bucket  # noqa: E402
 
-bucket.TIMEOUT = (5.0, 5.0)
 bucket.TRY_AGAIN = 1.5
 bucket.PAUSE = (0.02, 0.1)
 
