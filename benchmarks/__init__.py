@@ -1,1 +1,1 @@
-"""Measurements that anyone can repeat; each prints ratios of things run beside each other."""
+"""Measurements that anyone can repeat: this function beside what a user would pick instead, and beside its own past."""

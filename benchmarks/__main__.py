@@ -1,6 +1,6 @@
-"""`python -m benchmarks`, which is `make bench`: everything measured, benchmarks/RESULTS.md and its pictures written.
+"""`make bench`: measure this function beside its baselines; write RESULTS.md and its picture.
 
-With `--quick` only what has a wanted value is measured, and printed; nothing is written.
+With `--quick` it measures only the target figures, prints them and writes nothing.
 """
 
 import sys
@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import cold_start, contestants, generator, instances, report, stages, targets
+from benchmarks import cold_start, instances, report, servers, targets
 from benchmarks.measurements import Cell, Plan, compare
 from benchmarks.workloads import NUMERIC, WORKLOADS
 from launch.processes import ended_by_sigterm
@@ -24,8 +24,8 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 Found = TypeVar("Found")
 
 
-class Parts:
-    """A progress bar over the parts of the run, and what is being done."""
+class Steps:
+    """A progress bar over the parts of a run, with what is being measured."""
 
     def __init__(self, console: Console, total: int) -> None:
         columns = (
@@ -38,17 +38,18 @@ class Parts:
         self.progress = Progress(*columns, console=console, transient=True)
         self._task = self.progress.add_task("", total=total)
 
-    def step(self, text: str) -> None:
+    def describe(self, text: str) -> None:
         self.progress.update(self._task, description=text)
 
-    def part(self, measure: Callable[..., Found], *arguments: object) -> Found:
-        found = measure(*arguments, self.step)
+    def run(self, measure: Callable[..., Found], *arguments: object) -> Found:
+        """Run one part, which describes what it does, and advance."""
+        found = measure(*arguments, self.describe)
         self.progress.advance(self._task)
         return found
 
 
 def cells_by_model(quick: bool) -> list[list[Cell]]:
-    """Return what is compared: all combinations for numeric rows, the rest at 4 connections; one list for a model."""
+    """Return the cells to measure, a list per model: all combinations for numeric rows, the rest at 4 connections."""
     if quick:
         return [list(targets.CELLS)]
     cells = [Cell(NUMERIC, rows, connections) for rows in ROWS for connections in CONNECTIONS]
@@ -58,47 +59,36 @@ def cells_by_model(quick: bool) -> list[list[Cell]]:
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Measure only what has a wanted value, in about three minutes.")
+@click.option("--quick", is_flag=True, help="Measure only the target figures, in about three minutes.")
 def main(quick: bool) -> None:
     """Measure this function beside what a user would pick instead."""
     ended_by_sigterm()
     plan = QUICK if quick else FULL
-    rivals = [contestants.FASTAPI, contestants.MLFLOW]
+    compared = [servers.OURS, servers.FASTAPI, servers.MLFLOW]
     missing = {}
     console = Console(width=None if sys.stdout.isatty() else 160)
     cells = cells_by_model(quick)
-    parts = Parts(console, len(cells) + (7 if quick else 8))
-    with TemporaryDirectory(prefix="bench-") as folder, parts.progress:
+    steps = Steps(console, len(cells) + 5)
+    with TemporaryDirectory(prefix="bench-") as folder, steps.progress:
         work = Path(folder)
         if not quick:
-            rivals += [contestants.MLSERVER_MLFLOW, contestants.PER_ROW]
-            parts.step("installing MLServer")
-            if reason := contestants.install_mlserver():
-                missing[contestants.MLSERVER_MLFLOW.name] = reason
-                rivals.remove(contestants.MLSERVER_MLFLOW)
-        everybody = [contestants.OURS, *rivals]
-        results = [
-            result
-            for group in cells
-            for result in parts.part(lambda step, group=group: compare(group, everybody, plan, work, step))
-        ]
-        starters = [contestants.OURS, contestants.FASTAPI] if quick else everybody
-        starts = parts.part(cold_start.measure, starters, plan.rounds, work)
-        memories = parts.part(instances.measure_memory, work)
-        callers = parts.part(instances.measure_callers, plan, work)
-        growth = parts.part(instances.measure_growth, plan, work)
-        flatness = parts.part(instances.measure_flatness, plan, work)
-        profile = parts.part(stages.measure, work)
-        limits = parts.part(generator.measure, plan.seconds, work)
-    wanted = [*targets.speed(results), *targets.instances(callers, starts, memories, growth, flatness)]
-    console.print(stages.table(profile))
+            compared += [servers.MLSERVER_MLFLOW, servers.PER_ROW]
+            steps.describe("installing MLServer")
+            if reason := servers.install_mlserver():
+                missing[servers.MLSERVER_MLFLOW.name] = reason
+                compared.remove(servers.MLSERVER_MLFLOW)
+        results = [result for group in cells for result in steps.run(compare, group, compared, plan, work)]
+        starts = steps.run(cold_start.measure, compared[:2] if quick else compared, plan.rounds, work)
+        memories = steps.run(instances.measure_memory, work)
+        callers = steps.run(instances.measure_callers, plan, work)
+        scaling = steps.run(instances.measure_scaling, plan, work)
+        flatness = steps.run(instances.measure_flatness, plan, work)
+    wanted = [*targets.speed(results), *targets.instances(callers, starts, memories, scaling, flatness)]
     console.print(targets.table(wanted))
     if not quick:
-        found = report.Findings(
-            plan, everybody, missing, results, wanted, starts, memories, callers, growth, flatness, profile, limits
-        )
+        found = report.Findings(plan, compared, missing, results, wanted, starts, memories, callers, scaling, flatness)
         report.write(found, RESULTS)
-        console.print(f"{RESULTS} and the pictures beside it are written.")
+        console.print(f"Wrote {RESULTS} and the picture beside it.")
 
 
 if __name__ == "__main__":

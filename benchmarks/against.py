@@ -26,11 +26,11 @@ from rich.table import Table
 from scipy.stats import quantile_test
 
 from benchmarks import targets
-from benchmarks.contestants import OURS, ROOT
-from benchmarks.load import OTHER_REPLY, Exchange, Outcome, generate, request_bytes
 from benchmarks.measurements import Cell
+from benchmarks.servers import OURS
 from benchmarks.workloads import WORKLOADS, saved, slices
-from launch.function import Function
+from deploy.sizing.load_generator import UNEXPECTED_REPLY, Exchange, Outcome, generate, http_request
+from launch.function import ROOT, Function
 from launch.processes import ProcessError, ended_by_sigterm
 
 MIN_ROUNDS = 6  # the fewest with a 95% interval
@@ -78,7 +78,7 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        return f"{self.cell.workload.kind}, {self.cell.rows:,} row{'s' * (self.cell.rows > 1)}"
+        return f"{self.cell.workload.name}, {self.cell.rows:,} row{'s' * (self.cell.rows > 1)}"
 
     @property
     def ratios(self) -> list[float]:
@@ -176,19 +176,19 @@ def _measure(
 
 def _old_replies(cell: Cell, port: int) -> Sequence[Exchange]:
     """Return the requests of a cell with the old checkout's replies, which the new one must give byte by byte."""
-    requests = [request_bytes("/", OURS.body(cell.workload.calls[place])) for place in slices(cell.rows)]
+    requests = [http_request("/", OURS.body(cell.workload.calls[place])) for place in slices(cell.rows)]
     first = generate(port, list(map(Exchange, requests)), requests=len(requests))
-    if first.fault:
-        raise ProcessError(f"the old checkout fails: {first.fault}")
+    if first.error:
+        raise ProcessError(f"the old checkout fails: {first.error}")
     return list(map(Exchange, requests, first.bodies))
 
 
 def _run(side: int, ports: tuple[int, int], exchanges: Sequence[Exchange], connections: int, seconds: float) -> Outcome:
     run = generate(ports[side], exchanges, connections, seconds=seconds)
-    if run.fault == OTHER_REPLY:
+    if run.error == UNEXPECTED_REPLY:
         raise ProcessError(f"the {NAMES[side]} checkout's replies differ from the old checkout's first ones")
-    if run.fault:
-        raise ProcessError(f"the {NAMES[side]} checkout fails: {run.fault}")
+    if run.error:
+        raise ProcessError(f"the {NAMES[side]} checkout fails: {run.error}")
     return run
 
 

@@ -1,7 +1,7 @@
-"""The limit: `model.predict` in a process of its own, without HTTP and JSON, on one thread.
+"""The upper bound: `model.predict` alone in a process, without HTTP and JSON, on one thread.
 
-`python -m benchmarks.bare MODEL ROWS.parquet` reads a line "ROWS SECONDS" and answers with rows per second, again and
-again. A model whose columns are all FLOAT64 gets an array, as fast as it takes its rows; another one a DataFrame.
+`python -m benchmarks.bare MODEL ROWS.parquet` reads lines "ROWS SECONDS" and answers each with rows per second. A model
+whose columns are all FLOAT64 gets an array, the fastest input it accepts; any other model gets a DataFrame.
 """
 
 import os
@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.workloads import Workload, slices
+from launch.function import ROOT
 
 
 class Bare:
-    """The bare model for the length of a `with` block."""
+    """The process with the model, running for the length of a `with` block."""
 
     def __init__(self, folder: Path, workload: Workload, work: Path) -> None:
-        rows = work / f"bare-{workload.kind.replace('%', '').replace(' ', '-')}.parquet"
+        rows = work / f"bare-{workload.name.replace('%', '').replace(' ', '-')}.parquet"
         workload.frame.to_parquet(rows)
         self._command = [sys.executable, "-m", "benchmarks.bare", str(folder), str(rows)]
 
@@ -28,7 +29,7 @@ class Bare:
         self._process = subprocess.Popen(
             self._command,
             env=environment,
-            cwd=Path(__file__).parents[1],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -37,10 +38,10 @@ class Bare:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._process.communicate()  # the end of its input ends it
+        self._process.communicate()  # closes its input, at which it exits
 
     def rate(self, rows: int, seconds: float) -> float:
-        """Return rows per second when so many are scored at a time."""
+        """Return rows per second when scoring `rows` at a time for `seconds`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{rows} {seconds}\n")
@@ -59,8 +60,8 @@ def _main(folder: str, rows: str) -> None:
     numeric = all(dtype.kind == "f" for dtype in frame.dtypes)
     for line in sys.stdin:
         count, seconds = line.split()
-        # The batches that the servers get: a processor learns the way of a single one through the tree by heart.
-        batches = [np.ascontiguousarray(frame[place]) if numeric else frame[place] for place in slices(int(count))]
+        # Rotate the servers' batches: branch prediction makes a repeated batch look faster than it is.
+        batches = [np.ascontiguousarray(frame[batch]) if numeric else frame[batch] for batch in slices(int(count))]
         model.predict(batches[0])
         done, started = 0, time.perf_counter()
         while time.perf_counter() - started < float(seconds):

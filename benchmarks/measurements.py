@@ -1,7 +1,7 @@
-"""Interleaved runs: in every round each contestant answers for a while, so that all of them meet the same machine.
+"""Interleaved measurements: every server runs for a while in every round, so that all meet the same machine.
 
-What is reported is the median over the rounds. A ratio is taken within each round and shown with its smallest and
-largest value, since the machine drifts between rounds more than within one.
+Reported are medians over the rounds. Ratios are taken within a round and reported with their range, since the machine
+drifts more between rounds than within one.
 """
 
 import statistics
@@ -14,22 +14,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bare import Bare
-from benchmarks.contestants import OURS, Contestant, Server
-from benchmarks.load import Exchange, Outcome, generate
+from benchmarks.servers import OURS, Implementation, Server
 from benchmarks.workloads import Workload, saved
+from deploy.sizing.load_generator import Exchange, Outcome, generate
 from launch.processes import ProcessError
 
 WARM_UP = 0.3  # of a run's length, before the first round
-MOST_SECONDS = 20.0  # that one contestant may take for one cell; it then goes without the rounds that are left
+MAX_SECONDS = 20.0  # per server and cell; a slower server skips the remaining rounds
 BARE = "bare predict"
 
-Checked = dict[tuple[str, int], Sequence[Exchange] | str]  # by contestant and rows
-Step = Callable[[str], None]  # tells a person what is being done
+Checked = dict[tuple[str, int], Sequence[Exchange] | str]  # by server and rows
+Step = Callable[[str], None]  # is told what is being measured
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One thing to measure: requests of so many rows over so many connections."""
+    """One thing to measure: requests of `rows` rows over so many connections."""
 
     workload: Workload
     rows: int
@@ -38,20 +38,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long everything is measured."""
+    """How long everything is measured; `seconds` is the length of one run."""
 
     rounds: int
-    seconds: float  # of one run
+    seconds: float
 
 
 @dataclass
 class Ratio:
-    """A ratio of things measured beside each other: its median over the rounds, and its range."""
+    """A ratio by round; printed as its median and range."""
 
     values: Sequence[float]
 
     @property
     def median(self) -> float:
+        """The median over the rounds."""
         return statistics.median(self.values)
 
     def __str__(self) -> str:
@@ -60,71 +61,87 @@ class Ratio:
 
 @dataclass
 class Result:
-    """What each contestant did in one cell: rows per second by round, its runs, or why there are none."""
+    """What was measured in one cell, by server: rows per second and runs by round, or why there are none."""
 
     cell: Cell
     rates: dict[str, list[float]] = field(default_factory=dict)
     runs: dict[str, list[Outcome]] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
     def rate(self, name: str) -> float:
+        """Return the median rows per second of a server."""
         return statistics.median(self.rates[name])
 
     def ratio(self, name: str, to: str) -> Ratio:
+        """Return the rows per second of `name` divided by those of `to`."""
         pairs = zip(self.rates[name], self.rates[to], strict=False)
         return Ratio([mine / other for mine, other in pairs])
 
     def latency(self, name: str, share: float) -> float:
-        """Return the median over the rounds of the seconds within which this share was answered."""
+        """Return a quantile of the latency in seconds, as the median over the rounds."""
         return statistics.median(run.latency(share) for run in self.runs[name])
 
 
 def compare(
-    cells: Sequence[Cell],
-    contestants: Sequence[Contestant],
-    plan: Plan,
-    work: Path,
-    step: Step,
+    cells: Sequence[Cell], implementations: Sequence[Implementation], plan: Plan, work: Path, step: Step
 ) -> list[Result]:
-    """Measure cells of one model; who does not start or answer rightly has a fault in the results."""
+    """Measure cells that share a model.
+
+    A baseline that does not start or answers incorrectly has an error in the results; raise ProcessError if this
+    function does.
+    """
     results = []
     with ExitStack() as stack:
         folder = saved(cells[0].workload.model, work)
         servers: list[Server] = []
-        faults = {}
-        for contestant in contestants:
-            step(f"starting {contestant.name}")
+        errors = {}
+        for implementation in implementations:
+            step(f"starting {implementation.name}")
             try:
-                servers.append(stack.enter_context(contestant.running(folder, work)))
+                servers.append(stack.enter_context(implementation.running(folder, work)))
             except ProcessError as error:
-                faults[contestant.name] = f"does not start: {error.message.splitlines()[-1][:200]}"
+                errors[implementation.name] = f"does not start: {error.message.splitlines()[-1][:200]}"
         for workload in dict.fromkeys(cell.workload for cell in cells):
             expected = workload.expected(folder)
             checked: Checked = {}
             with Bare(folder, workload, work) as bare:
                 for cell in (cell for cell in cells if cell.workload == workload):
-                    result = Result(cell, faults=dict(faults))
-                    exchanges = {}
-                    for server in servers:
-                        step(f"{workload.kind}, {cell.rows} rows: checking {server.contestant.name}")
-                        found = _requests(server, cell, expected, checked)
-                        if isinstance(found, str):
-                            result.faults[server.contestant.name] = found
-                        else:
-                            exchanges[server.contestant.name] = (server, found)
-                    _rounds(result, exchanges, bare, plan, step)
-                    if OURS.name in result.faults:
-                        raise ProcessError(
-                            f"{OURS.name}, {cell.rows} rows, {workload.kind}: {result.faults[OURS.name]}."
-                        )
+                    result = Result(cell, errors=dict(errors))
+                    _measure(result, servers, expected, checked, bare, plan, step)
                     results.append(result)
     return results
 
 
+def _measure(
+    result: Result,
+    servers: Sequence[Server],
+    expected: np.ndarray[Any, Any],
+    checked: Checked,
+    bare: Bare,
+    plan: Plan,
+    step: Step,
+) -> None:
+    """Fill in one result."""
+    cell = result.cell
+    exchanges = {}
+    for server in servers:
+        name = server.implementation.name
+        step(f"{cell.workload.name}, {cell.rows} rows: checking {name}")
+        found = _requests(server, cell, expected, checked)
+        if isinstance(found, str):
+            result.errors[name] = found
+        else:
+            exchanges[name] = (server, found)
+    _run_rounds(result, exchanges, bare, plan, step)
+    if OURS.name in result.errors:
+        raise ProcessError(f"{OURS.name}, {cell.rows} rows, {cell.workload.name}: {result.errors[OURS.name]}.")
+
+
 def _requests(server: Server, cell: Cell, expected: np.ndarray[Any, Any], checked: Checked) -> Sequence[Exchange] | str:
-    """Return requests with a server's replies once these were found right, or why it is not measured."""
-    key = (server.contestant.name, cell.rows)
-    if server.contestant.most_rows and cell.rows * cell.connections > server.contestant.most_rows:
+    """Return requests with the server's replies, which were correct, or why the server is not measured."""
+    implementation = server.implementation
+    key = (implementation.name, cell.rows)
+    if implementation.max_rows and cell.rows * cell.connections > implementation.max_rows:
         return "not measured, it takes too long"
     if key not in checked:
         found = server.exchanges(cell.workload, expected, cell.rows)
@@ -132,27 +149,23 @@ def _requests(server: Server, cell: Cell, expected: np.ndarray[Any, Any], checke
     return checked[key]
 
 
-def _rounds(
-    result: Result,
-    exchanges: Mapping[str, tuple[Server, Sequence[Exchange]]],
-    bare: Bare,
-    plan: Plan,
-    step: Step,
+def _run_rounds(
+    result: Result, exchanges: Mapping[str, tuple[Server, Sequence[Exchange]]], bare: Bare, plan: Plan, step: Step
 ) -> None:
     cell = result.cell
     spent = dict.fromkeys(exchanges, 0.0)
-    for number in range(-1, plan.rounds):
-        step(f"{cell.workload.kind}, {cell.rows} rows, {cell.connections} connections: round {number + 1}")
+    for number in range(-1, plan.rounds):  # the first one is the warm-up
+        step(f"{cell.workload.name}, {cell.rows} rows, {cell.connections} connections: round {number + 1}")
         seconds = plan.seconds if number >= 0 else plan.seconds * WARM_UP
         if number >= 0:
             result.rates.setdefault(BARE, []).append(bare.rate(cell.rows, seconds / 2))
         for name, (server, requests) in exchanges.items():
-            if name in result.faults or (spent[name] > MOST_SECONDS and name in result.rates):
+            if name in result.errors or (spent[name] > MAX_SECONDS and name in result.rates):
                 continue
             run = generate(server.port, requests, cell.connections, seconds=seconds)
             spent[name] += run.seconds
-            if run.fault:
-                result.faults[name] = f"fails under load: {run.fault}"
+            if run.error:
+                result.errors[name] = f"fails under load: {run.error}"
             elif number >= 0:
                 result.rates.setdefault(name, []).append(run.rate * cell.rows)
                 result.runs.setdefault(name, []).append(run)

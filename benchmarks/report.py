@@ -1,7 +1,8 @@
-"""RESULTS.md, written from what was measured and from nothing else."""
+"""RESULTS.md and its picture, written only from what was measured."""
 
 import importlib.metadata
 import platform
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,119 +10,109 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import pictures
 from benchmarks.cold_start import Starts, median
-from benchmarks.contestants import OURS, Contestant
-from benchmarks.generator import Limit
-from benchmarks.instances import CALLERS, IN_USE, Callers, Growth, Memory
+from benchmarks.instances import CALLERS, WARM_UP_REQUESTS, Callers, Scaling
 from benchmarks.measurements import BARE, Plan, Result
-from benchmarks.stages import STAGES, Profile
-from benchmarks.targets import Target
+from benchmarks.picture import draw_throughput
+from benchmarks.servers import OURS, Implementation
+from benchmarks.targets import CONNECTIONS, Target
+from deploy.sizing.resources import Memory
 
 PACKAGES = (
     *("functions-framework", "gunicorn", "uvicorn", "fastapi", "pydantic", "mlflow", "scikit-learn", "numpy", "pandas"),
-    "orjson", "pysimdjson",
-)  # fmt: skip
+    *("orjson", "pysimdjson"),
+)
 SHARES = (0.5, 0.9, 0.99)
+PICTURE = "throughput.png"
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that one run measured."""
+    """Everything that one run measured; `missing` says why a server could not be installed, by name."""
 
     plan: Plan
-    contestants: Sequence[Contestant]
+    servers: Sequence[Implementation]
     missing: Mapping[str, str]
     results: Sequence[Result]
     targets: Sequence[Target]
     starts: Starts
     memories: Mapping[str, tuple[Memory, Memory]]
     callers: Callers
-    growth: Growth | None
+    scaling: Scaling | None
     flatness: Mapping[int, float]
-    profile: Sequence[Profile]
-    limits: Sequence[Limit]
 
 
 def write(found: Findings, file: Path) -> None:
-    """Write the report and its pictures, which go into the folder `pictures` beside it."""
-    names = [contestant.name for contestant in found.contestants]
+    """Write the report, and its picture beside it."""
+    names = [server.name for server in found.servers]
     numeric = [it for it in found.results if it.cell.workload == found.results[0].cell.workload]
-    folder = file.parent / "pictures"
-    four = [it for it in numeric if it.cell.connections == 4]
-    shown = {
-        "throughput": pictures.write(folder, "throughput", pictures.throughput(four, names)),
-        "latency": pictures.write(folder, "latency", pictures.latencies(four[0], names, SHARES)),
-        "cold": pictures.write(folder, "cold-start", pictures.cold_starts(found.starts), height=2.8),
-        "memory": pictures.write(folder, "memory", pictures.memory(found.memories), width=5),
-    }
+    _draw([it for it in numeric if it.cell.connections == CONNECTIONS], names, file.parent / PICTURE)
     parts = [
-        "# Measured\n",
+        "# Benchmark results\n",
         "Written by `make bench`; do not edit.\n",
         _machine(found.plan),
-        "## Wanted and measured\n\nRatios are medians over the rounds, with the smallest and the largest.\n",
+        "## Targets\n\nRatios are medians over the rounds, with the smallest and the largest.\n",
         _table(
             ["what", "wanted", "measured", "met"],
             [[it.what, it.wanted, it.measured, it.verdict] for it in found.targets],
         ),
-        "## Who is compared\n",
-        "\n".join(f"- **{it.name}**: {it.about}." for it in found.contestants),
-        "- **bare predict**: the model alone on one thread, an array for FLOAT64 columns; the limit.\n",
+        "## Servers\n",
+        "\n".join(f"- **{it.name}**: {it.about}." for it in found.servers),
+        f"- **{BARE}**: the model alone on one thread, called with an array for FLOAT64 columns; the upper bound.\n",
         *[f"{name} is missing: {why}\n" for name, why in found.missing.items()],
-        "Each is one process with its own defaults, on the same model and rows. Before it is timed, every reply is "
-        "compared with the bare prediction; while it is timed, every reply must be the same bytes again. A row with "
-        "NULL may be answered by NULL (this function's default) or by what the bare model makes of NaN; 5% of the "
-        "values are NULL, so a third of the rows has one.\n",
+        "Each server is one process with its own defaults, on the same model and rows. Before it is timed, every reply "
+        "is compared with the bare prediction; while it is timed, every reply must repeat the same bytes. A row with "
+        "NULL may be answered by NULL (this function's default) or by what the bare model predicts for NaN; 5% of the "
+        "values are NULL, so a third of the rows contains one.\n",
         "## Rows per second, numeric, tree pipeline, 8 FLOAT64 columns\n",
         _rates(numeric, names),
-        f"![rows per second at 4 connections](pictures/{shown['throughput']})\n",
-        "## Other rows and models, 4 connections\n",
+        f"![rows per second at {CONNECTIONS} connections]({PICTURE})\n",
+        f"## Other rows and models, {CONNECTIONS} connections\n",
         _rates([it for it in found.results if it not in numeric], names),
         "## Latency, numeric\n",
         _latencies(numeric, names),
-        f"![latency of one row at 4 connections](pictures/{shown['latency']})\n",
         "## Cold start\n",
         _table(
-            ["process start to first right reply", "median", "range"],
+            ["process start to first correct reply", "median", "range"],
             [
                 [name, f"{median(found.starts, name):.2f} s", f"{min(times):.2f} to {max(times):.2f} s"]
                 for name, times in found.starts.items()
             ],
         ),
-        f"![cold start](pictures/{shown['cold']})\n",
         "## Memory\n",
         _memory(found.memories),
-        f"![memory](pictures/{shown['memory']})\n",
         "## Single rows, processes, many rows\n",
         _callers(found.callers),
-        _growth(found.growth),
-        f"Time per row, one caller, 1,000 rows per request, after {IN_USE} requests on the connection: "
+        _scaling(found.scaling),
+        f"Time per row, one caller, 1,000 rows per request, after {WARM_UP_REQUESTS} requests on the connection: "
         + ", ".join(f"{rows:,} rows {value:.2f} µs" for rows, value in found.flatness.items())
         + ".\n",
-        "## Where the time goes\n",
-        "Microseconds per request of a lone caller, by stage (`python -m benchmarks.stages`).\n",
-        _table(
-            ["rows of", "rows", *STAGES],
-            [[kind, f"{rows:,}", *(f"{stages[name]:,.0f}" for name in STAGES)] for kind, rows, stages in found.profile],
-        ),
-        "## Whether the load generator was the bottleneck\n",
-        _generator(found),
+        "## Load generator\n",
+        _generator(found.results),
     ]
     file.write_text("\n".join(parts))
+
+
+def _draw(results: Sequence[Result], names: Sequence[str], file: Path) -> None:
+    curves = {
+        name: [(it.cell.rows, it.rate(name)) for it in results if name in it.rates and name not in it.errors]
+        for name in [*names, BARE]
+    }
+    draw_throughput({name: curve for name, curve in curves.items() if curve}, file)
 
 
 def _machine(plan: Plan) -> str:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {psutil.cpu_count()} CPUs ({_processor()}), "
+        f"{datetime.now(UTC):%Y-%m-%d}, {psutil.cpu_count()} CPUs ({_cpu_model()}), "
         f"{psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()} {platform.release()}, "
         f"Python {platform.python_version()}; {versions}. The load generator runs on the same CPUs.\n\n"
-        f"`make bench`: {plan.rounds} interleaved rounds of {plan.seconds:g} s each; `make bench QUICK=1` measures the "
-        "first table alone.\n"
+        f"`make bench`: {plan.rounds} interleaved rounds of {plan.seconds:g} s each; `make bench QUICK=1` measures "
+        "only the first table.\n"
     )
 
 
-def _processor() -> str:
+def _cpu_model() -> str:
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text().splitlines():
@@ -136,20 +127,21 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _rates(results: Sequence[Result], names: Sequence[str]) -> str:
-    """Return rows per second of each, and under a rival how many times as fast this function is."""
+    """Return rows per second of each server, and below each baseline how many times faster this function is."""
     rows = []
     for result in results:
         cells = []
         for name in [*names, BARE]:
-            if name in result.faults:
-                cells.append(result.faults[name])
+            if name in result.errors:
+                cells.append(result.errors[name])
             elif name == OURS.name:
                 cells.append(f"{result.rate(name):,.0f}")
             else:
                 cells.append(f"{result.rate(name):,.0f}<br>×{result.ratio(OURS.name, name)}")
-        rows.append([result.cell.workload.kind, f"{result.cell.rows:,}", str(result.cell.connections), *cells])
-    return "Under each rival: this function's rows per second divided by the rival's, median and range.\n\n" + _table(
-        ["rows of", "rows per request", "connections", *names, BARE], rows
+        rows.append([result.cell.workload.name, f"{result.cell.rows:,}", str(result.cell.connections), *cells])
+    return (
+        "Below each baseline: this function's rows per second divided by the baseline's, median and range.\n\n"
+        + _table(["workload", "rows per request", "connections", *names, BARE], rows)
     )
 
 
@@ -158,7 +150,7 @@ def _latencies(results: Sequence[Result], names: Sequence[str]) -> str:
     for result in results:
         cells = []
         for name in names:
-            milliseconds = [] if name in result.faults else [result.latency(name, share) * 1000 for share in SHARES]
+            milliseconds = [] if name in result.errors else [result.latency(name, share) * 1000 for share in SHARES]
             cells.append(" / ".join(f"{value:.3g}" for value in milliseconds) or "-")
         rows.append([f"{result.cell.rows:,}", str(result.cell.connections), *cells])
     return "Milliseconds: p50 / p90 / p99.\n\n" + _table(["rows per request", "connections", *names], rows)
@@ -171,51 +163,36 @@ def _memory(memories: Mapping[str, tuple[Memory, Memory]]) -> str:
         rows.append([name, *(f"{value / 1e6:.0f} MB" for value in values)])
     head = ["", "serving process, first request", "10,000 requests later", "all processes, first", "later"]
     return _table(head, rows) + (
-        "\nThe serving process: its resident pages (RSS). All processes: what others, such as the web server's parent, "
-        "have for themselves (USS) comes on top. The 10,000 requests have 128 rows each.\n"
+        "\nThe serving process: its resident pages (RSS). All processes: plus the private pages (USS) of the others, "
+        "such as the web server's parent. The 10,000 requests have 128 rows each.\n"
     )
 
 
 def _callers(callers: Callers) -> str:
     lines = []
     for name, runs in callers.many.items():
-        rates = sorted(run.rate for run in runs)
-        lone = sorted(run.latency(0.5) * 1000 for run in callers.lone[name])
+        rate = statistics.median(run.rate for run in runs)
+        single = statistics.median(run.latency(0.5) * 1000 for run in callers.single[name])
         lines.append(
-            f"{CALLERS} callers of one row on the forest, {name} coalescing: {rates[len(rates) // 2]:,.0f} requests/s; "
-            f"a lone caller: median {lone[len(lone) // 2]:.2f} ms.\n"
+            f"{CALLERS} callers of one row on the forest, {name} coalescing: {rate:,.0f} requests/s; a single caller: "
+            f"median {single:.2f} ms.\n"
         )
     return "\n".join(lines)
 
 
-def _growth(growth: Growth | None) -> str:
-    if growth is None:
-        return "One process and two were not compared, since there is only one CPU.\n"
-    one, two = (sorted(values)[len(values) // 2] for values in (growth.one, growth.two))
+def _scaling(scaling: Scaling | None) -> str:
+    if scaling is None:
+        return "One process and two were not compared, because there is only one CPU.\n"
+    one, two = statistics.median(scaling.one), statistics.median(scaling.two)
     return (
-        f"One process kept to one CPU: {one:,.0f} rows/s; two, each with its own: {two:,.0f}, ×{growth.ratio}. "
-        "The load for each comes from the same CPU.\n"
+        f"One process on one CPU: {one:,.0f} rows/s; two, each on its own CPU: {two:,.0f}, ×{scaling.ratio}. "
+        "Each process shares its CPU with its load generator.\n"
     )
 
 
-def _generator(found: Findings) -> str:
-    runs = [(result.cell, run) for result in found.results for run in result.runs.get(OURS.name, ())]
-    rows = []
-    for limit in found.limits:
-        fastest = max(run.rate for cell, run in runs if cell.rows == limit.rows)
-        busiest = max(run.busy for cell, run in runs if cell.rows == limit.rows)
-        rows.append(
-            [
-                f"{limit.rows:,}",
-                f"{limit.run.rate:,.0f}",
-                f"{fastest:,.0f}",
-                f"{limit.run.rate / fastest:.1f}",
-                f"{busiest:.0%}",
-            ]
-        )
+def _generator(results: Sequence[Result]) -> str:
+    busiest = max(run.busy for result in results for run in result.runs.get(OURS.name, ()))
     return (
-        "The generator sends prepared bytes and compares the replies. Against a server that answers at once with a "
-        "constant it reaches its limit; beside it the fastest run of this function, how many times that the limit is, "
-        "and the share of one CPU that the generator took at most.\n\n"
-        + _table(["rows per request", "generator's limit, requests/s", "fastest run", "times", "generator's CPU"], rows)
+        "The load generator sends prepared bytes and compares the replies. While it measured this function, it used at "
+        f"most {busiest:.0%} of one CPU, so it was not the bottleneck.\n"
     )

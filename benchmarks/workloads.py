@@ -1,7 +1,7 @@
-"""The models and the rows that everything is measured with: real models saved by MLflow, rows as BigQuery encodes them.
+"""The models and rows of the benchmarks: real models saved by MLflow, rows encoded as BigQuery encodes them.
 
-Eight columns each. What counts as the right answer is the bare `model.predict` on typed columns; a row with NULL may
-also be answered by NULL.
+Each model has eight columns. The correct answer is that of the bare `model.predict` on typed columns; NULL is also
+accepted for a row that contains NULL.
 """
 
 import logging
@@ -29,9 +29,9 @@ COLUMNS = 8
 NAMES = [chr(ord("a") + at) for at in range(COLUMNS)]
 CITIES = ["Bern", "Zürich", "Genf", "Basel", "Chur", "Lausanne"]
 TRAINING_ROWS = 5_000
-ROWS = 20_000  # that requests are cut from
-Rows = Callable[[int, int], pd.DataFrame]  # number and seed to rows
-NULLS = 0.05  # share of the values, so that a third of the rows has one
+ROWS = 20_000  # from which requests are cut
+Rows = Callable[[int, int], pd.DataFrame]  # (number, seed) -> rows
+NULLS = 0.05  # share of the values, so that a third of the rows contains one
 
 
 def numbers(rows: int, seed: int) -> pd.DataFrame:
@@ -41,19 +41,20 @@ def numbers(rows: int, seed: int) -> pd.DataFrame:
 
 
 def with_nulls(rows: int, seed: int) -> pd.DataFrame:
+    """Return FLOAT64 columns with NULLs."""
     frame = numbers(rows, seed)
     return frame.mask(np.random.default_rng(seed + 1).random(frame.shape) < NULLS)
 
 
 def with_strings(rows: int, seed: int) -> pd.DataFrame:
-    """Return numbers with two columns of text among them."""
+    """Return FLOAT64 columns, two of them replaced by STRING."""
     random = np.random.default_rng(seed)
     frame = numbers(rows, seed)
     return frame.assign(a=random.choice(CITIES, rows), e=random.choice(["S", "M", "L"], rows))
 
 
 def with_timestamps(rows: int, seed: int) -> pd.DataFrame:
-    """Return numbers with two TIMESTAMP columns among them, the one to the second, the other to the microsecond."""
+    """Return FLOAT64 columns, two of them replaced by TIMESTAMP: one in whole seconds, one in microseconds."""
     random = np.random.default_rng(seed)
     frame = numbers(rows, seed)
     seconds = random.integers(0, 1_700_000_000, (2, rows)) * 1_000_000
@@ -68,9 +69,9 @@ def _target(frame: pd.DataFrame) -> Any:
 
 
 def save(estimator: Any, rows: pd.DataFrame, folder: Path) -> None:
-    """Fit an estimator and save it as an MLflow model with signature and input example."""
+    """Fit an estimator and save it as an MLflow model with a signature and an input example."""
     estimator.fit(rows, _target(rows))
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # it warns of pickle at every model
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # it warns about pickle for every model
     mlflow.sklearn.save_model(
         estimator,
         str(folder),
@@ -86,7 +87,7 @@ def _tree() -> DecisionTreeRegressor:
     return DecisionTreeRegressor(max_depth=10, random_state=1)
 
 
-# A model by its name: the estimator and the rows that it is trained on.
+# By name: the estimator and the rows it is trained on.
 MODELS: dict[str, tuple[Callable[[], Any], Rows]] = {
     "tree": (lambda: make_pipeline(StandardScaler(), _tree()), numbers),
     "boosting": (lambda: HistGradientBoostingRegressor(max_iter=100, random_state=1), numbers),
@@ -108,7 +109,7 @@ MODELS: dict[str, tuple[Callable[[], Any], Rows]] = {
 
 
 def saved(name: str, root: Path) -> Path:
-    """Return the folder of a model, saved there unless it is."""
+    """Return the folder of a model below `root`; train and save the model if the folder does not exist."""
     folder = root / name
     if not folder.exists():
         estimator, rows = MODELS[name]
@@ -118,32 +119,34 @@ def saved(name: str, root: Path) -> Path:
 
 @dataclass(frozen=True)
 class Workload:
-    """A model and the rows that it is asked for."""
+    """A model and the rows it is asked to score."""
 
-    kind: str  # as it stands in the report
+    name: str
     model: str
     rows: Rows
 
     @cached_property
     def frame(self) -> pd.DataFrame:
+        """All rows, typed."""
         return self.rows(ROWS, 7)
 
     @cached_property
     def calls(self) -> list[str]:
-        """The arguments of each row as JSON."""
+        """The arguments of each row as a JSON array."""
         columns = []
         for name in NAMES:
-            kind = {"f": "FLOAT64", "M": "TIMESTAMP"}.get(self.frame[name].dtype.kind, "STRING")
-            values = self.frame[name].astype("datetime64[us]") if kind == "TIMESTAMP" else self.frame[name]
-            columns.append(encode(kind, pa.array(values, from_pandas=True)))
+            sql_type = {"f": "FLOAT64", "M": "TIMESTAMP"}.get(self.frame[name].dtype.kind, "STRING")
+            values = self.frame[name].astype("datetime64[us]") if sql_type == "TIMESTAMP" else self.frame[name]
+            columns.append(encode(sql_type, pa.array(values, from_pandas=True)))
         return [f"[{','.join(row)}]" for row in zip(*columns, strict=True)]
 
     def expected(self, folder: Path) -> Any:
-        """Return the bare prediction for each row."""
+        """Return the prediction of the bare model in `folder` for each row."""
         return np.asarray(mlflow.sklearn.load_model(str(folder)).predict(self.frame))
 
     @cached_property
     def has_null(self) -> Any:
+        """Whether each row contains NULL, as a boolean array."""
         return self.frame.isna().any(axis=1).to_numpy()
 
 
@@ -159,6 +162,6 @@ NUMERIC = WORKLOADS[0]
 
 
 def slices(rows: int) -> Sequence[slice]:
-    """Return the places of the batches that everybody gets in turn: 64 of one row, of more rows up to 4."""
+    """Return the batches that every server gets in turn: 64 of one row, or up to 4 of more rows."""
     count = 64 if rows == 1 else 4
     return [slice(start, start + rows) for start in range(0, min(rows * count, ROWS - rows + 1), rows)]

@@ -49,7 +49,7 @@ class Function:
             # The framework answers this path by itself: to wait must not load the model.
             probe = f"{self.url}/favicon.ico"
             running = server("The function", command, probe, self.log, cwd=self._source, env=self._environment)
-            stack.enter_context(running)
+            self.pid = stack.enter_context(running).pid
             self._stack = stack.pop_all()
         return self
 

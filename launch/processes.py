@@ -74,7 +74,7 @@ def server(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     python: str = sys.executable,
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server, `python -m` COMMAND, for the length of the block, which begins once the URL `probe` answers."""
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -88,7 +88,7 @@ def server(
         )
     try:
         _wait(name, process, probe, log)
-        yield
+        yield process
     finally:
         end(process)
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from benchmarks.against import CELLS, Comparison, checkout, compare_checkouts, main, summary, table
-from benchmarks.contestants import ROOT
+from launch.function import ROOT
 
 IN_GIT = not subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, check=False).returncode
 needs_git = pytest.mark.skipif(not IN_GIT, reason="the tests do not run in a git repository")

@@ -1,14 +1,15 @@
-"""A real HTTP server that answers what a test tells it."""
+"""A real HTTP server that answers what a test tells it to."""
 
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 
 import pytest
 
 
 class Recorder:
-    """A server that keeps every body and answers what it is told."""
+    """An HTTP server for the length of a `with` block; it keeps every body and replies with `answer(body)`."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -32,18 +33,26 @@ class Recorder:
             def log_message(self, *_: object) -> None:
                 """Keep the test's output clean."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
 
-    def close(self) -> None:
+            def handle_error(self, *_: object) -> None:
+                """Keep the test's output clean when an answer raises."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_port
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
 
 
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
-    recorder = Recorder()
-    yield recorder
-    recorder.close()
+    """A running recorder."""
+    with Recorder() as recorder:
+        yield recorder

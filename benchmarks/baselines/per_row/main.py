@@ -1,4 +1,4 @@
-"""A Cloud Function that asks the model row by row, for comparison: `functions-framework --target predict`."""
+"""A Cloud Function that calls the model once per row: `functions-framework --target predict`."""
 
 import os
 from typing import Any

@@ -1,7 +1,7 @@
-"""A FastAPI application as blog posts serve a model to BigQuery, for comparison: `uvicorn main:app`.
+"""A FastAPI application that serves a model to BigQuery the way blog posts do: `uvicorn main:app`.
 
-The model lies beside it and is loaded at the start; a request is checked by pydantic and becomes one DataFrame.
-The columns get their names, without which a model that picks columns by name could not be served at all.
+It loads the model from local disk at startup. pydantic validates each request, which becomes one DataFrame with column
+names, because models that select columns by name need them.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The function as it stands, but for one thing: every request is scored in a prediction of its own."""
+"""This function without coalescing: each request is scored in a separate prediction."""
 
 import runpy
 import sys
