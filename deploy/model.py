@@ -67,6 +67,8 @@ def _key(folder: Path, function: str) -> str:
         *sorted(ROOT.glob("*.py")),
         *sorted(ROOT.glob("loading/*.py")),
         *sorted(ROOT.glob("[ds]e*/*.py")),
+        *sorted(ROOT.glob("parity/*.py")),
+        *sorted(ROOT.glob("sql/*.py")),
     ):
         found.update(file.read_bytes())
     return found.hexdigest()[:40]
@@ -74,7 +76,8 @@ def _key(folder: Path, function: str) -> str:
 
 def _compute(folder: Path, uri: str, function: str, minor: str, requirements: str, output: Path) -> list[str]:
     # Only here: both take seconds to import what models need.
-    from deploy import parity
+    from parity.expected import input_example
+    from parity.query import example_query
     from serving.functions import on_offer
 
     model = load(str(folder))
@@ -82,11 +85,13 @@ def _compute(folder: Path, uri: str, function: str, minor: str, requirements: st
     (output / "runtime").write_text(f"python{minor.replace('.', '')}\n")
     (output / "requirements.txt").write_text(requirements)
     (output / "functions").write_text("".join(f"{function.name}\n" for function in on_offer(model)))
-    rows, predictions = parity.examples(folder, model)
+    rows, expected = input_example(folder, model)
     if not rows:
         return [f"The input example of the model at {uri} cannot be written as SQL: save it as a DataFrame."]
-    (output / "parity.sql").write_text(parity.query(model.signature, rows, function))
-    (output / "expected.json").write_text(json.dumps({"digest": model.info.digest, "predictions": predictions}))
+    (output / "parity.sql").write_text(example_query(model.signature, rows, function))
+    (output / "expected.json").write_text(
+        json.dumps({"digest": model.info.digest, "predictions": expected.predictions})
+    )
     return []
 
 

@@ -39,7 +39,7 @@ def test_several_outputs_are_compared_by_name(saved: Saved, tmp_path: Path, endp
     endpoint.answer = lambda _: (200, json.dumps({"replies": replies}))
     with BigQuery() as bigquery:
         report = parity.compare(saved("two_outputs"), bigquery, tmp_path / "rows.parquet", endpoint.url)
-    assert [row for row, _, _ in report.differences] == [2]
+    assert [it.row for it in report.differences] == [2]
 
 
 def test_rows_that_differ_are_named(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
@@ -48,7 +48,7 @@ def test_rows_that_differ_are_named(saved: Saved, tmp_path: Path, endpoint: Any)
     )  # the endpoint replies the number of arguments
     with BigQuery() as bigquery:
         report = parity.compare(saved("tree_regressor"), bigquery, tmp_path / "rows.parquet", endpoint.url)
-    assert [(row, sql) for row, sql, _ in report.differences] == [(row, 4.0) for row in range(5)]
+    assert [(it.row, it.answer) for it in report.differences] == [(row, 4.0) for row in range(5)]
     assert str(report).startswith("row 0: 4.0 by SQL, ")
     assert str(report).endswith("5 rows, 0 of them NULL for a NULL, 5 differ")
 

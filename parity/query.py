@@ -1,0 +1,51 @@
+"""Writes the query that scores a few rows of its own, so the gate needs no table: `SELECT ... FROM UNNEST([...])`."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from serving.signature import Column, Signature
+from sql.names import exceeds_arguments, string_literal
+
+
+def example_query(signature: Signature, rows: Sequence[Sequence[Any]], dataset: str) -> str:
+    """Return the query for rows given as argument lists; the functions are in `dataset`, project.dataset.
+
+    It returns a row per row, in order: `example`, the row's number from 0; `predicted`, the prediction as JSON text;
+    and `digest`, the digest of the model that answered.
+    """
+    project, _, name = dataset.partition(".")
+    place = f"`{project}`.{name}"
+    columns = signature.columns
+    wide = exceeds_arguments(columns)
+    names = ["document"] if wide else [f"x{at}" for at in range(len(columns))]
+    structs = []
+    for position, row in enumerate(rows):
+        if wide:
+            values = [_json({column.name: value for column, value in zip(columns, row, strict=True)})]
+        else:
+            values = [_literal(value, column) for value, column in zip(row, columns, strict=True)]
+        fields = "".join(f", {value} AS {name}" for name, value in zip(names, values, strict=True))
+        structs.append(f"  STRUCT({position} AS example{fields})")
+    call = f"predict{'_row' if wide else ''}({', '.join(names)})"
+    return (
+        f"SELECT example, TO_JSON_STRING({place}.{call}) AS predicted,\n"
+        f"  JSON_VALUE({place}.model_info(), '$.digest') AS digest\n"
+        "FROM UNNEST([\n" + ",\n".join(structs) + "\n])\nORDER BY example\n"
+    )
+
+
+def _literal(value: Any, column: Column) -> str:
+    """Return a value of the input example, which is JSON, as an expression of the column's SQL type."""
+    if value is None or (isinstance(value, float) and math.isnan(value) and not column.required):
+        return f"CAST(NULL AS {column.sql_type})"
+    if column.sql_type == "JSON":
+        return _json(value)
+    literal = string_literal(value if isinstance(value, str) else json.dumps(value).strip('"'))
+    casts = {"STRING": literal, "BYTES": f"FROM_BASE64({literal})"}
+    return casts.get(column.sql_type, f"CAST({literal} AS {column.sql_type})")
+
+
+def _json(value: Any) -> str:
+    return f"PARSE_JSON({string_literal(json.dumps(value))}, wide_number_mode => 'round')"
