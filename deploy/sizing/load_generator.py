@@ -160,6 +160,10 @@ class _Connection:
             raise _RunError(UNEXPECTED_REPLY)
         return body
 
+    def close(self) -> None:
+        self.selector.unregister(self.socket)
+        self.socket.close()
+
 
 def content_length(head: bytes) -> int | None:
     """Return the Content-Length in a message's head, None if it has none."""
@@ -180,12 +184,14 @@ def _run(port: int, exchanges: Sequence[Exchange], connections: int, seconds: fl
         deadline = started + seconds
 
         def send_next() -> None:
-            """Start a request on every idle connection."""
+            """Start a request on every idle connection; close those that have nothing left to send."""
             nonlocal begun, in_flight
             while idle and (begun < requests if requests else time.perf_counter() < deadline):
                 idle.pop().begin(exchanges[begun % len(exchanges)])
                 in_flight += 1
                 begun += 1
+            while idle:
+                idle.pop().close()  # or the server would, after its keep-alive timeout
 
         try:
             send_next()
@@ -210,7 +216,7 @@ def _run(port: int, exchanges: Sequence[Exchange], connections: int, seconds: fl
         elapsed = max(last - started, 1e-9)
         busy = (_cpu_seconds() - cpu_before) / max(time.perf_counter() - started, 1e-9)
         for key in list(selector.get_map().values()):
-            key.data.socket.close()
+            key.data.close()
     return Outcome(elapsed, latencies, busy, error, bodies)
 
 

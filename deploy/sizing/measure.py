@@ -141,7 +141,9 @@ def _measure_shape(
     function: Function, body: bytes, batch: int, seconds: float, cpu: int, report: Callable[[str], None]
 ) -> Shape:
     request = http_request("/", body)
-    exchange = Exchange(request, *generate(function.port, [Exchange(request)], requests=1).bodies)
+    # One request per connection, so that every process has loaded the model before anything is timed.
+    first = _checked(generate(function.port, [Exchange(request)], CALLERS[-1], requests=CALLERS[-1]))
+    exchange = Exchange(request, first.bodies[0])
     peak, rates, p99 = 0, {}, {}
     with ThreadPoolExecutor(1) as thread:
         for callers in CALLERS:

@@ -14,6 +14,7 @@ class Recorder:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.answer: Callable[[bytes], tuple[int, bytes]] = lambda body: (200, body)
+        self.closed: Callable[[], None] = lambda: None  # is called when a client has closed its connection
         recorder = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -29,6 +30,10 @@ class Recorder:
                     self.send_header("Content-Length", str(len(reply)))
                 self.end_headers()
                 self.wfile.write(reply)
+
+            def finish(self) -> None:
+                super().finish()
+                recorder.closed()
 
             def log_message(self, *_: object) -> None:
                 """Keep the test's output clean."""

@@ -44,6 +44,17 @@ def test_rate_and_latencies(recorder: Recorder) -> None:
     assert outcome.latency(0.5) <= outcome.latency(0.99) == sorted(outcome.latencies)[int(0.99 * outcome.requests)]
 
 
+def test_idle_connections_are_closed(recorder: Recorder) -> None:
+    """A connection without a further request is closed while the others wait, so no keep-alive timeout ends the run."""
+    closed = threading.Event()
+    recorder.closed = closed.set
+    recorder.answer = lambda body: (body == b"slow" and closed.wait(TIMEOUT), (200, body))[1]
+    exchanges = [exchange(b"slow", b"slow"), exchange(b"fast", b"fast")]
+    outcome = generate(recorder.port, exchanges, 2, requests=2)
+    assert closed.is_set()
+    assert (outcome.requests, outcome.error) == (2, None)
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
