@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TextIO
 
 import click
+from bqlocal.cli import lint, sql
+from bqlocal.output import FORMATS, show
 
-from bqlocal import __main__ as bqlocal
-from bqlocal import command
 from launch.processes import ended_by_sigterm
 from local import demo as demo_command
 from local import logs as log_lines
@@ -23,19 +23,19 @@ def main() -> None:
     ended_by_sigterm()
 
 
-main.add_command(bqlocal.sql)
-main.add_command(bqlocal.lint)
+main.add_command(sql)
+main.add_command(lint)
 
 
 @main.command()
 @click.argument("file", type=click.File(encoding="utf-8", errors="replace"))
-@click.option("--format", "form", type=click.Choice(command.FORMATS), default="table", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--cpu", type=click.FloatRange(min=0.08), default=1, show_default=True, help="vCPUs of an instance.")
 @click.option("--memory", type=click.FloatRange(min=0.125), default=2, show_default=True, help="Its memory in GiB.")
 def logs(file: TextIO, form: str, cpu: float, memory: float) -> None:
     """Show what each query cost, from the function's log lines or Cloud Logging's entries in FILE; - is stdin."""
     lines = log_lines.read(file)
-    command.show(log_lines.roll_up(lines, cpu, memory), form)
+    show(log_lines.roll_up(lines, cpu, memory), form)
     click.echo(f"{lines}.", err=True)
 
 

@@ -59,7 +59,7 @@ class Report:
 def run(model: str, table: Path, endpoint: str | None = None, adverse: int | None = None) -> Report:
     """Compare the predictions for the rows of a file. Without `endpoint`, start the function for the comparison."""
     try:
-        with fetched(model) as folder, BigQuery(adverse=adverse) as bigquery, _running(str(folder), endpoint) as url:
+        with fetched(model) as folder, BigQuery(chaos=adverse) as bigquery, _running(str(folder), endpoint) as url:
             return compare(str(folder), bigquery, table, url)
     except ServingError as error:
         raise SourceError(str(error)) from error

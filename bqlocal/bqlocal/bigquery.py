@@ -1,14 +1,12 @@
-"""BigQuery on this machine: tables, GoogleSQL, and remote functions that are really called over HTTP.
+"""BigQuery on this machine: tables, GoogleSQL, and remote functions that are called over real HTTP.
 
-    with BigQuery(project="local") as bigquery:
+    with BigQuery() as bigquery:
         bigquery.load("shop.orders", "orders.csv")
         bigquery.sql("CREATE FUNCTION shop.predict(amount FLOAT64) RETURNS FLOAT64 REMOTE WITH ...")
         result = bigquery.sql("SELECT amount, shop.predict(amount) AS predicted FROM shop.orders")
-        result.frame, result.calls.requests
+        print(result.frame, result.calls.requests)
 
-A statement is parsed as GoogleSQL and runs on DuckDB. Tables and functions live in memory, or in the file
-`state`, where the next session finds them. With a seed as `adverse`, the function is called with everything
-that BigQuery reserves the right to do.
+A statement is parsed as GoogleSQL, translated, and run by DuckDB.
 """
 
 import dataclasses
@@ -28,17 +26,17 @@ from sqlglot import exp
 from bqlocal import ddl, tables, writes
 from bqlocal.batching import Caller
 from bqlocal.engine import Engine, OnRows
-from bqlocal.errors import LocalError, NotSupportedError, QueryError
+from bqlocal.errors import NotSupportedError, QueryError
 from bqlocal.parameters import Parameters, bind
 from bqlocal.remote import Calls, Job, RemoteFunction
-from bqlocal.translate import duckdb_table, quote_projects, to_duckdb
+from bqlocal.translate import duckdb_table, quote_projects, table_not_found, to_duckdb
 
-# sqlglot's hints on what it translates; what cannot be translated is refused by `translate.py`.
+# sqlglot logs hints about its translation; `checks.py` raises errors for what cannot be translated.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 SESSION_USER = "analyst@example.com"
 RETRY_DELAY = 0.1  # seconds before the first retry, doubled for each further one
-_NOTHING = pa.table({})
+_EMPTY = pa.table({})
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Result:
     """The rows of a query, and what its remote calls cost."""
 
     table: pa.Table
-    functions: dict[str, Calls]  # by name, for those that were called
+    functions: dict[str, Calls]  # by name, for the functions that were called
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -56,23 +54,29 @@ class Result:
     @property
     def calls(self) -> Calls:
         """The calls of all functions together."""
-        return Calls.of_all(self.functions)
+        return Calls.total(self.functions)
 
 
 class BigQuery:
-    """Tables and remote functions of one project and its neighbours, for one thread at a time."""
+    """Tables and remote functions of one project and its neighbours, for one thread at a time.
+
+    Tables and functions live in memory, or in the file `state`, where the next session finds them. With a seed as
+    `chaos`, remote functions are called in every way that BigQuery reserves the right to: batches split at random,
+    delivered twice, retried and out of order. `retry_delay` is in seconds. `on_rows` is called after every request
+    with the number of rows that have their reply, and the total.
+    """
 
     def __init__(
         self,
         project: str = "local",
         *,
         state: Path | None = None,
-        adverse: int | None = None,
+        chaos: int | None = None,
         retry_delay: float = RETRY_DELAY,
         on_rows: OnRows | None = None,
     ) -> None:
         self.project = project
-        self._engine = Engine(state, Caller(retry_delay, adverse), on_rows or (lambda *_: None))
+        self._engine = Engine(state, Caller(retry_delay, chaos), on_rows or (lambda *_: None))
         self._engine.execute("CREATE TABLE IF NOT EXISTS remote_functions (name VARCHAR, definition VARCHAR)")
         self._tables = set(self._engine.fetch(_TABLES)["name"].to_pylist())
         for definition in self._engine.fetch("SELECT definition FROM remote_functions")["definition"].to_pylist():
@@ -82,25 +86,28 @@ class BigQuery:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
     def close(self) -> None:
-        """End connections; without `state`, tables and functions are gone."""
+        """Close all connections; without `state`, tables and functions are gone."""
         self._engine.close()
 
     def load(self, name: str, source: tables.Source) -> None:
-        """Create or replace a table from a DataFrame, an Arrow table, or a file of CSV, Parquet or JSON lines."""
+        """Create or replace a table from a DataFrame, an Arrow table, or a CSV, Parquet or JSON lines file.
+
+        `name` is `dataset.table` or `project.dataset.table`. Raises SourceError when the source cannot be read.
+        """
         name = tables.full_name(name, self.project)
-        self._make_dataset(name)
+        self._create_dataset(name)
         tables.create(self._engine.connection, duckdb_table(name).sql("duckdb"), source)
         self._tables.add(name)
 
     def sql(self, text: str, parameters: Parameters = ()) -> Result:
-        """Run one statement or several; the result is that of the last, the calls are those of all.
+        """Run one or more statements; return the rows of the last one and the calls of all.
 
-        `parameters` are values by name for `@name`, or in order for `?`.
+        `parameters` are values by name for `@name`, or in order for `?`. Raises QueryError.
         """
         projects = {name.split(".")[0] for name in self._engine.functions}
         try:
@@ -109,48 +116,47 @@ class BigQuery:
             raise QueryError(f"Syntax error: {_first_error(error)}") from error
         statements = [bind(statement, parameters) for statement in parsed if statement is not None]
         if not statements:
-            raise QueryError("There is no statement; write one, e.g. SELECT 1.")
+            raise QueryError("There is no statement to run; write one, e.g. SELECT 1.")
         job = self._engine.job = Job(self.project, SESSION_USER)
-        table = _NOTHING
+        table = _EMPTY
         for statement in statements:
             try:
                 table = self._run(statement)
             finally:
-                self._engine.forget_stages()
+                self._engine.drop_stages()
         return Result(table, job.functions)
 
     def _run(self, statement: exp.Expr) -> pa.Table:
         if isinstance(statement, exp.Query):
-            table = self._engine.fetch(self._engine.staged(self._translate(statement)))  # type: ignore[arg-type]
+            table = self._engine.fetch(self._engine.run_stages(self._translate(statement)))
             writes.check_names(table.column_names)
             return table
-        kind = statement.args.get("kind") or ""
-        run = _STATEMENTS.get(f"{statement.key} {kind}".strip())
+        statement_type = f"{statement.key} {statement.args.get('kind') or ''}".strip()
+        run = _STATEMENTS.get(statement_type)
         if run is None:
-            raise NotSupportedError(f"The statement {f'{statement.key} {kind}'.upper().strip()}")
+            raise NotSupportedError(f"The statement {statement_type.upper()}")
         run(self, statement)
-        return _NOTHING
+        return _EMPTY
 
     def _translate(self, statement: exp.Expr) -> exp.Expr:
         return to_duckdb(statement, self.project, self._tables, self._engine.functions)
 
     def _create_function(self, create: exp.Create) -> None:
         function = ddl.remote_function(create, self.project)
-        if self._is_there(function.name in self._engine.functions, "Routine", function.name, create):
-            return
-        self._engine.define(function)
-        self._store(function.name, function)
+        if not self._already_exists(function.name in self._engine.functions, "Routine", function.name, create):
+            self._engine.define(function)
+            self._store_definition(function.name, function)
 
     def _drop_function(self, drop: exp.Drop) -> None:
         for table in drop.args["tables"]:
             name = ddl.full_name(table, self.project, "Function")
             if name not in self._engine.functions and not drop.args.get("exists"):
-                raise QueryError(f"Not found: Routine {name}; write DROP FUNCTION IF EXISTS when it may be gone.")
+                raise QueryError(f"Not found: Routine {name}; write DROP FUNCTION IF EXISTS if it may not exist.")
             self._engine.forget(name)
-            self._store(name, None)
+            self._store_definition(name, None)
 
-    def _store(self, name: str, function: RemoteFunction | None) -> None:
-        """Keep a function's definition, or none, where the next session looks for it."""
+    def _store_definition(self, name: str, function: RemoteFunction | None) -> None:
+        """Store a function's definition, or none, where the next session looks for it."""
         connection = self._engine.connection
         connection.execute("DELETE FROM remote_functions WHERE name = ?", [name])
         if function is not None:
@@ -162,37 +168,37 @@ class BigQuery:
         for item in create.args["properties"].expressions if create.args.get("properties") else ():
             if not isinstance(item, exp.PartitionedByProperty | exp.Cluster):  # these change no result
                 raise NotSupportedError(f"CREATE TABLE with {item.sql('bigquery')[:60]}")
-        if not self._is_there(name in self._tables, "Table", name, create):
-            self._make_dataset(name)
+        if not self._already_exists(name in self._tables, "Table", name, create):
+            self._create_dataset(name)
             writes.create_table(self._engine, name, create, self._translate)
             self._tables.add(name)
 
     def _drop_table(self, drop: exp.Drop) -> None:
         for table in drop.args["tables"]:
             if not drop.args.get("exists") or ddl.full_name(table, self.project, "Table") in self._tables:
-                name = self._known(table)
+                name = self._existing_table(table)
                 self._engine.execute(f"DROP TABLE {duckdb_table(name).sql('duckdb')}")
                 self._tables.discard(name)
 
     def _insert(self, statement: exp.Insert) -> None:
-        writes.insert(self._engine, self._known(statement.find(exp.Table)), statement, self._translate)
+        writes.insert(self._engine, self._existing_table(statement.find(exp.Table)), statement, self._translate)
 
     def _merge(self, statement: exp.Merge) -> None:
-        writes.merge(self._engine, self._known(statement.this), statement, self._translate)
+        writes.merge(self._engine, self._existing_table(statement.this), statement, self._translate)
 
-    def _known(self, table: exp.Table | None) -> str:
+    def _existing_table(self, table: exp.Table | None) -> str:
         name = ddl.full_name(table, self.project, "Table")
         if name not in self._tables:
-            raise QueryError(f"Not found: Table {name}; loaded are: {', '.join(sorted(self._tables)) or 'none'}.")
+            raise table_not_found(name, self._tables)
         return name
 
-    def _is_there(self, known: bool, kind: str, name: str, create: exp.Create) -> bool:
-        """Return whether IF NOT EXISTS leaves nothing to do; refuse to create what is there already."""
-        if known and not create.args.get("replace") and not create.args.get("exists"):
-            raise QueryError(f"Already Exists: {kind} {name}; write CREATE OR REPLACE {create.kind}.")
-        return known and bool(create.args.get("exists"))
+    def _already_exists(self, exists: bool, entity: str, name: str, create: exp.Create) -> bool:
+        """Return whether IF NOT EXISTS leaves nothing to do; raise QueryError for a CREATE of what already exists."""
+        if exists and not create.args.get("replace") and not create.args.get("exists"):
+            raise QueryError(f"Already Exists: {entity} {name}; write CREATE OR REPLACE {create.kind}.")
+        return exists and bool(create.args.get("exists"))
 
-    def _make_dataset(self, name: str) -> None:
+    def _create_dataset(self, name: str) -> None:
         schema = exp.to_identifier(name.rpartition(".")[0], quoted=True).sql("duckdb")
         self._engine.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
 
@@ -218,6 +224,3 @@ def _first_error(error: Exception) -> str:
         return str(error).splitlines()[0]
     first = details[0]
     return f"{first['description']} at line {first['line']}, column {first['col']}, near {first['highlight']!r}"
-
-
-__all__ = ["BigQuery", "LocalError", "Result"]

@@ -1,6 +1,6 @@
-"""CREATE FUNCTION ... REMOTE WITH CONNECTION, from sqlglot's tree to a `RemoteFunction`.
+"""Reads CREATE FUNCTION ... REMOTE WITH CONNECTION into a `RemoteFunction`.
 
-The rule: what BigQuery would refuse is refused here, in a sentence that names it.
+Raises a QueryError for every declaration that BigQuery would reject.
 """
 
 import re
@@ -8,26 +8,26 @@ import re
 import httpx
 from sqlglot import exp
 
-from bqlocal.encoding import TYPES
 from bqlocal.errors import NotSupportedError, QueryError
 from bqlocal.remote import RemoteFunction
+from bqlocal.types import TYPES
 
-MOST_ARGUMENTS = 256
-LONGEST_NAME = 128  # characters of an argument's name
-LARGEST_CONTEXT = 8 * 1024  # bytes of all keys and values
+MAX_ARGUMENTS = 256
+MAX_NAME_LENGTH = 128  # characters of an argument's name
+MAX_CONTEXT_BYTES = 8 * 1024  # bytes of all keys and values
 OPTIONS = ("description", "endpoint", "max_batching_rows", "user_defined_context")
 
 
-def full_name(table: exp.Table | None, project: str, what: str) -> str:
-    """Return `project.dataset.name`, in the given project unless the statement names another."""
+def full_name(table: exp.Table | None, project: str, entity: str) -> str:
+    """Return `project.dataset.name`; the project is the given one unless the statement names another."""
     if table is None or not table.db:
         name = table.name if table is not None else ""
-        raise QueryError(f"{what} name {name!r} needs a dataset: write dataset.{name}.")
+        raise QueryError(f"{entity} name {name!r} needs a dataset: write dataset.{name}.")
     return f"{table.catalog or project}.{table.db}.{table.name}"
 
 
 def remote_function(create: exp.Create, project: str) -> RemoteFunction:
-    """Read a CREATE FUNCTION statement."""
+    """Return the function that a CREATE FUNCTION statement declares; raise QueryError for an invalid declaration."""
     declared = create.this
     name = full_name(declared.this, project, "Function")
     properties = create.args["properties"].expressions if create.args.get("properties") else []
@@ -39,10 +39,10 @@ def remote_function(create: exp.Create, project: str) -> RemoteFunction:
     options = {item.name.lower(): item.args["value"] for item in properties if type(item) is exp.Property}
     unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
-        raise QueryError(f"Unknown option {unknown[0]!r} of function {name}; known are {', '.join(OPTIONS)}.")
+        raise QueryError(f"Unknown option {unknown[0]!r} of function {name}; known options: {', '.join(OPTIONS)}.")
     short = name.rpartition(".")[2]
     if not re.fullmatch(r"[A-Za-z_]\w{0,255}", short, re.ASCII):
-        raise QueryError(f"Function name {short!r} must be letters, digits and underscores, at most 256.")
+        raise QueryError(f"Function name {short!r} must consist of letters, digits and underscores, at most 256.")
     _check_arguments([item.name for item in declared.expressions], name)
     return RemoteFunction(
         name=name,
@@ -56,23 +56,21 @@ def remote_function(create: exp.Create, project: str) -> RemoteFunction:
 
 
 def _check_arguments(names: list[str], function: str) -> None:
-    if len(names) > MOST_ARGUMENTS:
-        raise QueryError(f"Function {function} has {len(names)} arguments; BigQuery allows {MOST_ARGUMENTS}.")
+    if len(names) > MAX_ARGUMENTS:
+        raise QueryError(f"Function {function} has {len(names)} arguments; BigQuery allows {MAX_ARGUMENTS}.")
     for name in names:
-        if len(name) > LONGEST_NAME:
+        if len(name) > MAX_NAME_LENGTH:
             raise QueryError(
-                f"Argument {name[:20]}... of function {function} has a name of over {LONGEST_NAME} characters."
+                f"Argument {name[:20]}... of function {function} has a name of over {MAX_NAME_LENGTH} characters."
             )
 
 
 def _type(declared: exp.Expr, function: str) -> str:
-    written = declared.sql("bigquery")
-    written = {"DECIMAL": "NUMERIC", "BIGDECIMAL": "BIGNUMERIC", "BOOLEAN": "BOOL"}.get(written, written)
-    if written not in TYPES:
-        raise QueryError(
-            f"Remote functions know no type {written} (function {function}); they know {', '.join(TYPES)}."
-        )
-    return written
+    sql_type = declared.sql("bigquery")
+    sql_type = {"DECIMAL": "NUMERIC", "BIGDECIMAL": "BIGNUMERIC", "BOOLEAN": "BOOL"}.get(sql_type, sql_type)
+    if sql_type not in TYPES:
+        raise QueryError(f"Function {function} uses the type {sql_type}; remote functions support {', '.join(TYPES)}.")
+    return sql_type
 
 
 def _string(value: exp.Expr, option: str, function: str) -> str:
@@ -95,7 +93,7 @@ def _endpoint(options: dict[str, exp.Expr], function: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_/-]*", path) or re.match(r"(eventlog$|_ah/)", path) or path.endswith("z"):
         raise QueryError(
             f"Option endpoint of function {function} has the path {'/' + path!r}; BigQuery allows letters, digits, - "
-            "and _, but neither /eventlog nor /_ah/... nor an end in z."
+            "and _, but neither /eventlog nor /_ah/... nor a path that ends in z."
         )
     return endpoint
 
@@ -106,7 +104,7 @@ def _rows(options: dict[str, exp.Expr], function: str) -> int:
         return 0
     if not (isinstance(value, exp.Literal) and value.is_int):
         raise QueryError(
-            f"Option max_batching_rows of function {function} must be an integer from 0, not {value.sql('bigquery')}."
+            f"Option max_batching_rows of function {function} must be an integer, not {value.sql('bigquery')}."
         )
     return int(value.this)
 
@@ -125,9 +123,9 @@ def _context(options: dict[str, exp.Expr], function: str) -> dict[str, str]:
         for key, item in (pair.expressions for pair in pairs)
     }
     size = len("".join([*context, *context.values()]).encode())
-    if size >= LARGEST_CONTEXT:
+    if size >= MAX_CONTEXT_BYTES:
         raise QueryError(
             f"Option user_defined_context of function {function} has {size:,} bytes of keys and values; "
-            f"BigQuery allows less than {LARGEST_CONTEXT:,}."
+            f"BigQuery allows less than {MAX_CONTEXT_BYTES:,}."
         )
     return context

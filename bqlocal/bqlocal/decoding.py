@@ -1,7 +1,7 @@
-"""The replies of a remote function, from JSON to a column of the type that RETURNS declared.
+"""A remote function's replies, decoded from JSON into a column of the type that RETURNS declares.
 
-The rule: a reply is either exactly a value of that type in the encoding of TO_JSON_STRING, or an error that
-names it. Nothing is guessed: `1.5` is no INT64 and `"1"` is no FLOAT64.
+A reply must be a value of exactly that type, encoded as TO_JSON_STRING encodes it; nothing is guessed. `1.5` is not an
+INT64, `"1"` is not a FLOAT64. The first reply of another type raises a `ReplyError` that names it.
 """
 
 import base64
@@ -15,63 +15,58 @@ from typing import Any
 
 import pyarrow as pa
 
-ARROW = {
-    "BOOL": pa.bool_(),
-    "INT64": pa.int64(),
-    "FLOAT64": pa.float64(),
-    "NUMERIC": pa.decimal128(38, 9),
-    "BIGNUMERIC": pa.decimal128(38, 18),  # as many digits as DuckDB has
-    "STRING": pa.string(),
-    "BYTES": pa.binary(),
-    "DATE": pa.date32(),
-    "DATETIME": pa.timestamp("us"),
-    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
-    "TIME": pa.time64("us"),
-    "JSON": pa.string(),
-}
+from bqlocal.encoding import canonical_json
+from bqlocal.types import ARROW_TYPES
+
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-_DAY = r"\d{4}-\d\d-\d\d"
-_CLOCK = r"\d\d:\d\d:\d\d(\.\d{1,6})?"
+_DATE = r"\d{4}-\d\d-\d\d"
+_TIME = r"\d\d:\d\d:\d\d(\.\d{1,6})?"
 _PATTERNS = {
-    "DATE": re.compile(_DAY),
-    "DATETIME": re.compile(f"{_DAY}[T ]{_CLOCK}"),
-    "TIMESTAMP": re.compile(rf"{_DAY}[T ]{_CLOCK}(Z|[+-]\d\d:\d\d)"),
-    "TIME": re.compile(_CLOCK),
+    "DATE": re.compile(_DATE),
+    "DATETIME": re.compile(f"{_DATE}[T ]{_TIME}"),
+    "TIMESTAMP": re.compile(rf"{_DATE}[T ]{_TIME}(Z|[+-]\d\d:\d\d)"),
+    "TIME": re.compile(_TIME),
 }
-_SHOWN = 60  # characters of a wrong reply in an error
+MAX_REPR = 60  # characters of a wrong reply in an error
 
 
 class ReplyError(ValueError):
-    """A reply that is no value of the declared type."""
+    """A reply is not a value of the declared type."""
 
 
 def parse(body: bytes, sql_type: str) -> Any:
-    """Parse a reply's body as strict JSON; decimals keep their digits where the type needs them."""
+    """Parse a response's body as strict JSON; decimals keep all their digits where the type needs them.
+
+    Raises ValueError.
+    """
     decimals = sql_type in ("NUMERIC", "BIGNUMERIC")
-    return json.loads(body, parse_float=Decimal if decimals else float, parse_constant=_refuse)
+    return json.loads(body, parse_float=Decimal if decimals else float, parse_constant=_reject_constant)
 
 
 def decode(sql_type: str, replies: list[Any]) -> pa.Array:
-    """Turn replies into a column, or say which one is wrong."""
+    """Return the replies as a column of one of `types.TYPES`; raise ReplyError for the first that does not fit."""
     decoder = _DECODERS[sql_type]
     column = []
     for index, reply in enumerate(replies):
         try:
             column.append(None if reply is None else decoder(reply))
         except (ValueError, TypeError, ArithmeticError) as error:
-            shown = json.dumps(reply, ensure_ascii=False, default=str)
-            shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
-            raise ReplyError(f"reply {index} is {shown}, which is no {sql_type}") from error
-    return pa.array(column, ARROW[sql_type])
+            raise ReplyError(f"reply {index} is {_short_repr(reply)}, which is not a valid {sql_type}") from error
+    return pa.array(column, ARROW_TYPES[sql_type])
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def _short_repr(reply: Any) -> str:
+    text = json.dumps(reply, ensure_ascii=False, default=str)
+    return text if len(text) <= MAX_REPR else text[:MAX_REPR] + "..."
 
 
-def _only(kind: type) -> Callable[[Any], Any]:
+def _reject_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _only(python_type: type) -> Callable[[Any], Any]:
     def decoder(reply: Any) -> Any:
-        if not isinstance(reply, kind):
+        if not isinstance(reply, python_type):
             raise TypeError
         return reply
 
@@ -96,16 +91,16 @@ def _float64(reply: Any) -> float:
     return float(reply)
 
 
-def _decimal(digits: int, whole: int) -> Callable[[Any], Decimal]:
+def _decimal(scale: int, integer_digits: int) -> Callable[[Any], Decimal]:
     def decoder(reply: Any) -> Decimal:
         if isinstance(reply, bool) or not isinstance(reply, int | str | Decimal):
             raise TypeError
         with localcontext(prec=100):
             try:
-                value = Decimal(reply).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+                value = Decimal(reply).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
             except InvalidOperation as error:
                 raise ValueError from error
-        if not value.is_finite() or value.adjusted() >= whole:
+        if not value.is_finite() or value.adjusted() >= integer_digits:
             raise ValueError
         return value
 
@@ -119,11 +114,11 @@ def _bytes(reply: Any) -> bytes:
         raise ValueError from error
 
 
-def _moment(sql_type: str, read: Callable[[str], Any]) -> Callable[[Any], Any]:
+def _temporal(sql_type: str, parser: Callable[[str], Any]) -> Callable[[Any], Any]:
     def decoder(reply: Any) -> Any:
         if not _PATTERNS[sql_type].fullmatch(_only(str)(reply)):
             raise ValueError
-        return read(reply)
+        return parser(reply)
 
     return decoder
 
@@ -132,13 +127,13 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "BOOL": _only(bool),
     "INT64": _int64,
     "FLOAT64": _float64,
-    "NUMERIC": _decimal(digits=9, whole=29),
-    "BIGNUMERIC": _decimal(digits=18, whole=20),
+    "NUMERIC": _decimal(scale=9, integer_digits=29),
+    "BIGNUMERIC": _decimal(scale=18, integer_digits=20),
     "STRING": _only(str),
     "BYTES": _bytes,
-    "DATE": _moment("DATE", dt.date.fromisoformat),
-    "DATETIME": _moment("DATETIME", dt.datetime.fromisoformat),
-    "TIMESTAMP": _moment("TIMESTAMP", dt.datetime.fromisoformat),
-    "TIME": _moment("TIME", dt.time.fromisoformat),
-    "JSON": lambda reply: json.dumps(reply, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+    "DATE": _temporal("DATE", dt.date.fromisoformat),
+    "DATETIME": _temporal("DATETIME", dt.datetime.fromisoformat),
+    "TIMESTAMP": _temporal("TIMESTAMP", dt.datetime.fromisoformat),
+    "TIME": _temporal("TIME", dt.time.fromisoformat),
+    "JSON": canonical_json,
 }

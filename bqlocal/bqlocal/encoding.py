@@ -1,8 +1,8 @@
-"""SQL values as JSON text, as BigQuery writes them into a request: the encoding of TO_JSON_STRING.
+"""SQL values as JSON text, encoded for a request as TO_JSON_STRING encodes them.
 
-The rule: what GoogleSQL writes, character by character where BigQuery's documentation or GoogleSQL's own
-implementation says so. A FLOAT64 takes 15 digits, or 17 where 15 would not come back as the same number.
-Columns are encoded whole, so that a request is put together by joining strings.
+The text matches GoogleSQL's character by character, as far as BigQuery's documentation or GoogleSQL's own
+implementation defines it: a FLOAT64 has 15 digits, or 17 where 15 would not read back as the same number. Encoding
+whole columns lets `remote.py` build a request by joining strings.
 """
 
 import base64
@@ -14,24 +14,28 @@ from typing import Any
 
 import pyarrow as pa
 
-# The widest integers that every JSON reader keeps exact.
-EXACT = 2**53
+# The largest integer up to which every JSON reader keeps all of them exact.
+MAX_EXACT = 2**53
 
 _escape = json.encoder.encode_basestring
 
 
-def text(value: str) -> str:
-    """Encode a STRING; the two line separators that JavaScript chokes on are escaped, as GoogleSQL does."""
+def string(value: str) -> str:
+    """Encode a STRING; like GoogleSQL, escape the two line separators that are not allowed in JavaScript."""
     return _escape(value).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def int64(value: int) -> str:
-    return str(value) if -EXACT <= value <= EXACT else f'"{value}"'
+    """Encode an INT64, quoted where a JSON reader might round it."""
+    return str(value) if -MAX_EXACT <= value <= MAX_EXACT else f'"{value}"'
 
 
 def float64(value: float) -> str:
-    if not math.isfinite(value):
-        return _not_finite(value)
+    """Encode a FLOAT64; NaN and infinities are strings."""
+    if math.isnan(value):
+        return '"NaN"'
+    if math.isinf(value):
+        return '"Infinity"' if value > 0 else '"-Infinity"'
     if value == 0:  # minus zero as well
         return "0"
     short = f"{value:.15g}"
@@ -39,30 +43,22 @@ def float64(value: float) -> str:
 
 
 def numeric(value: Decimal) -> str:
-    written = plain_decimal(value)
-    return written if "." not in written and -EXACT <= value <= EXACT else f'"{written}"'
+    """Encode a NUMERIC or BIGNUMERIC: integers up to `MAX_EXACT` as numbers, all else as strings."""
+    text = format(value, "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text if "." not in text and -MAX_EXACT <= value <= MAX_EXACT else f'"{text}"'
 
 
-def plain_decimal(value: Decimal) -> str:
-    """Write a decimal without exponent and without trailing zeros."""
-    written = format(value, "f")
-    return written.rstrip("0").rstrip(".") if "." in written else written
-
-
-def moment(value: Any) -> str:
-    """Write a datetime or time with 0, 3 or 6 digits of a second, whichever is the fewest without loss."""
+def iso_format(value: Any) -> str:
+    """Format a datetime or time with 0, 3 or 6 fractional digits, the fewest that lose nothing."""
     if value.microsecond % 1000 == 0 and value.microsecond:
         return str(value.isoformat(timespec="milliseconds"))
     return str(value.isoformat())
 
 
-def canonical_json(value: str) -> str:
-    """Write a JSON document as GoogleSQL keeps it: members sorted by name, no spaces."""
-    return json.dumps(json.loads(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def _not_finite(value: float) -> str:
-    return '"NaN"' if math.isnan(value) else '"Infinity"' if value > 0 else '"-Infinity"'
+def canonical_json(document: Any) -> str:
+    """Encode a JSON document as GoogleSQL stores it: members sorted by name, no spaces."""
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 _ENCODERS: dict[str, Callable[[Any], str]] = {
@@ -71,18 +67,17 @@ _ENCODERS: dict[str, Callable[[Any], str]] = {
     "FLOAT64": float64,
     "NUMERIC": numeric,
     "BIGNUMERIC": numeric,
-    "STRING": text,
+    "STRING": string,
     "BYTES": lambda value: f'"{base64.b64encode(value).decode()}"',
     "DATE": lambda value: f'"{value.isoformat()}"',
-    "DATETIME": lambda value: f'"{moment(value)}"',
-    "TIMESTAMP": lambda value: f'"{moment(value)}Z"',
-    "TIME": lambda value: f'"{moment(value)}"',
-    "JSON": canonical_json,
+    "DATETIME": lambda value: f'"{iso_format(value)}"',
+    "TIMESTAMP": lambda value: f'"{iso_format(value)}Z"',
+    "TIME": lambda value: f'"{iso_format(value)}"',
+    "JSON": lambda value: canonical_json(json.loads(value)),
 }
-TYPES = tuple(_ENCODERS)
 
 
 def encode(sql_type: str, array: pa.Array) -> list[str]:
-    """Encode a column of one of `TYPES`; NULL is `null`."""
+    """Encode a column of one of `types.TYPES`; NULL becomes `null`."""
     encoder = _ENCODERS[sql_type]
     return ["null" if value is None else encoder(value) for value in array.to_pylist()]

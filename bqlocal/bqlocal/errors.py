@@ -1,37 +1,36 @@
-"""What a person reads when something here does not work.
+"""Errors that say what was wrong, what was expected and what to do.
 
-Every message is one sentence or two: the value, what was expected, what to do. All of them are
-`ClickException`s, so that a command line prints the sentence on stderr and exits with status 1, and a
-notebook shows it as an exception.
+All of them are `ClickException`s: a command line prints the message to stderr and exits with status 1, a notebook or a
+test shows an exception.
 
-    LocalError
-    ├── QueryError               the statement or its data are at fault
-    │   ├── NotSupportedError    GoogleSQL that is refused here, by name, rather than answered wrongly
-    │   └── RemoteFunctionError  a remote function did not answer as BigQuery demands
-    └── SourceError              a table cannot be read from its file or frame
+    BqlocalError
+    ├── QueryError               a statement or its data are wrong
+    │   ├── NotSupportedError    BigQuery would run it, bqlocal would answer differently and so does not
+    │   └── RemoteFunctionError  a remote function did not answer as BigQuery requires
+    └── SourceError              a table cannot be read from its file or DataFrame
 """
 
 import click
 
 
-class LocalError(click.ClickException):
-    """Anything that this folder reports to a person."""
+class BqlocalError(click.ClickException):
+    """Base class of all errors that bqlocal reports to a person."""
 
 
-class QueryError(LocalError):
-    """The statement or its data are at fault."""
+class QueryError(BqlocalError):
+    """A statement or its data are wrong."""
 
 
 class NotSupportedError(QueryError):
-    """GoogleSQL that BigQuery would run and that is refused here."""
+    """A statement uses GoogleSQL that BigQuery would run and bqlocal would answer differently."""
 
     def __init__(self, what: str, instead: str = "") -> None:
-        super().__init__(f"{what} is not supported on this machine{'; ' + instead if instead else ''}.")
+        super().__init__(f"{what} is not supported by bqlocal{'; ' + instead if instead else ''}.")
 
 
 class RemoteFunctionError(QueryError):
-    """A remote function did not answer as BigQuery demands."""
+    """A remote function did not answer as BigQuery requires."""
 
 
-class SourceError(LocalError):
-    """A table cannot be read from its file or frame."""
+class SourceError(BqlocalError):
+    """A table cannot be read from its file or DataFrame."""

@@ -1,6 +1,6 @@
-"""Query parameters: `@name` and `?`, in place of which a typed value of GoogleSQL is read.
+"""Query parameters: replaces `@name` and `?` in a parsed statement by literals of GoogleSQL.
 
-The rule: a value is never pasted into the text of a statement; it becomes a literal of the parsed tree.
+A value never becomes part of a statement's text, so it cannot change what the statement does.
 """
 
 import base64
@@ -11,26 +11,28 @@ from typing import Any, TypeAlias
 
 from sqlglot import exp, parse_one
 
-from bqlocal.encoding import TYPES
 from bqlocal.errors import QueryError
+from bqlocal.types import TYPES
 
+# By name for `@name`, in order for `?`.
 Parameters: TypeAlias = Mapping[str, Any] | Sequence[Any]
+
+_MISSING = object()
 
 
 def bind(statement: exp.Expr, parameters: Parameters) -> exp.Expr:
-    """Put values in place of the parameters of a statement."""
+    """Replace a statement's parameters by their values; raise QueryError when one has none."""
     named = {name.lower(): value for name, value in parameters.items()} if isinstance(parameters, Mapping) else {}
     positional = iter(() if isinstance(parameters, Mapping) else parameters)
-    missing = object()
-    # Written order is the order of `?`: it is the order of a depth-first walk.
+    # A depth-first walk visits each `?` in the order in which they are written.
     for node in list(statement.dfs()):
         if isinstance(node, exp.Parameter):
-            value = named.get(node.name.lower(), missing)
-            if value is missing:
+            value = named.get(node.name.lower(), _MISSING)
+            if value is _MISSING:
                 raise QueryError(f"Query parameter '{node.name}' not found")
         elif isinstance(node, exp.Placeholder):
-            value = next(positional, missing)
-            if value is missing:
+            value = next(positional, _MISSING)
+            if value is _MISSING:
                 raise QueryError("Query parameter number is larger than number of parameters provided")
         else:
             continue
@@ -39,7 +41,7 @@ def bind(statement: exp.Expr, parameters: Parameters) -> exp.Expr:
 
 
 def literal(value: Any) -> exp.Expr:
-    """Return a Python value as an expression of GoogleSQL."""
+    """Return a Python value as an expression of GoogleSQL; raise QueryError when it has no SQL type."""
     if isinstance(value, exp.Expr):
         return value
     if isinstance(value, list | tuple):
@@ -47,28 +49,28 @@ def literal(value: Any) -> exp.Expr:
     if value is None or isinstance(value, bool):
         return exp.null() if value is None else exp.Boolean(this=value)
     if isinstance(value, int):
-        return _number(value)
+        return _integer(value)
     if isinstance(value, bytes):
         return exp.FromBase64(this=exp.Literal.string(base64.b64encode(value).decode()))
     if isinstance(value, dt.datetime):
-        return typed("TIMESTAMP" if value.tzinfo else "DATETIME", value.isoformat(" "))
-    for kind, sql_type in _TYPES.items():
-        if isinstance(value, kind):
-            return typed(sql_type, str(value))
-    raise QueryError(f"A query parameter is {value!r}; expected one of {', '.join(TYPES)} or a list of such.")
+        return typed_literal("TIMESTAMP" if value.tzinfo else "DATETIME", value.isoformat(" "))
+    for python_type, sql_type in _SQL_TYPES.items():
+        if isinstance(value, python_type):
+            return typed_literal(sql_type, str(value))
+    raise QueryError(f"A query parameter is {value!r}; expected a value of {', '.join(TYPES)} or a list of them.")
 
 
-def typed(sql_type: str, text: str) -> exp.Expr:
-    """Return the value that a text means for a type: `--parameter name:TYPE:text`."""
+def typed_literal(sql_type: str, text: str) -> exp.Expr:
+    """Return a text as a value of a SQL type, as in `--parameter NAME:TYPE:TEXT`; no type means STRING."""
     sql_type = sql_type.upper() or "STRING"
     if sql_type not in TYPES:
-        raise QueryError(f"A query parameter has type {sql_type!r}; expected {', '.join(TYPES)}.")
+        raise QueryError(f"A query parameter has type {sql_type!r}; expected one of {', '.join(TYPES)}.")
     string = exp.Literal.string(text)
     if sql_type == "STRING":
         return string
     if sql_type == "INT64":
         try:
-            return _number(int(text))
+            return _integer(int(text))
         except ValueError as error:
             raise QueryError(f"Bad int64 value: {text}") from error
     if sql_type == "BYTES":
@@ -80,9 +82,9 @@ def typed(sql_type: str, text: str) -> exp.Expr:
     return exp.cast(string, exp.DataType.build(sql_type, dialect="bigquery"))
 
 
-def _number(value: int) -> exp.Expr:
+def _integer(value: int) -> exp.Expr:
     number = exp.Literal.number(abs(value))
     return exp.Neg(this=number) if value < 0 else number
 
 
-_TYPES = {float: "FLOAT64", Decimal: "NUMERIC", str: "STRING", dt.date: "DATE", dt.time: "TIME"}
+_SQL_TYPES = {float: "FLOAT64", Decimal: "NUMERIC", str: "STRING", dt.date: "DATE", dt.time: "TIME"}

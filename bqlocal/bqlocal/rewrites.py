@@ -1,48 +1,46 @@
-"""Expressions that sqlglot alone would leave with DuckDB's meaning, one function for each.
+"""Rewrites expressions whose meaning sqlglot alone would leave to DuckDB.
 
-The rule: `REWRITES` maps a class of sqlglot's tree to what takes the node's place. Arguments are rewritten already
-when their node's turn comes. Where a rewriting must write an argument twice, a remote call in it is refused.
+`REWRITES` maps a sqlglot class to the function that returns a node's replacement. A node's arguments are rewritten
+before the node itself.
 """
 
 from collections.abc import Callable
 
 from sqlglot import exp, parse_one
 
+from bqlocal.checks import REMOTE, cast_type
 from bqlocal.errors import NotSupportedError
-from bqlocal.refusals import REMOTE, cast_type
+from bqlocal.types import DUCKDB_TYPES
+
+_DATE_UNITS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+_TRUNC_UNITS = ("DAY", "ISOWEEK", "MONTH", "QUARTER", "YEAR")
 
 
 def _call(name: str, *arguments: exp.Expr) -> exp.Anonymous:
+    """Return a call of one of `googlesql.FUNCTIONS`."""
     return exp.Anonymous(this=f"googlesql_{name}", expressions=list(arguments))
 
 
-def _divide(node: exp.Div) -> exp.Expr:
-    return _call("divide", node.this, node.expression)
-
-
 def _cast(node: exp.Cast) -> exp.Expr:
-    kind = cast_type(node)
+    sql_type = cast_type(node)
     safe = "safe_" if isinstance(node, exp.TryCast) else ""
-    if kind in ("INT64", "BOOL"):
-        return _call(f"{safe}cast_{kind.lower()}", node.this)
-    if kind == "STRING":
+    if sql_type in ("INT64", "BOOL"):
+        return _call(f"{safe}cast_{sql_type.lower()}", node.this)
+    if sql_type == "STRING":
         return _call("cast_string", node.this)
-    if kind == "BIGNUMERIC":
+    if sql_type == "BIGNUMERIC":
         _check_bignumeric(node)
-    if kind in _DECIMALS:
-        node.set("to", exp.DataType.build(_DECIMALS[kind], dialect="duckdb"))
+    if sql_type in ("NUMERIC", "BIGNUMERIC"):
+        # sqlglot writes DECIMAL without digits, which DuckDB takes for DECIMAL(18, 3).
+        node.set("to", exp.DataType.build(DUCKDB_TYPES[sql_type], dialect="duckdb"))
     return node
-
-
-# sqlglot writes DECIMAL without digits, which DuckDB takes for DECIMAL(18, 3).
-_DECIMALS = {"NUMERIC": "DECIMAL(38, 9)", "BIGNUMERIC": "DECIMAL(38, 18)"}
 
 
 def _check_bignumeric(node: exp.Cast) -> None:
     fraction = node.this.name.partition(".")[2] if isinstance(node.this, exp.Literal) else None
     if fraction is None or len(fraction) > 18 or "e" in node.this.name.lower():
         raise NotSupportedError(
-            f"{node.sql('bigquery')}", "a BIGNUMERIC is a literal of at most 18 digits after the point"
+            node.sql("bigquery"), "a BIGNUMERIC must be a literal with at most 18 digits after the point"
         )
 
 
@@ -55,7 +53,7 @@ def _number(node: exp.Literal) -> exp.Expr:
         return node
     if not node.is_int:
         return exp.cast(exp.Literal.string(node.name), exp.DataType.build("DOUBLE"))
-    # DuckDB's own literals are 32 bits wide; LIMIT, INTERVAL and positions take them as they are.
+    # DuckDB's own literals have 32 bits, which LIMIT, INTERVAL and positions require.
     arithmetic = exp.Add | exp.Sub | exp.Mul | exp.Neg
     return exp.cast(node, exp.DataType.build("BIGINT")) if isinstance(node.parent, arithmetic) else node
 
@@ -67,7 +65,7 @@ def _json(node: exp.JSONFormat) -> exp.Expr:
 
 
 def _nullif(node: exp.Nullif) -> exp.Expr:
-    """DuckDB computes the first argument twice, and a remote call may answer differently the second time."""
+    """DuckDB evaluates the first argument twice, and a remote call may answer differently the second time."""
     if not any(REMOTE in call.meta for call in node.find_all(exp.Anonymous)):
         return node
     once = parse_one(
@@ -79,40 +77,34 @@ def _nullif(node: exp.Nullif) -> exp.Expr:
 
 
 def _date(node: exp.DateAdd | exp.DateSub | exp.DateTrunc) -> exp.Expr:
-    """DuckDB answers with a DATETIME."""
+    """DuckDB returns a DATETIME."""
     unit = node.args["unit"].name.upper()
-    known = (
-        ("DAY", "ISOWEEK", "MONTH", "QUARTER", "YEAR")
-        if isinstance(node, exp.DateTrunc)
-        else ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
-    )
-    if unit not in known or isinstance(node.args["unit"], exp.WeekStart):
-        raise NotSupportedError(f"{node.sql('bigquery')}", f"known units are {', '.join(known)}")
+    units = _TRUNC_UNITS if isinstance(node, exp.DateTrunc) else _DATE_UNITS
+    if unit not in units or isinstance(node.args["unit"], exp.WeekStart):
+        raise NotSupportedError(node.sql("bigquery"), f"supported units are {', '.join(units)}")
     date = _call("date", node.this)
     if isinstance(node, exp.DateTrunc):
-        part = exp.Literal.string({"ISOWEEK": "week"}.get(unit, unit))
+        part = exp.Literal.string("week" if unit == "ISOWEEK" else unit)
         return exp.cast(exp.Anonymous(this="date_trunc", expressions=[part, date]), exp.DataType.build("DATE"))
-    days = exp.Anonymous(
-        this=f"to_{unit.lower()}s",
-        expressions=[exp.cast(node.expression, exp.DataType.build("INT"))],
-    )
+    count = exp.cast(node.expression, exp.DataType.build("INT"))
+    interval = exp.Anonymous(this=f"to_{unit.lower()}s", expressions=[count])
     operator = exp.Add if isinstance(node, exp.DateAdd) else exp.Sub
-    return exp.cast(exp.paren(operator(this=date, expression=days)), exp.DataType.build("DATE"))
+    return exp.cast(exp.paren(operator(this=date, expression=interval)), exp.DataType.build("DATE"))
 
 
 def _timestamp_diff(node: exp.TimestampDiff) -> exp.Expr:
-    """DuckDB counts boundaries where BigQuery counts whole units."""
+    """DuckDB counts boundaries, BigQuery whole units."""
     return _call("timestamp_diff", node.this, node.expression, exp.Literal.string(node.args["unit"].name.upper()))
 
 
-def _extreme(node: exp.Greatest | exp.Least) -> exp.Expr:
-    """DuckDB leaves NULL out; in BigQuery it decides."""
+def _greatest(node: exp.Greatest | exp.Least) -> exp.Expr:
+    """DuckDB ignores NULL; in BigQuery any NULL makes the result NULL."""
     nulls = exp.or_(*(value.copy().is_(exp.null()) for value in (node.this, *node.expressions)))
     return exp.case().when(nulls, exp.null()).else_(node.copy())
 
 
 def _element(node: exp.Bracket) -> exp.Expr:
-    """DuckDB has NULL where an index is out of bounds, and counts negative ones from the end."""
+    """DuckDB returns NULL for an index out of bounds, and counts negative ones from the end."""
     base = node.args["offset"]
     index = exp.cast(node.expressions[0], exp.DataType.build("BIGINT"))
     outside = exp.or_(index.copy() < base, index.copy() >= exp.func("len", node.this.copy()) + base)
@@ -121,14 +113,14 @@ def _element(node: exp.Bracket) -> exp.Expr:
     return exp.case().when(outside, error).else_(element)
 
 
-def _offset(node: exp.Unnest) -> exp.Expr:
-    """DuckDB counts from one."""
+def _unnest(node: exp.Unnest) -> exp.Expr:
+    """DuckDB counts the elements of UNNEST ... WITH OFFSET from one."""
     offset = node.args.get("offset")
     if not isinstance(offset, exp.Identifier):
         return node
     alias = node.args.get("alias")
     if alias is None or not alias.columns:
-        raise NotSupportedError(f"{node.sql('bigquery')}", "name the elements, as in UNNEST(...) AS x WITH OFFSET")
+        raise NotSupportedError(node.sql("bigquery"), "name the elements, as in UNNEST(...) AS x WITH OFFSET")
     element = alias.columns[0].sql("duckdb")
     rows = f"SELECT {element}, __at - 1 AS {offset.sql('duckdb')} FROM UNNEST(a) WITH ORDINALITY AS t({element}, __at)"
     query = parse_one(rows, read="duckdb")
@@ -139,6 +131,7 @@ def _offset(node: exp.Unnest) -> exp.Expr:
 
 
 def _extract(node: exp.Extract) -> exp.Expr:
+    """DuckDB's WEEK is BigQuery's ISOWEEK, and its DAYOFWEEK counts from zero."""
     part = node.name.upper()
     if part == "ISOWEEK":
         node.set("this", exp.var("WEEK"))
@@ -146,7 +139,7 @@ def _extract(node: exp.Extract) -> exp.Expr:
 
 
 REWRITES: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
-    exp.Div: _divide,
+    exp.Div: lambda node: _call("divide", node.this, node.expression),
     exp.SafeDivide: lambda node: _call("safe_divide", node.this, node.expression),
     exp.Cast: _cast,
     exp.TryCast: _cast,
@@ -159,11 +152,11 @@ REWRITES: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
     exp.DateSub: _date,
     exp.DateTrunc: _date,
     exp.TimestampDiff: _timestamp_diff,
-    exp.Greatest: _extreme,
-    exp.Least: _extreme,
+    exp.Greatest: _greatest,
+    exp.Least: _greatest,
     exp.Bracket: _element,
     exp.Extract: _extract,
-    exp.Unnest: _offset,
+    exp.Unnest: _unnest,
     exp.Format: lambda node: _call("format", node.this, *node.expressions),
     exp.Sqrt: _finite,
     exp.Exp: _finite,

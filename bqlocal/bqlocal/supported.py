@@ -1,12 +1,11 @@
-"""The GoogleSQL functions and casts that are answered here: a list of what was compared with real
-GoogleSQL.
+"""The GoogleSQL functions and casts that bqlocal answers, each compared with GoogleSQL's own implementation.
 
-How to extend it: add an expression to `tests/bqlocal/expressions.txt`; the tests run it here and in GoogleSQL's
-own implementation; when both agree, add its class of sqlglot here; when they do not, rewrite it in
-`rewrites.py` or give it a function in `googlesql.py` first.
+To add one, add an expression to `tests/bqlocal/expressions.txt`; the tests evaluate it here and in GoogleSQL. Where the
+two agree, add its sqlglot class below. Where they differ, first rewrite it in `rewrites.py` or implement it in
+`googlesql.py`.
 
-Known differences that are not caught: NaN compares as the largest number and equal to itself, in LEAST too; a
-product of FLOAT64 that overflows is infinite where BigQuery fails; AVG of NUMERIC is FLOAT64.
+Known differences that nothing catches: NaN compares as the largest number and as equal to itself, in LEAST too; a
+FLOAT64 product that overflows is infinite where BigQuery fails; AVG of NUMERIC is FLOAT64.
 """
 
 from sqlglot import exp
@@ -15,7 +14,7 @@ CASTS = frozenset(
     {"BIGNUMERIC", "BOOL", "DATE", "DATETIME", "FLOAT64", "INT64", "NUMERIC", "STRING", "TIME", "TIMESTAMP"}
 )
 
-# What EXTRACT may take out of a date or a moment.
+# The parts that EXTRACT may take from a date or a time.
 PARTS = frozenset(
     {
         *("YEAR", "ISOYEAR", "QUARTER", "MONTH", "ISOWEEK", "DAY", "DAYOFWEEK", "DAYOFYEAR"),

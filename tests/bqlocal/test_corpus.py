@@ -1,7 +1,7 @@
-"""SQL as analysts write it, with remote calls in it: what it must give, whatever the caller does to the requests.
+"""SQL as analysts write it, with remote calls: its results must be right whatever the caller does to the requests.
 
-`corpus.sql` holds the statements, each followed by the rows that it gives as JSON arrays. `shop.score(a, b)` is
-10 * a + b, and NULL for a NULL.
+`corpus.sql` contains the statements, each followed by its rows as JSON arrays. `shop.score(a, b)` is 10 * a + b, and
+NULL for a NULL.
 """
 
 import json
@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from bqlocal.bigquery import BigQuery
 from bqlocal.json_values import to_json
 
+from bqlocal import BigQuery
 from tests import googlesql
 from tests.endpoint import Endpoint
 
@@ -37,14 +37,16 @@ ORDERS = pd.DataFrame(
 
 
 def scoring(body: dict[str, Any]) -> tuple[int, str]:
+    """Answer as shop.score."""
     return 200, json.dumps({"replies": [None if None in call else 10 * call[0] + call[1] for call in body["calls"]]})
 
 
-@pytest.fixture(scope="module", params=[None, 5], ids=["usual", "adverse"])
+@pytest.fixture(scope="module", params=[None, 5], ids=["normal", "chaos"])
 def shop(request: pytest.FixtureRequest) -> Iterator[BigQuery]:
+    """Return a BigQuery with the shop's tables and its function, without and with chaos."""
     endpoint = Endpoint()
     endpoint.answer = scoring
-    with BigQuery(adverse=request.param) as bigquery:
+    with BigQuery(chaos=request.param) as bigquery:
         bigquery.load("shop.orders", ORDERS)
         bigquery.load("shop.customers", CUSTOMERS)
         bigquery.sql(
@@ -55,13 +57,15 @@ def shop(request: pytest.FixtureRequest) -> Iterator[BigQuery]:
     endpoint.close()
 
 
-def test_the_corpus_holds_at_least_forty_statements() -> None:
+def test_corpus_size() -> None:
+    """The corpus has at least forty statements, each with a remote call."""
     assert len(CASES) >= 40
     assert all("score(" in statement for statement, _ in CASES)
 
 
 @pytest.mark.parametrize(("statement", "expected"), CASES, ids=range(len(CASES)))
-def test_a_statement_gives_its_rows(statement: str, expected: list[list[Any]], shop: BigQuery) -> None:
+def test_statement(statement: str, expected: list[list[Any]], shop: BigQuery) -> None:
+    """A statement is valid GoogleSQL and returns its rows."""
     assert googlesql.statements(statement) >= 1
     table = shop.sql(statement, {"least": 2.0, "name": "Ann"}).table
     columns = [to_json(column.combine_chunks()) for column in table.columns]

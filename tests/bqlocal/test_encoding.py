@@ -1,15 +1,17 @@
-"""Values in requests and replies, beside what GoogleSQL's own implementation makes of them."""
+"""Values in requests and replies, compared with what GoogleSQL's own implementation writes."""
 
 import json
 import random
 import struct
 from collections.abc import Callable
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from bqlocal.bigquery import BigQuery
 from bqlocal.encoding import encode
+
+from bqlocal import BigQuery
+from tests.bqlocal.conftest import Create
+from tests.endpoint import Endpoint
 
 # GoogleSQL expressions by type, edges included.
 VALUES = {
@@ -69,36 +71,41 @@ VALUES = {
         *("TO_JSON(NUMERIC '12345678901234567890123456789')", "TO_JSON(STRUCT(STRUCT(TRUE AS x) AS s))"),
     ],
 }
-CASES = [pytest.param(kind, value, id=f"{kind} {value}") for kind, values in VALUES.items() for value in values]
+CASES = [
+    pytest.param(sql_type, value, id=f"{sql_type} {value}") for sql_type, values in VALUES.items() for value in values
+]
 
 
-@pytest.mark.parametrize(("kind", "value"), CASES)
-def test_an_argument_and_its_reply_are_what_googlesql_writes(
-    kind: str,
+@pytest.mark.parametrize(("sql_type", "value"), CASES)
+def test_round_trip(
+    sql_type: str,
     value: str,
     bigquery: BigQuery,
-    endpoint: Any,
-    create: Callable[..., None],
+    endpoint: Endpoint,
+    create: Create,
     googlesql: Callable[[str], str],
 ) -> None:
+    """An argument is sent as GoogleSQL writes it, and comes back as the same value."""
     endpoint.answer = endpoint.echoing
-    create(f"ds.f(x {kind})", kind)
+    create(f"ds.f(x {sql_type})", sql_type)
     result = bigquery.sql(f"SELECT TO_JSON_STRING(ds.f({value}))")
     written = googlesql(value)
     assert endpoint.calls == [[json.loads(written)]]
     assert result.table["f0_"].to_pylist() == [written]
 
 
-@pytest.mark.parametrize("kind", VALUES)
-def test_null_is_null_both_ways(kind: str, bigquery: BigQuery, endpoint: Any, create: Callable[..., None]) -> None:
+@pytest.mark.parametrize("sql_type", VALUES)
+def test_null(sql_type: str, bigquery: BigQuery, endpoint: Endpoint, create: Create) -> None:
+    """NULL is sent and received as null."""
     endpoint.answer = endpoint.echoing
-    create(f"ds.f(x {kind})", kind)
+    create(f"ds.f(x {sql_type})", sql_type)
     result = bigquery.sql("SELECT ds.f(NULL) AS a")
     assert endpoint.calls[0] == [None]
     assert result.table["a"].to_pylist() == [None]
 
 
-def test_random_floats_are_written_as_googlesql_writes_them(googlesql: Callable[[str], str]) -> None:
+def test_random_floats(googlesql: Callable[[str], str]) -> None:
+    """FLOAT64 values of any magnitude are written digit by digit as GoogleSQL writes them."""
     generator = random.Random(0)
     values = [struct.unpack("d", generator.randbytes(8))[0] for _ in range(150)]
     values += [round(generator.uniform(-1e4, 1e4), digits) for digits in range(10) for _ in range(10)]
@@ -108,7 +115,8 @@ def test_random_floats_are_written_as_googlesql_writes_them(googlesql: Callable[
     assert encode("FLOAT64", pa.array(values, pa.float64())) == written
 
 
-def test_the_text_of_a_request_is_exact() -> None:
+def test_exact_text() -> None:
+    """The text, not only the value that it parses to, is GoogleSQL's."""
     assert encode("FLOAT64", pa.array([1.0, -0.0, 1e300, 2 / 3])) == [
         "1",
         "0",

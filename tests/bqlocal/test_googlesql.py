@@ -1,4 +1,4 @@
-"""Expressions here and in GoogleSQL's own implementation: the evidence for the list in `supported.py`."""
+"""Expressions evaluated here and by GoogleSQL's own implementation: the evidence for the list in `supported.py`."""
 
 import json
 import math
@@ -8,26 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bqlocal.bigquery import BigQuery
-from bqlocal.errors import NotSupportedError, QueryError
+
+from bqlocal import BigQuery, NotSupportedError, QueryError
 
 FOLDER = Path(__file__).parent
 EXPRESSIONS = (FOLDER / "expressions.txt").read_text(encoding="utf-8").splitlines()
-REFUSED = (FOLDER / "refused.txt").read_text(encoding="utf-8").splitlines()
+UNSUPPORTED = (FOLDER / "unsupported.txt").read_text(encoding="utf-8").splitlines()
 
 
 def outcome(evaluate: Callable[[str], str], expression: str) -> Any:
     """Return the value of an expression, or that it failed."""
     try:
         return json.loads(evaluate(expression))
-    except Exception:  # the oracle's errors are of many classes, and all of them mean that GoogleSQL refuses
+    except Exception:  # the oracle raises errors of many classes
         return "failed"
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_an_expression_means_what_it_means_in_googlesql(
-    expression: str, calculator: BigQuery, googlesql: Callable[[str], str]
-) -> None:
+def test_expression(expression: str, calculator: BigQuery, googlesql: Callable[[str], str]) -> None:
+    """An expression has GoogleSQL's value, or fails where GoogleSQL's fails."""
+
     def here(expression: str) -> str:
         return str(calculator.sql(f"SELECT TO_JSON_STRING({expression})").table["f0_"][0].as_py())
 
@@ -37,13 +37,15 @@ def test_an_expression_means_what_it_means_in_googlesql(
     assert outcome(here, expression) == expected
 
 
-@pytest.mark.parametrize("expression", REFUSED)
-def test_what_duckdb_would_answer_otherwise_is_refused_by_name(expression: str, calculator: BigQuery) -> None:
-    with pytest.raises(NotSupportedError, match=r"is not supported on this machine"):
+@pytest.mark.parametrize("expression", UNSUPPORTED)
+def test_unsupported_expression(expression: str, calculator: BigQuery) -> None:
+    """GoogleSQL that DuckDB would answer differently is an error."""
+    with pytest.raises(NotSupportedError, match=r"is not supported by bqlocal"):
         calculator.sql(f"SELECT {expression}")
 
 
-def test_round_agrees_on_random_numbers(bigquery: BigQuery, googlesql: Callable[[str], str]) -> None:
+def test_random_round(bigquery: BigQuery, googlesql: Callable[[str], str]) -> None:
+    """ROUND agrees with GoogleSQL on random numbers, halves included."""
     generator = random.Random(1)
     calls = [f"ROUND({generator.randint(-99999, 99999) / 1000!r}, {generator.randint(0, 3)})" for _ in range(200)]
     array = f"[{', '.join(calls)}]"
@@ -51,7 +53,8 @@ def test_round_agrees_on_random_numbers(bigquery: BigQuery, googlesql: Callable[
     assert here == googlesql(array)
 
 
-def test_errors_of_functions_are_sentences(bigquery: BigQuery) -> None:
+def test_function_errors(bigquery: BigQuery) -> None:
+    """Errors of functions have BigQuery's wording and the value."""
     with pytest.raises(QueryError, match=r"^division by zero: 7 / 0$"):
         bigquery.sql("SELECT 7/0")
     with pytest.raises(QueryError, match=r"^Bad int64 value: 2\.5$"):

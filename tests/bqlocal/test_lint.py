@@ -1,4 +1,4 @@
-"""Slow calls are found in SQL, with their line and a faster form, and fast ones are left alone."""
+"""The lint finds slow calls, with their line and a faster form, and nothing else."""
 
 import pytest
 from bqlocal.lint import find
@@ -7,11 +7,12 @@ from tests import googlesql
 
 
 def findings(text: str, *functions: str) -> list[tuple[int, str, str]]:
+    """Return the findings as (line, message, faster form)."""
     return [(found.line, found.message, found.faster) for found in find(text, "q.sql", functions or ("ds.predict",))]
 
 
 @pytest.mark.parametrize(
-    ("query", "word"),
+    ("query", "keyword"),
     [
         ("SELECT\n  IF(a > 1, ds.predict(a), 0) FROM ds.t", "IF"),
         ("SELECT\n  CASE WHEN a > 1 THEN ds.predict(a) END FROM ds.t", "CASE"),
@@ -26,10 +27,11 @@ def findings(text: str, *functions: str) -> list[tuple[int, str, str]]:
         ),
     ],
 )
-def test_a_call_that_switches_batching_off_is_found_in_its_line(query: str, word: str) -> None:
+def test_call_without_batching(query: str, keyword: str) -> None:
+    """A call that BigQuery sends one row at a time is found, on its line."""
     ((line, message, faster),) = findings(query)
     assert line == 2
-    assert f"stands in {word}, where BigQuery sends one row per request" in message
+    assert f"is inside {keyword}, where BigQuery sends one row per request" in message
     assert faster
 
 
@@ -38,7 +40,7 @@ def test_a_call_that_switches_batching_off_is_found_in_its_line(query: str, word
     [
         (
             "SELECT IF(a IS NULL OR b IS NULL, NULL, ds.predict(a, b)) FROM ds.t",
-            "ds.predict(a, b) alone, where the function answers NULL for NULL by itself",
+            "ds.predict(a, b) alone, if the function itself returns NULL for NULL",
         ),
         (
             "SELECT CASE WHEN a > 3 THEN ds.predict(a) END FROM ds.t",
@@ -52,21 +54,23 @@ def test_a_call_that_switches_batching_off_is_found_in_its_line(query: str, word
         ),
     ],
 )
-def test_the_faster_form_is_shown(query: str, faster: str) -> None:
-    assert [shown for _, _, shown in findings(query)] == [faster]
+def test_faster_form(query: str, faster: str) -> None:
+    """The faster form is valid SQL for the same result."""
+    assert [sql for _, _, sql in findings(query)] == [faster]
     if "CREATE" in faster:
         assert googlesql.statements(faster.replace("...", "ds.t")) == 2
 
 
 @pytest.mark.parametrize("argument", ["TO_JSON(t)", "TO_JSON((SELECT AS STRUCT t.*))"])
-def test_a_whole_row_as_json_is_found(argument: str) -> None:
+def test_whole_row_as_json(argument: str) -> None:
+    """A call that sends every column of a table is found."""
     ((_, message, faster),) = findings(f"SELECT ds.predict_row({argument}) FROM ds.t AS t", "ds.predict_row")
     assert "sends every column of the table" in message
-    assert faster == "ds.predict_row(TO_JSON(STRUCT(a, b, ...))) with the model's columns alone"
+    assert faster == "ds.predict_row(TO_JSON(STRUCT(a, b, ...))) with the model's columns only"
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "part"),
     [
         ("SELECT ds.predict(a) FROM ds.t WHERE ds.predict(a) > 3", "ds.predict(a) is written 2 times"),
         ("SELECT ds.predict(a) AS x FROM ds.t ORDER BY ds.predict(a)", "ds.predict(a) is written 2 times"),
@@ -76,9 +80,10 @@ def test_a_whole_row_as_json_is_found(argument: str) -> None:
         ),
     ],
 )
-def test_a_call_that_is_repeated_for_the_same_row_is_found(query: str, said: str) -> None:
+def test_repeated_call(query: str, part: str) -> None:
+    """A call that is made twice for the same row is found."""
     ((_, message, _),) = findings(query)
-    assert said in message
+    assert part in message
 
 
 @pytest.mark.parametrize(
@@ -92,11 +97,13 @@ def test_a_call_that_is_repeated_for_the_same_row_is_found(query: str, said: str
         "SELECT ds.predict(a) FROM ds.t UNION ALL SELECT ds.predict(a) FROM ds.u",
     ],
 )
-def test_fast_calls_are_left_alone(query: str) -> None:
+def test_fast_calls(query: str) -> None:
+    """Calls that are fast already are not reported."""
     assert findings(query) == []
 
 
-def test_what_cannot_be_read_is_said() -> None:
+def test_invalid_sql() -> None:
+    """SQL that cannot be parsed is a finding."""
     assert findings("SELECT 1;\nSELECT ((ds.predict(a)") == [
-        (2, "this is no SQL that can be read, so its calls were not checked", "")
+        (2, "cannot parse this SQL, so its calls were not checked", "")
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlglot
 from bqlocal.bigquery import BigQuery
-from bqlocal.errors import LocalError
+from bqlocal.errors import BqlocalError
 from bqlocal.remote import RemoteFunction
 from sqlglot import exp
 from starlette.concurrency import run_in_threadpool
@@ -107,7 +107,7 @@ class Queries:
         try:
             result = await run_in_threadpool(self._run, body["configuration"]["query"]["query"])
             self._results[reference["jobId"]] = {**result, "jobReference": reference, "jobComplete": True}
-        except LocalError as error:
+        except BqlocalError as error:
             job["status"] = {"state": "DONE", "errorResult": {"reason": "invalidQuery", "message": error.message}}
         return job
 

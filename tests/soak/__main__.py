@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 import click
-from bqlocal.errors import LocalError
+from bqlocal.errors import BqlocalError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -51,7 +51,7 @@ def main(minutes: float, connections: int, seed: int, output: TextIO | None) -> 
         stack.enter_context(bar)
         try:
             soak = run(model, minutes * 60, connections, seed, tick)
-        except LocalError as error:
+        except BqlocalError as error:
             raise click.ClickException(str(error)) from error
     text = report(soak, connections)
     click.echo(text)
