@@ -23,8 +23,8 @@ fuzz: .venv/installed  ## a quarter of an hour of requests by chance against the
 soak: .venv/installed  ## ten minutes of full load: replies, memory and files
 	$(BIN)/python -m tests.soak --minutes 10
 
-bench: .venv/installed  ## measure beside what others use, 20 minutes; AGAINST=COMMIT: beside that commit, 12; QUICK=1: less
-	@$(BIN)/python -m benchmarks$(if $(AGAINST),.against $(AGAINST)) $(if $(QUICK),--quick)
+bench: .venv/installed  ## measure beside the baselines, 20 minutes; with AGAINST=COMMIT beside that commit; QUICK=1 for less
+	@$(BIN)/python -m benchmarks$(if $(AGAINST),.against $(AGAINST) $(if $(ROUNDS),--rounds $(ROUNDS))) $(if $(QUICK),--quick)
 
 lint: .venv/installed  ## ruff, mypy and shellcheck
 	$(BIN)/ruff check .
