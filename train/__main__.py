@@ -1,89 +1,104 @@
-"""`python -m train`: from a table to an MLflow model in a folder, and into a bucket when asked."""
+"""`python -m train`: from a table to an MLflow model in a folder and, on request, in a bucket."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from train.errors import TrainError
-from train.workers import prepare
+from train.workers import start_forkserver
+
+if TYPE_CHECKING:
+    from train.data import Task
+    from train.package import ModelFormat
+
+EXAMPLES = """\b
+Examples:
+  python -m train --data diabetes --minutes 1 --output model-output
+  python -m train --data houses.csv --target price --output model-output --publish gs://my-bucket/houses
+  python -m train --data houses.csv --target price --output model-output --register houses --minutes 30
+"""
 
 
-@click.command()
+@click.command(epilog=EXAMPLES)
 @click.option(
-    "--data", "source", required=True, help="california, diabetes, breast_cancer, or a .csv or .parquet file."
+    "--data",
+    "source",
+    required=True,
+    metavar="NAME|FILE",
+    help="california, diabetes, breast_cancer, or the path of a .csv or .parquet file.",
 )
-@click.option("--target", help="The column of the file that the model shall predict.")
+@click.option("--target", metavar="COLUMN", help="Target column of the file.")
 @click.option(
-    "--task", type=click.Choice(["regression", "classification"]), help="Instead of what the target looks like."
+    "--task", type=click.Choice(["regression", "classification"]), help="Override the task inferred from the target."
 )
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
     default=5.0,
     show_default=True,
-    help="For the search.",
+    help="Time limit of the search.",
 )
-@click.option(
-    "--generations",
-    type=click.IntRange(min=1),
-    help="End the search after so many generations, if there is time for them.",
-)
+@click.option("--generations", type=click.IntRange(min=1), help="Stop the search after this many generations.")
 @click.option(
     "--population",
     type=click.IntRange(min=2),
     default=20,
     show_default=True,
-    help="Pipelines per generation.",
+    help="Number of pipelines per generation.",
 )
-@click.option("--scorer", help="What the search optimizes, by its name in scikit-learn.")
+@click.option(
+    "--scorer",
+    metavar="NAME",
+    help="scikit-learn scorer to optimize.  [default: neg_mean_absolute_error or neg_log_loss]",
+)
 @click.option(
     "--search-space",
     "space",
     type=click.Choice(["plain", "linear", "linear-light"]),
     default="plain",
     show_default=True,
-    help="What is searched: scikit-learn's steps, or TPOT's template of this name.",
+    help="Space to search: scikit-learn's steps, or the TPOT template of this name.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     default=42,
     show_default=True,
-    help="For the split and the search.",
+    help="Random seed of the split and the search.",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
     default=os.cpu_count(),
     show_default="all cores",
-    help="Pipelines at a time.",
+    help="Number of pipelines evaluated in parallel.",
 )
-@click.option("--dask-scheduler", "scheduler", metavar="tcp://...", help="An existing Dask cluster to search on.")
+@click.option("--dask-scheduler", "scheduler", metavar="tcp://...", help="Address of a Dask cluster to search on.")
 @click.option(
     "--format",
-    "form",
+    "model_format",
     type=click.Choice(["skops", "cloudpickle"]),
     default="skops",
     show_default=True,
-    help="How the pipeline is saved.",
+    help="Serialization format of the pipeline.",
 )
 @click.option(
     "--output",
     "folder",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder for the model, its report and script, the held-out rows and the scores.",
+    help="Folder for the model, report, script, held-out rows and scores; replaces an earlier run.",
 )
-@click.option("--register", metavar="NAME", help="Register the model; the better one is the `champion`.")
-@click.option("--publish", "uri", help="gs://BUCKET/PREFIX to upload the model to.")
+@click.option("--register", metavar="NAME", help="Register the model; it becomes the `champion` if it scores best.")
+@click.option("--publish", "uri", metavar="gs://BUCKET/PREFIX", help="Upload the model to Cloud Storage.")
 def main(
     source: str,
     target: str | None,
-    task: Literal["regression", "classification"] | None,
+    task: "Task | None",
     minutes: float,
     generations: int | None,
     population: int,
@@ -92,18 +107,17 @@ def main(
     seed: int,
     jobs: int,
     scheduler: str | None,
-    form: Literal["skops", "cloudpickle"],
+    model_format: "ModelFormat",
     folder: Path,
     register: str | None,
     uri: str | None,
 ) -> None:
-    """Search for the best pipeline, measure it on held-out rows and save it as an MLflow model.
+    """Search for the best pipeline, evaluate it on held-out rows and save it as an MLflow model.
 
-    Ctrl-C ends the search and keeps the best pipeline so far. Runs are tracked in MLFLOW_TRACKING_URI, else in
-    mlflow.db in the current folder.
+    Ctrl-C ends the search and keeps the best pipeline so far. Runs are tracked in MLFLOW_TRACKING_URI, or in mlflow.db
+    in the current folder.
     """
-    # Imported here and below, so that --help and a wrong call are answered at once.
-    from train.data import load, split
+    # Imports that take seconds come as late as possible, so that --help and errors in the options are quick.
     from train.output import output
 
     if uri is not None:
@@ -112,32 +126,39 @@ def main(
         with _publish_errors():
             check_bucket(uri)
     with output(folder) as draft:
+        from train.data import load, split
+
         data = load(source, target, task)
         if scheduler is None:
-            prepare()
-        from train.scores import scorer_for
+            start_forkserver()
+        from train.scores import choose_scorer
 
-        scorer = scorer_for(data, scorer)
+        scorer = choose_scorer(data, scorer)
         rows = split(data, seed)
         from train.tracking import Tracking
 
         tracking = Tracking(data.name, register)
         from train.run import run
-        from train.search import Settings
+        from train.search import SearchSettings
 
-        settings = Settings(minutes, generations, population, seed, jobs, scorer, space, scheduler)
-        run(data, rows, settings, form, draft, uri or str(folder / "model"), tracking)
+        settings = SearchSettings(minutes, generations, population, seed, jobs, scorer, space, scheduler)
+        run(data, rows, settings, model_format, draft, uri or str(folder / "model"), tracking)
     click.echo(f"Model: {folder / 'model'}\nReport: {folder / 'report.html'}")
     if uri is not None:
-        from loading.publish import publish
-        from model_loader import folder_digest
+        _publish(folder / "model", uri)
 
-        with _publish_errors():
-            publish(folder / "model", uri)
-        digest = folder_digest(folder / "model")
-        click.echo(f"Published: {uri}\nDigest: {digest}\n\nNext, serve it and write its SQL:")
-        click.echo(f"  MODEL_URI={uri} MODEL_DIGEST={digest} functions-framework --target predict")
-        click.echo(f"  python -m sql.render --model {uri} --help")
+
+def _publish(model: Path, uri: str) -> None:
+    """Upload the model and print how to go on."""
+    from loading.publish import publish
+    from model_loader import folder_digest
+
+    with _publish_errors():
+        publish(model, uri)
+    digest = folder_digest(model)
+    click.echo(f"Published: {uri}\nDigest: {digest}\n\nNext, serve it and write its SQL:")
+    click.echo(f"  MODEL_URI={uri} MODEL_DIGEST={digest} functions-framework --target predict")
+    click.echo(f"  python -m sql.render --model {uri} --help")
 
 
 @contextlib.contextmanager

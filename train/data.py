@@ -1,7 +1,7 @@
-"""Where the rows come from: data sets of scikit-learn by name, or a file with a target column (train/files.py).
+"""Loads training data: a scikit-learn data set by name, or a file with a target column (read by train/files.py).
 
-Rule: whatever the source, what leaves here is a frame of features with unique, named columns, a complete
-target and the kind of task. What cannot become that is refused here, before anything expensive starts.
+The result is the same for every source: features with unique column names, a target without missing values, and the
+task. Data that cannot be learned from raises TrainError here, before anything expensive starts.
 """
 
 import dataclasses
@@ -22,27 +22,29 @@ from train.errors import TrainError
 
 Task = Literal["regression", "classification"]
 
-DOWNLOAD_SECONDS = 20  # for the whole download of 400 kB; a blocked host must not hold up a run for minutes
-MAX_CLASSES = 20  # an integer target with more distinct values than this is taken for a quantity
-MIN_ROWS = 20  # fewer cannot be split into held-out rows and folds that mean anything
-MIN_OF_A_CLASS = 10  # rows; fewer do not reach the held-out rows and every fold
-HELD_OUT = 0.3
+DOWNLOAD_SECONDS = 20  # for all of the 400 kB; a blocked host must not hold up a run for minutes
+MAX_CLASSES = 20  # an integer target with more distinct values is a quantity
+MIN_ROWS = 20  # fewer rows give held-out rows and folds too small to mean anything
+MIN_CLASS_ROWS = 10  # fewer rows of a class may miss the held-out rows or a fold
+HELD_OUT = 0.3  # share of the rows
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
+    """Features and target, row by row; the last three fields describe a file and stay empty for a data set."""
+
     name: str
     features: pd.DataFrame
     target: pd.Series
     task: Task
-    path: Path | None = None  # of a file, whose columns have these types:
+    path: Path | None = None
     types: files.Types = dataclasses.field(default_factory=dict)
-    integers: tuple[str, ...] = ()  # whole numbers in the file, optional doubles for the model
+    integers: tuple[str, ...] = ()  # integer columns of the file, which the model takes as optional doubles
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The rows to learn from and the rows that nothing of the training ever sees."""
+    """Training rows, and held-out rows that neither the search nor the final fit sees."""
 
     train_features: pd.DataFrame
     train_target: pd.Series
@@ -51,10 +53,10 @@ class Split:
 
 
 def load(source: str, target: str | None, task: Task | None = None) -> Data:
-    """Load a data set by its name, or a CSV or Parquet file by its path."""
+    """Load a data set by name, or a CSV or Parquet file by path. Raise TrainError."""
     if source in _BUNDLED:
         if target is not None:
-            raise TrainError(f"--target {target!r} is for a file; the data set {source!r} has its own target.")
+            raise TrainError(f"--target {target!r} applies to files only; the data set {source!r} has its own target.")
         data = _BUNDLED[source]()
     elif Path(source).suffix.lower() in (".csv", ".parquet"):
         data = _from_file(Path(source), target)
@@ -65,7 +67,7 @@ def load(source: str, target: str | None, task: Task | None = None) -> Data:
 
 
 def split(data: Data, seed: int) -> Split:
-    """Hold out 30% of the rows, the same ones for the same seed; classes keep their shares."""
+    """Hold out 30% of the rows, the same rows for the same seed; classes keep their shares."""
     by_class = data.target if data.task == "classification" else None
     parts = train_test_split(data.features, data.target, test_size=HELD_OUT, random_state=seed, stratify=by_class)
     train_features, test_features, train_target, test_target = parts
@@ -75,12 +77,12 @@ def split(data: Data, seed: int) -> Split:
 def _california() -> Data:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-learn's retry; one line about a failure is enough
+            warnings.simplefilter("ignore")  # scikit-learn announces its retry; our message is enough
             bunch = _within(DOWNLOAD_SECONDS, lambda: datasets.fetch_california_housing(as_frame=True, n_retries=1))
     except OSError as error:
         reason = str(error) or f"no answer within {DOWNLOAD_SECONDS} s"
         click.echo(
-            f"California Housing could not be downloaded ({reason}); the bundled diabetes data is used instead.",
+            f"California Housing could not be downloaded ({reason}); using the bundled diabetes data instead.",
             err=True,
         )
         return _diabetes()
@@ -88,7 +90,7 @@ def _california() -> Data:
 
 
 def _within(seconds: float, download: Callable[[], Any]) -> Any:
-    """Return what `download` returns, or raise TimeoutError when that takes longer than `seconds`."""
+    """Return the result of `download`; raise TimeoutError if it takes longer than `seconds`."""
     future: Future[Any] = Future()
 
     def run() -> None:
@@ -97,7 +99,7 @@ def _within(seconds: float, download: Callable[[], Any]) -> Any:
         except Exception as error:
             future.set_exception(error)
 
-    # A socket's own limit counts per address and per read; a thread left behind bounds the sum of them all.
+    # A socket timeout applies per address and per read. A thread, abandoned if need be, bounds their sum.
     threading.Thread(target=run, daemon=True).start()
     return future.result(seconds)
 
@@ -109,7 +111,7 @@ def _diabetes() -> Data:
 
 def _breast_cancer() -> Data:
     bunch = datasets.load_breast_cancer(as_frame=True)
-    # In a query 'benign' says more than 1.
+    # 'benign' reads better than 1 in a query result.
     diagnosis = pd.Series(bunch.target_names[bunch.target].astype(object), name="diagnosis")
     return Data("breast_cancer", bunch.data, diagnosis, "classification")
 
@@ -127,11 +129,11 @@ def _from_file(path: Path, target: str | None) -> Data:
     unknown = frame[target].isna()
     if unknown.any():
         if unknown.all():
-            raise TrainError(f"The target {target!r} has no value in any row of {path}; there is nothing to learn.")
-        click.echo(f"{int(unknown.sum())} rows without a value in {target!r} are left out.", err=True)
+            raise TrainError(f"The target {target!r} is empty in every row of {path}; there is nothing to learn.")
+        click.echo(f"Ignoring {int(unknown.sum())} rows without a value in {target!r}.", err=True)
         frame = frame[~unknown]
     if len(frame) < MIN_ROWS:
-        raise TrainError(f"{path} has {len(frame)} rows with a value in {target!r}; at least {MIN_ROWS} are needed.")
+        raise TrainError(f"{path} has {len(frame)} rows with a value in {target!r}; expected at least {MIN_ROWS}.")
     integers = [name for name in frame if name != target and pd.api.types.is_integer_dtype(frame[name].dtype)]
     types = files.types(frame, target, gaps=bool(unknown.any()))
     frame = files.convert(frame, types)
@@ -147,24 +149,25 @@ def _from_file(path: Path, target: str | None) -> Data:
 
 
 def _checked(data: Data) -> Data:
-    """Return the data when its target can be learnt as the task asks."""
+    """Return the data; raise TrainError if the task cannot be learned from its target."""
     target, counts = data.target, data.target.value_counts()
     if len(counts) == 1:
         raise TrainError(
             f"The target {target.name!r} is always {counts.index[0]!r} in {data.name}; there is nothing to predict."
         )
     if data.task == "regression" and not pd.api.types.is_numeric_dtype(target.dtype):
-        raise TrainError(f"The target {target.name!r} holds no numbers; --task regression cannot predict it.")
-    if data.task == "classification" and counts.iloc[-1] < MIN_OF_A_CLASS:
+        raise TrainError(f"The target {target.name!r} is not numeric; --task regression needs numbers.")
+    if data.task == "classification" and counts.iloc[-1] < MIN_CLASS_ROWS:
         raise TrainError(
-            f"The class {counts.index[-1]!r} of the target {target.name!r} has {counts.iloc[-1]} rows; at least "
-            f"{MIN_OF_A_CLASS} of each class are needed. Join rare classes, or use --task regression for a quantity."
+            f"The target {target.name!r} has too few rows of the class {counts.index[-1]!r}: {counts.iloc[-1]}; "
+            f"expected at least {MIN_CLASS_ROWS} of each class. Merge rare classes, or pass --task regression if the "
+            "target is a quantity."
         )
     return data
 
 
 def _task(target: pd.Series) -> Task:
-    """Text, booleans and a few whole numbers are classes; anything else is a quantity."""
+    """Return the task: text, booleans and a few distinct integers are classes, anything else is a quantity."""
     if pd.api.types.is_float_dtype(target):
         return "regression"
     if pd.api.types.is_integer_dtype(target) and target.nunique() > MAX_CLASSES:

@@ -1,7 +1,6 @@
-"""What a frame needs before scikit-learn's estimators can take it: numbers only, none of them missing.
+"""Preprocessing for scikit-learn's estimators, which take numbers only, none of them missing.
 
-Rule: only what the columns at hand need is added, as steps that become part of the saved pipeline, so that raw
-rows can be sent to the model.
+The steps become part of the saved pipeline, so the model takes raw rows. Only what the given columns need is added.
 """
 
 from collections.abc import Collection
@@ -14,13 +13,13 @@ from sklearn.preprocessing import OneHotEncoder
 
 from model_steps import DateParts
 
-RARE = 0.01  # categories in fewer than this share of the rows are one category together
+MIN_CATEGORY_SHARE = 0.01  # of the rows; rarer categories are encoded as one
 
 
-def preparation(features: pd.DataFrame, optional: Collection[str] = ()) -> Pipeline | None:
-    """Return the step that fills gaps, present ones or those of optional columns, and makes numbers of all.
+def preprocessor(features: pd.DataFrame, optional: Collection[str] = ()) -> Pipeline | None:
+    """Return an unfitted step that imputes missing values and encodes text and dates; None if nothing needs it.
 
-    None when there is nothing to do.
+    `optional` names columns that may have missing values later even if these rows have none.
     """
     numbers = list(features.select_dtypes(["number", "bool", "boolean"]).columns)
     dates = list(features.select_dtypes("datetime").columns)
@@ -28,8 +27,8 @@ def preparation(features: pd.DataFrame, optional: Collection[str] = ()) -> Pipel
     if not dates and not texts and not optional and not features.isna().any(axis=None):
         return None
     median = SimpleImputer(strategy="median", keep_empty_features=True)
-    encode = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=RARE, sparse_output=False)
-    # A missing category is a category of its own; a missing number or date gets the column's median.
+    encode = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=MIN_CATEGORY_SHARE, sparse_output=False)
+    # A missing text is a category; a missing number or date becomes the column's median.
     parts = [
         ("numbers", median, numbers),
         ("dates", make_pipeline(DateParts(), median), dates),

@@ -1,6 +1,6 @@
-"""The report's pictures, as PNG bytes by their title.
+"""The figures of the report, as PNG bytes by title.
 
-Rule: a picture shows held-out rows only, at most ROWS of them, and can be read without its neighbours.
+A figure shows held-out rows only, at most MAX_ROWS of them, and makes sense without the other figures.
 """
 
 import io
@@ -18,26 +18,29 @@ from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 from sklearn.pipeline import Pipeline
 
 from train.data import Split, Task
-from train.search import Settings
+from train.search import SearchSettings
 
-ROWS = 3000
-REPEATS = 5  # shuffles of each column
-SHOWN = 20  # columns
-CLASSES = 10  # curves in one picture
+MAX_ROWS = 3000
+MAX_COLUMNS = 20  # of the importance figure
+MAX_CLASSES = 10  # of one figure
+SHUFFLES = 5  # of each column
 BLUE, GREY, ORANGE = "#1a66d0", "#9aa5b1", "#e07b00"
 
 Draw = Callable[[Axes], None]
 
 
-def figures(model: Pipeline, split: Split, task: Task, history: list[float], settings: Settings) -> dict[str, bytes]:
-    """Return every picture that this kind of model has."""
-    features = split.test_features[:ROWS]
-    target = split.test_target[:ROWS]
-    drawn = _regression(model, features, target) if task == "regression" else _classification(model, features, target)
-    drawn["Permutation importance"] = _importance(model, features, target, settings)
+def figures(
+    model: Pipeline, split: Split, task: Task, history: list[float], settings: SearchSettings
+) -> dict[str, bytes]:
+    """Return the figures for a fitted model of this task; `history` is the best score of each generation."""
+    features = split.test_features[:MAX_ROWS]
+    target = split.test_target[:MAX_ROWS]
+    task_figures = _regression if task == "regression" else _classification
+    drawings = task_figures(model, features, target)
+    drawings["Permutation importance"] = _importance(model, features, target, settings)
     if history:
-        drawn["Score by generation"] = lambda axes: _history(axes, history, settings.metric)
-    return {title: _png(draw) for title, draw in drawn.items()}
+        drawings["Score by generation"] = lambda axes: _history(axes, history, settings.metric)
+    return {title: _png(draw) for title, draw in drawings.items()}
 
 
 def _png(draw: Draw) -> bytes:
@@ -45,7 +48,7 @@ def _png(draw: Draw) -> bytes:
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a letter that the font lacks is a box
+        warnings.simplefilter("ignore")  # about letters that the font lacks
         draw(axes)
         file = io.BytesIO()
         figure.savefig(file)
@@ -71,53 +74,55 @@ def _regression(model: Pipeline, features: pd.DataFrame, target: pd.Series) -> d
 
 
 def _size(points: np.ndarray) -> float:
-    """Return how large a point may be, so that many of them do not hide each other."""
+    """Return the marker size, smaller for many points so that they do not hide each other."""
     return 20.0 if len(points) < 500 else 7.0
 
 
 def _classification(model: Pipeline, features: pd.DataFrame, target: pd.Series) -> dict[str, Draw]:
     classes = list(model.classes_)
-    shown = classes[-1:] if len(classes) == 2 else classes[:CLASSES]
+    curves = classes[-1:] if len(classes) == 2 else classes[:MAX_CLASSES]
 
     def confusion(axes: Axes) -> None:
         ConfusionMatrixDisplay.from_predictions(
-            target, model.predict(features), labels=classes, cmap="Blues", colorbar=False, ax=axes,
-            include_values=len(classes) <= CLASSES, xticks_rotation="vertical" if len(classes) > 4 else "horizontal",
+            target, model.predict(features), labels=classes, include_values=len(classes) <= MAX_CLASSES,
+            xticks_rotation="vertical" if len(classes) > 4 else "horizontal", cmap="Blues", colorbar=False, ax=axes,
         )  # fmt: skip
 
-    drawn: dict[str, Draw] = {"Confusion matrix": confusion}
+    drawings: dict[str, Draw] = {"Confusion matrix": confusion}
     if not hasattr(model, "predict_proba"):
-        return drawn
+        return drawings
     probabilities = model.predict_proba(features)
 
     def roc(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
-        for label in shown:
+        for label in curves:
             RocCurveDisplay.from_predictions(
                 target == label, probabilities[:, classes.index(label)], name=str(label), ax=axes
             )
-        axes.set(xlabel="share of other rows taken for the class", ylabel="share of the class's rows found")
+        axes.set(xlabel="false positive rate", ylabel="true positive rate")
 
     def calibration(axes: Axes) -> None:
-        for label in shown:
+        for label in curves:
             CalibrationDisplay.from_predictions(
                 target == label, probabilities[:, classes.index(label)], n_bins=8, name=str(label), ax=axes
             )
-        axes.set(xlabel="predicted probability", ylabel="share of rows that are of the class")
+        axes.set(xlabel="predicted probability", ylabel="observed frequency")
 
-    return drawn | {"ROC curve": roc, "Calibration": calibration}
+    return drawings | {"ROC curve": roc, "Calibration": calibration}
 
 
-def _importance(model: Pipeline, features: pd.DataFrame, target: pd.Series, settings: Settings) -> Draw:
-    found = permutation_importance(
-        model, features, target, scoring=settings.scorer, n_repeats=REPEATS, random_state=settings.seed
+def _importance(model: Pipeline, features: pd.DataFrame, target: pd.Series, settings: SearchSettings) -> Draw:
+    importance = permutation_importance(
+        model, features, target, scoring=settings.scorer, n_repeats=SHUFFLES, random_state=settings.seed
     )
-    order = np.argsort(found.importances_mean)[-SHOWN:]
+    order = np.argsort(importance.importances_mean)[-MAX_COLUMNS:]
 
     def draw(axes: Axes) -> None:
         names = [str(features.columns[i]) for i in order]
-        axes.barh(names, found.importances_mean[order], xerr=found.importances_std[order], color=BLUE, ecolor=ORANGE)
-        axes.set_xlabel(f"loss in {settings.metric} when the column is shuffled")
+        means, deviations = importance.importances_mean[order], importance.importances_std[order]
+        axes.barh(names, means, xerr=deviations, color=BLUE, ecolor=ORANGE)
+        change = "increase" if settings.is_error else "decrease"
+        axes.set_xlabel(f"{change} in {settings.metric} when the column is shuffled")
         axes.tick_params(axis="y", labelsize=8)
 
     return draw

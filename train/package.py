@@ -1,8 +1,8 @@
-"""A fitted pipeline as an MLflow model: signature, input example, and the packages that serving needs.
+"""Saves a fitted pipeline as an MLflow model: signature, input example, and the packages that serving needs.
 
-Rule: the model is saved with skops, which runs no code on loading, when every type in it stands in
-loading/trusted_types.py, otherwise or when asked for with cloudpickle. The requirements are named here
-because MLflow's inference lists whatever happens to be imported.
+The format is skops, which runs no code on loading, if loading/trusted_types.py lists every type in the pipeline;
+otherwise, or on request, it is cloudpickle. Requirements are listed explicitly, because MLflow's inference adds
+whatever this process happens to have imported.
 """
 
 import contextlib
@@ -25,70 +25,75 @@ import model_steps
 from loading.trusted_types import TRUSTED_TYPES
 from train.data import Data
 
-Format = Literal["skops", "cloudpickle"]
+ModelFormat = Literal["skops", "cloudpickle"]
 
 EXAMPLE_ROWS = 7
-ALWAYS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
-BOOSTERS = ("lightgbm", "xgboost")  # needed only when the pipeline holds one of their estimators
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
+BOOSTERS = ("lightgbm", "xgboost")  # required only by pipelines that contain one of their estimators
 
 
-def save(pipeline: Pipeline, data: Data, folder: Path, form: Format, metadata: dict[str, Any]) -> Format:
-    """Save a pipeline fitted on this data, and a few rows, as an MLflow model; return the format used."""
-    own = model_steps.__name__ in modules(pipeline)
-    unknown = set() if own or form != "skops" else set(skops.io.get_untrusted_types(data=skops.io.dumps(pipeline)))
-    if own or unknown - TRUSTED_TYPES:
-        form = "cloudpickle"
+def save(
+    pipeline: Pipeline, data: Data, folder: Path, model_format: ModelFormat, metadata: dict[str, Any]
+) -> ModelFormat:
+    """Save a pipeline fitted on this data as an MLflow model, with a few rows as example; return the format used."""
+    needs_steps = model_steps.__name__ in modules(pipeline)
+    unknown: set[str] = set()
+    if model_format == "skops" and not needs_steps:
+        unknown = set(skops.io.get_untrusted_types(data=skops.io.dumps(pipeline)))
+    if needs_steps or unknown - TRUSTED_TYPES:
+        model_format = "cloudpickle"
     rows = pd.concat([data.features.dropna()[:EXAMPLE_ROWS], data.features[:EXAMPLE_ROWS]])
-    example = rows[:EXAMPLE_ROWS].reset_index(drop=True)  # without gaps where there are such rows
+    example = rows[:EXAMPLE_ROWS].reset_index(drop=True)  # complete rows if there are any
     with warnings.catch_warnings(), _only_errors("mlflow"):
-        # MLflow advises against pickle, which the pipeline needs or the caller has asked for.
+        # MLflow warns against pickle, which the pipeline needs or the user has asked for.
         warnings.simplefilter("ignore", UserWarning)
         mlflow.sklearn.save_model(
             pipeline,
             folder,
             signature=signature(data.features, data.target, data.integers),
             input_example=example,
-            pip_requirements=requirements(pipeline, form),
-            code_paths=[model_steps.__file__] if own else None,
-            serialization_format=form,
-            skops_trusted_types=sorted(unknown) if form == "skops" else None,
+            pip_requirements=requirements(pipeline, model_format),
+            code_paths=[model_steps.__file__] if needs_steps else None,
+            serialization_format=model_format,
+            skops_trusted_types=sorted(unknown) if model_format == "skops" else None,
             metadata=metadata,
         )
-    return form
+    return model_format
 
 
 def signature(features: pd.DataFrame, target: pd.Series, optional: Collection[str] = ()) -> ModelSignature:
-    """Return the columns that go in, and one column that comes out, named after the target."""
+    """Return a signature with the features as inputs and one output named after the target."""
     inputs = [
         ColSpec(column.type, column.name, required=column.required and column.name not in optional)
         for column in infer_signature(features).inputs
     ]
     if pd.api.types.is_bool_dtype(target):
-        kind = DataType.boolean
+        output = DataType.boolean
     elif pd.api.types.is_integer_dtype(target):
-        kind = DataType.long
+        output = DataType.long
     elif pd.api.types.is_float_dtype(target):
-        kind = DataType.double
+        output = DataType.double
     else:
-        kind = DataType.string
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(kind, str(target.name))]))
+        output = DataType.string
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec(output, str(target.name))]))
 
 
-def requirements(pipeline: Pipeline, form: Format) -> list[str]:
-    """Return what has to be installed to load this pipeline and predict with it, in the versions at hand."""
-    packages = sorted([*ALWAYS, form, *(name for name in BOOSTERS if name in modules(pipeline))])
+def requirements(pipeline: Pipeline, model_format: ModelFormat) -> list[str]:
+    """Return the packages that loading this pipeline and predicting with it need, pinned to the installed versions."""
+    boosters = [name for name in BOOSTERS if name in modules(pipeline)]
+    packages = sorted([*REQUIREMENTS, model_format, *boosters])
     return [f"{name}=={importlib.metadata.version(name)}" for name in packages]
 
 
 def modules(estimator: BaseEstimator) -> set[str]:
-    """Return the top packages of an estimator and of every estimator inside it."""
+    """Return the top-level packages of an estimator and of all estimators inside it."""
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return {type(part).__module__.partition(".")[0] for part in parts if isinstance(part, BaseEstimator)}
 
 
 @contextlib.contextmanager
 def _only_errors(name: str) -> Iterator[None]:
-    """Keep what a library logs below errors quiet for a while."""
+    """Silence a library's log messages below ERROR."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The bar that a person watches during a search: how far it is, what was tried, how good it is so far."""
+"""The progress bar of a search: time left, pipelines evaluated, best score so far."""
 
 from types import TracebackType
 
@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class SearchBar(Progress):
-    """A bar that runs with the clock; `found` tells it what the search has got."""
+    """A bar on stderr that advances with the clock; `show` updates its text."""
 
     def __init__(self, minutes: float, metric: str) -> None:
         super().__init__(
@@ -21,13 +21,13 @@ class SearchBar(Progress):
         self.search = self.add_task("first pipelines", total=minutes * 60)
 
     def get_renderables(self) -> list[RenderableType]:
-        """Move the bar with the clock each time that it is drawn."""
+        """Advance the bar to the current time whenever it is drawn."""
         for task in self.tasks:
             if not task.finished:
                 task.completed = min(task.elapsed or 0, task.total or 0)
         return list(super().get_renderables())
 
-    def found(self, generation: int, pipelines: int, score: float) -> None:
+    def show(self, generation: int, pipelines: int, score: float) -> None:
         """Show the generation, the number of pipelines scored and the best score so far."""
         text = f"generation {generation} · {pipelines} pipelines · best {self.metric} {score:.4g}"
         self.update(self.search, description=text)

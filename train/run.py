@@ -2,9 +2,9 @@
 
 model/           the MLflow model
 pipeline.py      a script that builds and fits the same pipeline
-report.html      what to look at
-heldout.parquet  the rows that the search never saw, with the target as the last column
-scores.json      what was measured on them, and how the model came about
+report.html      scores, figures, the pipeline, and the SQL to call it
+heldout.parquet  the rows that training never saw, with the target as the last column
+scores.json      the scores on those rows, and the details of the run
 """
 
 import dataclasses
@@ -14,78 +14,126 @@ import time
 from pathlib import Path
 
 import click
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from train.data import Data, Split
-from train.features import preparation
+from train.features import preprocessor
 from train.figures import figures
 from train.output import SCORES
-from train.package import Format, save
-from train.plain import check, plain
+from train.package import ModelFormat, save
 from train.report import report
-from train.scores import beside, measure, table
+from train.rewrite import check_predictions, to_sklearn
+from train.scores import Scores, evaluate, evaluate_baselines, table
 from train.script import script
-from train.search import Found, Settings, search
+from train.search import SearchResult, SearchSettings, search
 from train.tracking import Tracking
 
-SEARCH_ROWS = 30_000  # more of them make a search slower and hardly better
-MOST_SECONDS = 60.0  # that fitting on all rows may take, or as long as the search if that is longer
+SEARCH_ROWS = 30_000  # more rows make a search slower and hardly better
+MAX_FIT_SECONDS = 60.0  # for the final fit on all rows, unless the search takes longer
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    pipeline: Pipeline
+    search: SearchResult
+    sample: int | None  # rows that it was fitted on, None for all training rows
+    notes: list[str]
 
 
 def run(
-    data: Data, rows: Split, settings: Settings, form: Format, folder: Path, shown_as: str, tracking: Tracking
+    data: Data,
+    rows: Split,
+    settings: SearchSettings,
+    model_format: ModelFormat,
+    folder: Path,
+    model_uri: str,
+    tracking: Tracking,
 ) -> None:
-    """Search, rewrite, measure, save and track; the figures go to stdout."""
-    # One OpenMP thread, as in the workers: on cores that others use as well, gradient boosting on two threads
-    # was seen to take ten times as long as on one, since its threads wait for each other by spinning.
+    """Train a model, write the output folder, and track the run; print the results to stdout.
+
+    `model_uri` is where the model will be served from, for the SQL in the report.
+    """
+    # One OpenMP thread, as in the workers: on cores that other processes use too, gradient boosting with two threads
+    # took up to ten times as long as with one, because its threads wait for each other by spinning.
     with threadpool_limits(1):
-        _run(data, rows, settings, form, folder, shown_as, tracking)
-
-
-def _run(
-    data: Data, rows: Split, settings: Settings, form: Format, folder: Path, shown_as: str, tracking: Tracking
-) -> None:
-    started = time.monotonic()
-    notes = [
-        f"{name} holds whole numbers; it is an optional double of the model, since a gap makes doubles of them."
-        for name in data.integers
-    ]
-    sample = len(rows.train_features) > SEARCH_ROWS
-    features = rows.train_features.sample(SEARCH_ROWS, random_state=settings.seed) if sample else rows.train_features
-    target = rows.train_target[features.index]
-    if sample:
-        notes.append(f"The search saw a sample of {SEARCH_ROWS:,} of the {len(rows.train_features):,} training rows.")
-        click.echo(notes[-1])
-    found = search(features, target, data.task, preparation(features, data.integers), settings)
-
-    begin = time.monotonic()
-    pipeline = plain(found.pipeline, features).fit(features, target)
-    seconds = time.monotonic() - begin
-    check(pipeline, found.pipeline, found.labels, rows.test_features[:SEARCH_ROWS])
-    if sample:
-        expected = seconds * len(rows.train_features) / SEARCH_ROWS
-        sample = expected > max(MOST_SECONDS, settings.minutes * 60)
-        notes.append(
-            f"The model is fitted on the sample alone: all rows would take about {expected / 60:.0f} minutes."
-            if sample
-            else "The model is fitted on all training rows."
+        started = time.monotonic()
+        trained = train(data, rows, settings)
+        scores = {
+            "model": evaluate(trained.pipeline, rows.test_features, rows.test_target, data.task),
+            **evaluate_baselines(rows, data.task, data.integers),
+        }
+        lead = (
+            f"{data.name}: {len(rows.train_features):,} training rows, {len(rows.test_features):,} held-out rows. "
+            f"{_summary(trained.search, settings)}"
         )
+        integer_notes = [
+            f"{name} holds integers; the model takes it as an optional double, since its values may be missing later."
+            for name in data.integers
+        ]
+        click.echo("\n".join([lead, str(trained.pipeline), "", table(scores), *integer_notes]))
+
+        details = _details(data, rows, settings, trained.search, time.monotonic() - started)
+        _write(trained, data, rows, settings, model_format, folder, details, scores)
+        pngs = figures(trained.pipeline, rows, data.task, trained.search.history, settings)
+        page = report(
+            title=f"{data.target.name} of {data.name}",
+            lead=lead,
+            scores=scores,
+            notes=[*integer_notes, *trained.notes],
+            figures=pngs,
+            pipeline=trained.pipeline,
+            model=folder / "model",
+            model_uri=model_uri,
+            target=str(data.target.name),
+            details=details,
+        )
+        (folder / "report.html").write_text(page, encoding="utf-8")
+
+        metrics = {
+            measure if model == "model" else f"{model}_{measure}": value
+            for model, measures in scores.items()
+            for measure, value in measures.items()
+        }
+        run_id = tracking.log(details, metrics, (settings.metric, trained.search.history), pngs, folder)
+        click.echo(f"Tracked: run {run_id} in {tracking.uri}")
+        if tracking.name is not None:
+            click.echo(tracking.register(run_id, trained.pipeline, rows, settings))
+
+
+def train(data: Data, rows: Split, settings: SearchSettings) -> Trained:
+    """Search on at most SEARCH_ROWS rows, rewrite the best pipeline, and fit it on all rows if time allows."""
+    features, target, notes = rows.train_features, rows.train_target, []
+    total = len(features)
+    if total > SEARCH_ROWS:
+        features = features.sample(SEARCH_ROWS, random_state=settings.seed)
+        target = target[features.index]
+        notes.append(f"The search used a sample of {SEARCH_ROWS:,} of the {total:,} training rows.")
         click.echo(notes[-1])
-        pipeline = pipeline if sample else pipeline.fit(rows.train_features, rows.train_target)
+    result = search(features, target, data.task, preprocessor(features, data.integers), settings)
 
-    scores = {
-        "model": measure(pipeline, rows.test_features, rows.test_target, data.task),
-        **beside(rows, data.task, data.integers),
-    }
-    lead = (
-        f"{data.name}: {len(rows.train_features):,} rows to learn from, {len(rows.test_features):,} held out. "
-        f"{_result(found, settings)}"
-    )
-    click.echo(f"{lead}\n{pipeline}\n\n{table(scores)}")
-    for note in notes[: len(data.integers)]:
-        click.echo(note)
+    started = time.monotonic()
+    pipeline = to_sklearn(result.pipeline, features).fit(features, target)
+    seconds = time.monotonic() - started
+    check_predictions(pipeline, result.pipeline, result.labels, rows.test_features[:SEARCH_ROWS])
+    if total <= SEARCH_ROWS:
+        return Trained(pipeline, result, None, notes)
 
-    facts = {
+    expected = seconds * total / SEARCH_ROWS
+    if expected > max(MAX_FIT_SECONDS, settings.minutes * 60):
+        notes.append(f"The model is fitted on the sample only: all rows would take about {expected / 60:.0f} minutes.")
+        click.echo(notes[-1])
+        return Trained(pipeline, result, SEARCH_ROWS, notes)
+    notes.append("The model is fitted on all training rows.")
+    click.echo(notes[-1])
+    return Trained(pipeline.fit(rows.train_features, rows.train_target), result, None, notes)
+
+
+def _details(
+    data: Data, rows: Split, settings: SearchSettings, result: SearchResult, seconds: float
+) -> dict[str, object]:
+    """Return what describes the run in scores.json, the model's metadata, the report and the tracking store."""
+    return {
         "data": data.path.name if data.path else data.name,
         "target": str(data.target.name),
         "task": data.task,
@@ -95,56 +143,50 @@ def _run(
         "minutes": settings.minutes,
         "scorer": settings.scorer,
         "search_space": settings.space,
-        "pipelines": found.pipelines,
-        "generations": len(found.history),
-        "seconds": round(time.monotonic() - started, 1),
+        "pipelines": result.evaluated,
+        "generations": len(result.history),
+        "seconds": round(seconds, 1),
         "git_commit": _commit(),
     }
-    metadata = facts | {"scores": scores["model"]}
-    trained = dataclasses.replace(data, features=rows.train_features, target=rows.train_target)
-    saved = save(pipeline, trained, folder / "model", form, metadata)
-    if saved != form:
-        click.echo(f"Saved with {saved}: the pipeline holds types that are not loaded from {form} files.", err=True)
-    held_out = rows.test_features.assign(**{str(data.target.name): rows.test_target})
-    held_out.to_parquet(folder / "heldout.parquet", index=False)
-    fitted_on = SEARCH_ROWS if sample else None
-    (folder / "pipeline.py").write_text(script(pipeline, data, settings.seed, fitted_on), encoding="utf-8")
-    (folder / SCORES).write_text(json.dumps(facts | scores, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    pictures = figures(pipeline, rows, data.task, found.history, settings)
-    page = report(
-        title=f"{data.target.name} of {data.name}",
-        lead=lead,
-        scores=scores,
-        notes=notes,
-        pictures=pictures,
-        pipeline=pipeline,
-        model=folder / "model",
-        shown_as=shown_as,
-        target=str(data.target.name),
-        facts=facts,
-    )
-    (folder / "report.html").write_text(page, encoding="utf-8")
-
-    measured = {
-        f"{model}_{name}" if model != "model" else name: v for model, m in scores.items() for name, v in m.items()
-    }
-    run_id = tracking.log(facts, measured, (settings.metric, found.history), pictures, folder)
-    click.echo(f"Tracked: run {run_id} in {tracking.uri}")
-    if tracking.name is not None:
-        click.echo(tracking.register(run_id, pipeline, rows, settings))
 
 
-def _result(found: Found, settings: Settings) -> str:
-    """Return in a sentence what the search came to."""
-    if not found.history:
-        return "The time was too short to compare pipelines; this one is known to be strong."
-    count = len(found.history)
-    tried = f"{found.pipelines} pipelines in {count} generation{'s' if count > 1 else ''}"
-    return f"The best of {tried} (cross-validated {settings.metric} {found.history[-1]:.5g})."
+def _write(
+    trained: Trained,
+    data: Data,
+    rows: Split,
+    settings: SearchSettings,
+    model_format: ModelFormat,
+    folder: Path,
+    details: dict[str, object],
+    scores: dict[str, Scores],
+) -> None:
+    """Write the model, its script, the held-out rows and the scores."""
+    learned = dataclasses.replace(data, features=rows.train_features, target=rows.train_target)
+    saved = save(trained.pipeline, learned, folder / "model", model_format, details | {"scores": scores["model"]})
+    if saved != model_format:
+        click.echo(
+            f"Saved with {saved}: the pipeline holds types that the loader does not trust in {model_format} files.",
+            err=True,
+        )
+    heldout = rows.test_features.assign(**{str(data.target.name): rows.test_target})
+    heldout.to_parquet(folder / "heldout.parquet", index=False)
+    source = script(trained.pipeline, data, settings.seed, trained.sample)
+    (folder / "pipeline.py").write_text(source, encoding="utf-8")
+    text = json.dumps(details | scores, indent=2, ensure_ascii=False)
+    (folder / SCORES).write_text(text + "\n", encoding="utf-8")
+
+
+def _summary(result: SearchResult, settings: SearchSettings) -> str:
+    """Return the outcome of the search in a sentence."""
+    if not result.history:
+        return "The search was too short to compare pipelines; this one does well on most data."
+    count = len(result.history)
+    searched = f"{result.evaluated} pipelines in {count} generation{'s' if count > 1 else ''}"
+    return f"The best of {searched} (cross-validated {settings.metric} {result.history[-1]:.5g})."
 
 
 def _commit() -> str | None:
-    """Return the commit of the code that trains, marked when files differ from it; None outside a repository."""
+    """Return the commit of this code, marked if files differ from it; None outside a repository."""
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)

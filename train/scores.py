@@ -1,6 +1,6 @@
-"""How good a model is on held-out rows, beside what needs no model at all and beside a straight line.
+"""Scores on held-out rows: the model beside a baseline without features and a linear model.
 
-Rule: the same measures for all three, so that each number can be read against its neighbours.
+All three get the same measures, so each number can be read against its neighbors.
 """
 
 import warnings
@@ -16,15 +16,15 @@ from sklearn.preprocessing import StandardScaler
 
 from train.data import Data, Split, Task
 from train.errors import TrainError
-from train.features import preparation
+from train.features import preprocessor
 
-Scores = dict[str, float]
+Scores = dict[str, float]  # measure -> value
 
-SCORERS = {"regression": "neg_mean_absolute_error", "classification": "neg_log_loss"}
+DEFAULT_SCORERS = {"regression": "neg_mean_absolute_error", "classification": "neg_log_loss"}
 
 
-def measure(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, task: Task) -> Scores:
-    """Return the measures of a fitted model on these rows, by name."""
+def evaluate(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, task: Task) -> Scores:
+    """Return the measures of a fitted model on these rows."""
     predicted = model.predict(features)
     if task == "regression":
         return {
@@ -41,12 +41,31 @@ def measure(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, tas
     return scores
 
 
-def scorer_for(data: Data, name: str | None) -> str:
-    """Return the name of the scorer that the search shall use; raise when it cannot score such a target."""
+def evaluate_baselines(split: Split, task: Task, optional: Collection[str]) -> dict[str, Scores]:
+    """Return the measures of a constant prediction (the median, or each class's share) and of a linear model."""
+    constant = DummyRegressor(strategy="median") if task == "regression" else DummyClassifier(strategy="prior")
+    linear = RidgeCV() if task == "regression" else LogisticRegression(max_iter=1000)
+    prepare = preprocessor(split.train_features, optional) or "passthrough"
+    models = {"baseline": constant, "linear": make_pipeline(prepare, StandardScaler(), linear)}
+    scores = {}
+    for name, model in models.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a linear model that does not converge is a baseline all the same
+            model.fit(split.train_features, split.train_target)
+        scores[name] = evaluate(model, split.test_features, split.test_target, task)
+    return scores
+
+
+def choose_scorer(data: Data, name: str | None) -> str:
+    """Return the scikit-learn scorer to optimize: the named one, or the default of the task.
+
+    Raise TrainError when the scorer does not exist or cannot score this target.
+    """
+    default = DEFAULT_SCORERS[data.task]
     if name is None:
-        return SCORERS[data.task]
+        return default
     if name not in metrics.get_scorer_names():
-        raise TrainError(f"--scorer {name!r} is none of scikit-learn's; a common one is {SCORERS[data.task]!r}.")
+        raise TrainError(f"--scorer {name!r} is not a scikit-learn scorer; expected a name such as {default!r}.")
     dummy = DummyRegressor() if data.task == "regression" else DummyClassifier(strategy="stratified", random_state=0)
     dummy.fit(data.features, data.target)
     with warnings.catch_warnings():
@@ -55,32 +74,17 @@ def scorer_for(data: Data, name: str | None) -> str:
             metrics.get_scorer(name)(dummy, data.features, data.target)
         except (ValueError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            raise TrainError(f"--scorer {name!r} cannot score {data.target.name!r}, a {data.task}: {reason}") from error
+            raise TrainError(
+                f"--scorer {name!r} cannot score {data.target.name!r}, a {data.task} target: {reason}"
+            ) from error
     return name
 
 
-def beside(split: Split, task: Task, optional: Collection[str]) -> dict[str, Scores]:
-    """Return the measures of always answering the median, or each class's share, and of a linear model."""
-    baseline = DummyRegressor(strategy="median") if task == "regression" else DummyClassifier(strategy="prior")
-    linear = RidgeCV() if task == "regression" else LogisticRegression(max_iter=1000)
-    prepared = preparation(split.train_features, optional)
-    found = {}
-    for name, model in (
-        ("baseline", baseline),
-        ("linear", make_pipeline(prepared or "passthrough", StandardScaler(), linear)),
-    ):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a line that does not fit
-            model.fit(split.train_features, split.train_target)
-        found[name] = measure(model, split.test_features, split.test_target, task)
-    return found
-
-
 def table(scores: dict[str, Scores]) -> str:
-    """Return the measures as a small text table, a column for each model."""
-    rows = list(scores["model"])
-    width = max(len("held-out rows"), *map(len, rows))
+    """Return the measures as a text table with a column for each model."""
+    measures = list(scores["model"])
+    width = max(len("held-out rows"), *map(len, measures))
     lines = [f"{'held-out rows':<{width}}" + "".join(f"  {name:>12}" for name in scores)]
-    for row in rows:
-        lines.append(f"{row:<{width}}" + "".join(f"  {found[row]:>12.5g}" for found in scores.values()))
+    for measure in measures:
+        lines.append(f"{measure:<{width}}" + "".join(f"  {values[measure]:>12.5g}" for values in scores.values()))
     return "\n".join(lines)

@@ -1,8 +1,7 @@
-"""pipeline.py: the saved pipeline as a script of plain scikit-learn, to be run, read, edited and copied elsewhere.
+"""Writes pipeline.py: the saved pipeline as a script of plain scikit-learn, to run, read, edit and copy elsewhere.
 
-Rule: nothing of this project is imported by it. What it needs of ours, the reading of a file's columns and the
-steps that scikit-learn lacks, stands in the script as source. Only settings that differ from their defaults are
-written, as ruff would format them.
+The script imports nothing of this project: the conversion of a file's columns and the steps that scikit-learn lacks are
+copied into it as source. It lists only parameters that differ from their defaults, formatted as ruff would.
 """
 
 import importlib
@@ -19,6 +18,8 @@ from train import files
 from train.data import HELD_OUT, Data
 from train.package import modules
 
+Names = set[tuple[str, str]]  # module and name of what the script imports
+
 WIDTH = 120  # characters of a line
 
 LOADERS = {
@@ -31,7 +32,9 @@ FROM_FILE = """\
 frame = {reader}
     frame = convert(frame.dropna(subset=[TARGET]), TYPES)
     return frame.drop(columns=TARGET), frame[TARGET]"""
-HEAD = '"""The pipeline that was found for {name}: builds it, fits it on the training rows, scores it on the others."""'
+HEAD = (
+    '"""The pipeline found for {name}: builds it, fits it on the training rows and scores it on the held-out rows."""'
+)
 BODY = '''\
 def load() -> tuple[pd.DataFrame, pd.Series]:
     """Return the features and the target."""
@@ -39,7 +42,7 @@ def load() -> tuple[pd.DataFrame, pd.Series]:
 
 
 def build() -> Pipeline:
-    """Return the pipeline, not fitted yet."""
+    """Return the unfitted pipeline."""
     return {pipeline}
 
 
@@ -64,41 +67,25 @@ SCORES = {
     "regression": ["mean_absolute_error", "r2_score"],
     "classification": ["accuracy_score", "balanced_accuracy_score"],
 }
+# Module, name, and the text by which the source of model_steps.py's classes shows that it needs it.
+STEP_IMPORTS = [
+    *(("sklearn.base", name, name) for name in ("BaseEstimator", "ClassifierMixin", "TransformerMixin", "clone")),
+    ("sklearn.model_selection", "cross_val_predict", "cross_val_predict"),
+    ("sklearn.preprocessing", "LabelEncoder", "LabelEncoder("),
+    ("sklearn.utils.metaestimators", "available_if", "available_if"),
+]
 
 
 def script(pipeline: Pipeline, data: Data, seed: int, sample: int | None) -> str:
-    """Return the source of a script that does again what led to this pipeline; `sample` is the rows of its fit."""
-    names: set[tuple[str, str]] = {("sklearn.model_selection", "train_test_split")}
+    """Return the source of a script that builds, fits and scores this pipeline again.
+
+    `sample` is the number of rows it was fitted on, None for all training rows.
+    """
+    names: Names = {("sklearn.model_selection", "train_test_split")}
     names |= {("sklearn.metrics", score) for score in SCORES[data.task]}
     built = _source(pipeline, 4, len("    return "), names)
-    constants, blocks = [], []
-    if data.path is None:
-        loader = LOADERS[data.name]
-        names.add(("sklearn.datasets", loader.partition("(")[0].rpartition(" ")[2]))
-    else:
-        reader = "read_parquet(PATH)" if data.path.suffix.lower() == ".parquet" else "read_csv(PATH, low_memory=False)"
-        loader = FROM_FILE.format(reader=f"pd.{reader}")
-        constants += [f"PATH = {_text(str(data.path))}", f"TARGET = {_text(str(data.target.name))}"]
-        constants += [f"TYPES = {_source(data.types, 0, 8, names)}"]
-        blocks.append(inspect.getsource(files.convert))
-    plain = "import pandas as pd\n"
-    if model_steps.__name__ in modules(pipeline):
-        own = sorted(name for module, name in names if module == model_steps.__name__)
-        blocks += [inspect.getsource(getattr(model_steps, name)) for name in own]
-        source = "".join(blocks)
-        plain = "from typing import Any\n\nimport numpy as np\n" + plain
-        for name in ("BaseEstimator", "ClassifierMixin", "TransformerMixin", "clone"):
-            names |= {("sklearn.base", name)} if name in source else set()
-        names |= {("sklearn.model_selection", "cross_val_predict")} if "cross_val_predict" in source else set()
-        names |= {("sklearn.preprocessing", "LabelEncoder")} if "LabelEncoder(" in source else set()
-        names |= {("sklearn.utils.metaestimators", "available_if")} if "available_if" in source else set()
-    imported: dict[str, list[str]] = {}
-    for module, name in sorted(names):
-        if module != model_steps.__name__:
-            imported.setdefault(module, []).append(name)
-    plain += "\n".join(
-        f"from {module} import {', '.join(sorted(found, key=_order))}" for module, found in imported.items()
-    )
+    constants, loader, blocks = _loader(data, names)
+    steps = _own_steps(pipeline, names)
     body = BODY.format(
         loader=loader,
         pipeline=built,
@@ -106,12 +93,51 @@ def script(pipeline: Pipeline, data: Data, seed: int, sample: int | None) -> str
         sample="" if sample is None else SAMPLE.format(rows=sample, seed=seed),
         scores="\n".join(f'    print(f"{score}: {{{score}(y_test, predicted):.6g}}")' for score in SCORES[data.task]),
     )
-    head = [HEAD.format(name=data.name), plain, *(["\n".join(constants)] if constants else [])]
-    return "\n\n\n".join(["\n\n".join(head), *(block.strip() for block in blocks), body])
+    head = [HEAD.format(name=data.name), _imports(names, bool(steps)), *constants]
+    return "\n\n\n".join(["\n\n".join(head), *(block.strip() for block in blocks + steps), body])
 
 
-def _source(value: Any, indent: int, column: int, names: set[tuple[str, str]]) -> str:
-    """Return the expression that makes a value, which starts in this column; collect the names that it needs."""
+def _loader(data: Data, names: Names) -> tuple[list[str], str, list[str]]:
+    """Return the constants, the body of `load` and the functions it calls; add what it imports to `names`."""
+    if data.path is None:
+        loader = LOADERS[data.name]
+        names.add(("sklearn.datasets", loader.partition("(")[0].rpartition(" ")[2]))
+        return [], loader, []
+    reader = "read_parquet(PATH)" if data.path.suffix.lower() == ".parquet" else "read_csv(PATH, low_memory=False)"
+    constants = [
+        f"PATH = {_text(str(data.path))}",
+        f"TARGET = {_text(str(data.target.name))}",
+        f"TYPES = {_source(data.types, 0, 8, names)}",
+    ]
+    return ["\n".join(constants)], FROM_FILE.format(reader=f"pd.{reader}"), [inspect.getsource(files.convert)]
+
+
+def _own_steps(pipeline: Pipeline, names: Names) -> list[str]:
+    """Return the source of the classes of model_steps.py in the pipeline; add what they import to `names`."""
+    if model_steps.__name__ not in modules(pipeline):
+        return []
+    classes = sorted(name for module, name in names if module == model_steps.__name__)
+    blocks = [inspect.getsource(getattr(model_steps, name)) for name in classes]
+    source = "".join(blocks)
+    names |= {(module, name) for module, name, mark in STEP_IMPORTS if mark in source}
+    return blocks
+
+
+def _imports(names: Names, own_steps: bool) -> str:
+    """Return the import statements, sorted as ruff sorts them."""
+    imported: dict[str, list[str]] = {}
+    for module, name in sorted(names):
+        if module != model_steps.__name__:
+            imported.setdefault(module, []).append(name)
+    lines = ["from typing import Any", "", "import numpy as np"] if own_steps else []
+    lines.append("import pandas as pd")
+    for module, members in imported.items():
+        lines.append(f"from {module} import {', '.join(sorted(members, key=_classes_first))}")
+    return "\n".join(lines)
+
+
+def _source(value: Any, indent: int, column: int, names: Names) -> str:
+    """Return a value as an expression that starts in this column; add what it imports to `names`."""
     if isinstance(value, BaseEstimator) or _is_splitter(value):
         head, tail, parts = f"{_name(type(value), names)}(", ")", _settings(value)
     elif isinstance(value, dict):
@@ -137,14 +163,14 @@ def _source(value: Any, indent: int, column: int, names: set[tuple[str, str]]) -
 
 
 def _settings(value: Any) -> list[tuple[str, Any]]:
-    """Return what has to be said to make this object: arguments without a default, and those that differ from it."""
+    """Return the arguments that create this object, without those that equal their defaults."""
     arguments = inspect.signature(type(value)).parameters
     defaults = {name: argument.default for name, argument in arguments.items()}
-    now = value.get_params(deep=False) if isinstance(value, BaseEstimator) else vars(value)
+    current = value.get_params(deep=False) if isinstance(value, BaseEstimator) else vars(value)
     return [
-        (f"{name}=", now[name])
-        for name in sorted(now, key=list(defaults).index if set(now) <= set(defaults) else str)
-        if repr(now[name]) != repr(defaults.get(name))
+        (f"{name}=", current[name])
+        for name in sorted(current, key=list(defaults).index if set(current) <= set(defaults) else str)
+        if repr(current[name]) != repr(defaults.get(name))
     ]
 
 
@@ -152,24 +178,23 @@ def _is_splitter(value: Any) -> bool:
     return hasattr(value, "get_n_splits")
 
 
-def _name(thing: Callable[..., Any], names: set[tuple[str, str]]) -> str:
-    """Return the name of a class or function, imported from the shortest public module that has it."""
+def _name(thing: Callable[..., Any], names: Names) -> str:
+    """Return the name of a class or function; add its import, from the shortest module path, to `names`."""
     parts = str(thing.__module__).split(".")
     for length in range(1, len(parts) + 1):
         module = ".".join(parts[:length])
-        found = getattr(importlib.import_module(module), thing.__name__, None)
-        if found is thing:
+        if getattr(importlib.import_module(module), thing.__name__, None) is thing:
             names.add((module, thing.__name__))
             break
     return str(thing.__name__)
 
 
 def _text(value: str) -> str:
-    """Return a string literal in double quotes where that needs no escapes."""
+    """Return a string literal, in double quotes unless that needs escapes."""
     literal = repr(value)
     return literal if '"' in literal or "\\" in literal else f'"{value}"'
 
 
-def _order(name: str) -> tuple[bool, str]:
-    """Sort as ruff does: classes before functions."""
+def _classes_first(name: str) -> tuple[bool, str]:
+    """Return a sort key that puts classes before functions, as ruff does."""
     return (name[0].islower(), name)

@@ -1,10 +1,9 @@
-"""What TPOT searches: by default its building blocks without those that scikit-learn cannot stand in for.
+"""The spaces that TPOT can search.
 
-Rule: every pipeline of the space "plain" can be rewritten with scikit-learn alone (train/plain.py) and saved with
-skops. XGBoost, LightGBM and TPOT's inner estimators are left out for that reason; they would make the
-function install and import far more. The known pipelines are points of this space, so that TPOT mutates
-and crosses them like any other. TPOT's own linear templates can be searched as well; its graphs have no equal
-among scikit-learn's pipelines.
+Every pipeline of the default space, "plain", can be rewritten in scikit-learn alone (train/rewrite.py) and saved with
+skops. XGBoost, LightGBM and TPOT's inner estimators are excluded, since the function would have to install and import
+far more for them. The known pipelines are points of this space, so TPOT mutates and crosses them like any other. TPOT's
+linear templates can be searched too; its graph templates have no equivalent among scikit-learn's pipelines.
 """
 
 from collections.abc import Sequence
@@ -27,43 +26,34 @@ from tpot.search_spaces.pipelines import (
 from train.data import Task
 
 SCALERS = ["Passthrough", "scalers"]
-# Left out: SelectFwe and SelectPercentile for regression, where TPOT scores columns with a test for classes;
-# ColumnOrdinalEncoder and FeatureAgglomeration, whose settings in TPOT 1.1 fail on (nearly) every data set.
+# Excluded: SelectFwe and SelectPercentile for regression, where TPOT scores columns with a test for classes;
+# ColumnOrdinalEncoder and FeatureAgglomeration, whose settings in TPOT 1.1 fail on nearly every data set.
 SELECTORS: dict[Task, list[str]] = {
     "regression": ["Passthrough", "SelectFromModel_regression", "VarianceThreshold"],
     "classification": ["Passthrough", "SelectFwe", "SelectPercentile", "VarianceThreshold"],
 }
 TRANSFORMERS = [
-    *(
-        "Binarizer",
-        "ColumnOneHotEncoder",
-        "FastICA",
-        "KBinsDiscretizer",
-        "Nystroem",
-        "PCA",
-        "PowerTransformer",
-    ),
-    *("QuantileTransformer", "RBFSampler"),
-]
+    "Binarizer", "ColumnOneHotEncoder", "FastICA", "KBinsDiscretizer", "Nystroem", "PCA", "PowerTransformer",
+    "QuantileTransformer", "RBFSampler",
+]  # fmt: skip
 ESTIMATORS: dict[Task, list[str]] = {
     "regression": [
-        *("AdaBoostRegressor", "DecisionTreeRegressor", "ExtraTreesRegressor"),
-        *("HistGradientBoostingRegressor", "KNeighborsRegressor", "LinearSVR", "MLPRegressor"),
-        *("RandomForestRegressor", "RidgeCV"),
+        "AdaBoostRegressor", "DecisionTreeRegressor", "ExtraTreesRegressor", "HistGradientBoostingRegressor",
+        "KNeighborsRegressor", "LinearSVR", "MLPRegressor", "RandomForestRegressor", "RidgeCV",
     ],
     "classification": [
-        *("AdaBoostClassifier", "DecisionTreeClassifier", "ExtraTreesClassifier", "GaussianNB"),
-        *("HistGradientBoostingClassifier", "KNeighborsClassifier", "LinearDiscriminantAnalysis"),
-        *("LogisticRegression", "MLPClassifier", "RandomForestClassifier"),
+        "AdaBoostClassifier", "DecisionTreeClassifier", "ExtraTreesClassifier", "GaussianNB",
+        "HistGradientBoostingClassifier", "KNeighborsClassifier", "LinearDiscriminantAnalysis", "LogisticRegression",
+        "MLPClassifier", "RandomForestClassifier",
     ],
-}
+}  # fmt: skip
 LINEAR = {"regression": "RidgeCV", "classification": "LogisticRegression"}
 FOREST = {"regression": "ExtraTreesRegressor", "classification": "ExtraTreesClassifier"}
 
 BOOSTING = {"regression": HistGradientBoostingRegressor, "classification": HistGradientBoostingClassifier}
 LOSSES = {"regression": ["squared_error", "absolute_error"], "classification": ["log_loss"]}
-# What does well on most tables. The ranges around it are narrower than TPOT's, to waste less of the time.
-BOOSTING_KNOWN: list[dict[str, Any]] = [
+# Settings that do well on most tables.
+KNOWN_BOOSTING: list[dict[str, Any]] = [
     {
         "learning_rate": 0.08,
         "max_iter": 500,
@@ -84,23 +74,26 @@ BOOSTING_KNOWN: list[dict[str, Any]] = [
 
 
 class KnownFirst(SearchSpace):  # type: ignore[misc]  # TPOT has no types
-    """A search space whose first population ends with the known pipelines: TPOT evaluates it from its end."""
+    """A search space whose first population ends with the known pipelines; TPOT evaluates it from the end."""
 
     def __init__(self, space: SearchSpace, known: Sequence[SklearnIndividual], population: int) -> None:
         self.space = space
         self.known = list(known)[:population]
-        self.random = max(0, population - len(self.known))
+        self.random_left = max(0, population - len(self.known))
 
     def generate(self, rng: np.random.Generator | int | None = None) -> SklearnIndividual:
-        """Return a random pipeline, or the next known one when their turn has come."""
-        if self.random > 0 or not self.known:
-            self.random -= 1
+        """Return a random pipeline; at the end of the first population, a known one."""
+        if self.random_left > 0 or not self.known:
+            self.random_left -= 1
             return self.space.generate(rng)
         return self.known.pop()
 
 
-def space(name: str, task: Task, features: int, samples: int, classes: int, seed: int) -> SearchSpace:
-    """Return TPOT's template of this name, or ours: scaler, selector, transformers beside the columns, estimator."""
+def search_space(name: str, task: Task, features: int, samples: int, classes: int, seed: int) -> SearchSpace:
+    """Return the TPOT template of this name, or "plain": scaler, selector, transformers and estimator.
+
+    `features`, `samples` and `classes` are the columns, rows and classes that the pipelines will be fitted on.
+    """
     sizes = {"n_features": features, "n_samples": samples, "n_classes": classes, "random_state": seed}
     if name != "plain":
         return get_template_search_spaces(name, classification=task == "classification", **sizes)
@@ -117,24 +110,24 @@ def space(name: str, task: Task, features: int, samples: int, classes: int, seed
     )
 
 
-def known(space: SearchSpace, task: Task, seed: int) -> list[SklearnIndividual]:
-    """Return pipelines that are strong on most data, the strongest first."""
-    found = []
+def known_pipelines(space: SearchSpace, task: Task, seed: int) -> list[SklearnIndividual]:
+    """Return pipelines of the space "plain" that do well on most data, the best first."""
+    pipelines = []
     for loss in reversed(LOSSES[task]):
-        for settings in BOOSTING_KNOWN:
+        for settings in KNOWN_BOOSTING:
             node = _boosting(task, seed).generate(seed)
             node.hyperparameters |= {"loss": loss, **settings}
-            found.append(_individual(space, "Passthrough", node))
+            pipelines.append(_individual(space, "Passthrough", node))
     for scaler, name in (("Passthrough", FOREST[task]), ("StandardScaler", LINEAR[task])):
         estimator = get_search_space(name, random_state=seed)
         settings = {} if name == "RidgeCV" else {"random_state": seed}
         settings |= {"max_iter": 1000} if name == "LogisticRegression" else {}
-        found.append(_individual(space, scaler, EstimatorNode(estimator.method, settings).generate()))
-    return found
+        pipelines.append(_individual(space, scaler, EstimatorNode(estimator.method, settings).generate()))
+    return pipelines
 
 
 def _individual(space: SearchSpace, scaler: str, estimator: SklearnIndividual) -> SklearnIndividual:
-    """Return a pipeline of the space with nothing but this scaler and this estimator in it."""
+    """Return a pipeline of the space "plain" that consists of this scaler and this estimator."""
     individual = space.generate(0)
     scaling, selecting, beside, last = individual.pipeline
     scaling.node = get_search_space(scaler).generate()
@@ -145,7 +138,7 @@ def _individual(space: SearchSpace, scaler: str, estimator: SklearnIndividual) -
 
 
 def _boosting(task: Task, seed: int) -> EstimatorNode:
-    """Return histogram gradient boosting with ranges around settings that work."""
+    """Return histogram gradient boosting with narrower ranges than TPOT's, to waste less of the search."""
     ranges = ConfigurationSpace(
         {
             "loss": Categorical("loss", LOSSES[task]),
@@ -155,7 +148,7 @@ def _boosting(task: Task, seed: int) -> EstimatorNode:
             "min_samples_leaf": Integer("min_samples_leaf", (3, 60), log=True),
             "max_features": Float("max_features", (0.3, 1.0)),
             "l2_regularization": Float("l2_regularization", (1e-6, 10.0), log=True),
-            # By itself it stops early only beyond 10,000 rows: not on the folds, but then on all of the rows.
+            # "auto" stops early only above 10,000 rows: not when scoring a fold, but then when fitting all rows.
             "early_stopping": False,
             "random_state": seed,
         }

@@ -1,9 +1,9 @@
-"""The processes that score pipelines.
+"""The Dask workers that score pipelines.
 
-They are forked from one server process that has imported everything once. `prepare` starts that server, and
-costs nothing when called first of all: its imports, which take seconds, then run beside those of the main
-program. The Dask cluster is started here and not by TPOT, whose own would open a dashboard to the network. A
-Ctrl-C is the main program's business alone: a terminal sends it to all of them.
+Workers are forked from one server process that has imported everything once. Start that server as early as possible:
+its imports take seconds, which then overlap with the main program's. The cluster is started here rather than by TPOT,
+whose cluster would open a dashboard to the network. Workers ignore Ctrl-C, which a terminal sends to every process; the
+main program alone handles it.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from train.errors import TrainError
 if TYPE_CHECKING:
     from distributed import Client
 
-CONNECT = 10  # seconds for reaching an existing cluster
-# One thread for each worker: there are as many workers as cores.
+CONNECT_SECONDS = 10  # for an existing cluster
+# There are as many workers as cores, so each computes with one thread.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def prepare() -> None:
-    """Start the server process from which the workers are forked."""
+def start_forkserver() -> None:
+    """Start the server process that workers are forked from; do nothing if it is running."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)  # read when the libraries are loaded, which the server does
-    ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the server and all that it forks
+    os.environ.update(ONE_THREAD)  # read when the server loads the libraries
+    ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the server and its forks
     try:
         multiprocessing.set_forkserver_preload(["train.search"])
         forkserver.ensure_running()
@@ -44,27 +44,30 @@ def prepare() -> None:
 
 @contextlib.contextmanager
 def workers(jobs: int, scheduler: str | None) -> Iterator["Client"]:
-    """Give a client of an existing Dask cluster, or of workers on this machine, which are stopped whatever happens."""
+    """Yield a client of the Dask cluster at `scheduler`, or of `jobs` workers on this machine, stopped at the end.
+
+    Raise TrainError if the existing cluster does not answer or has no workers.
+    """
     import dask
     from distributed import Client, LocalCluster
 
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout=CONNECT, set_as_default=False)
+            client = Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
             if not client.scheduler_info()["workers"]:
                 client.close()
                 raise TrainError(f"The Dask cluster at {scheduler} has no workers; start some with `dask worker`.")
         except (OSError, ValueError) as error:
             raise TrainError(
-                f"There is no Dask scheduler at {scheduler!r}; expected an address such as tcp://10.0.0.5:8786."
+                f"No Dask scheduler answers at {scheduler!r}; expected an address such as tcp://10.0.0.5:8786."
             ) from error
         with client:
             yield client
         return
-    prepare()
+    start_forkserver()
     settings = {
         "distributed.worker.multiprocessing-method": "forkserver",
-        "distributed.scheduler.worker-ttl": None,  # a worker busy in compiled code is not a lost one
+        "distributed.scheduler.worker-ttl": None,  # a worker busy in compiled code is not lost
     }
     with (
         dask.config.set(settings),

@@ -1,4 +1,4 @@
-"""Columns of a file become the few types that a model can be asked for, the same from CSV and from Parquet."""
+"""Columns of a file become the few types that a model takes from SQL, the same from CSV and from Parquet."""
 
 import datetime
 import decimal
@@ -10,7 +10,7 @@ import pytest
 
 from train.data import load
 from train.errors import TrainError
-from train.features import preparation
+from train.features import preprocessor
 
 COUNT = 60
 ROWS = pd.DataFrame(
@@ -40,6 +40,7 @@ TYPES = {
 
 
 def test_csv_and_parquet_give_the_same_columns(tmp_path: Path) -> None:
+    """The same rows have the same types and values from either format."""
     ROWS.to_csv(tmp_path / "rows.csv", index=False)
     ROWS.to_parquet(tmp_path / "rows.parquet")
     csv, parquet = (load(str(tmp_path / f"rows.{form}"), "y") for form in ("csv", "parquet"))
@@ -51,10 +52,11 @@ def test_csv_and_parquet_give_the_same_columns(tmp_path: Path) -> None:
     assert parquet.integers == ("whole", "count")
 
 
-def test_every_column_becomes_numbers_without_gaps(tmp_path: Path) -> None:
+def test_preprocessing_makes_finite_numbers(tmp_path: Path) -> None:
+    """Every type of column becomes numbers without gaps, for values never seen before too."""
     ROWS.to_parquet(tmp_path / "rows.parquet")
     data = load(str(tmp_path / "rows.parquet"), "y")
-    step = preparation(data.features, data.integers)
+    step = preprocessor(data.features, data.integers)
     assert step is not None
     numbers = step.fit_transform(data.features)
     assert numbers.shape == (COUNT, 5 + 2 * 6 + 3)
@@ -64,7 +66,8 @@ def test_every_column_becomes_numbers_without_gaps(tmp_path: Path) -> None:
     assert np.isfinite(step.transform(unseen)).all()
 
 
-def test_what_python_holds_in_parquet_is_taken_for_what_it_is(tmp_path: Path) -> None:
+def test_python_objects_in_parquet(tmp_path: Path) -> None:
+    """Dates, decimals, categories and digits as text get the types that they stand for."""
     frame = ROWS[["y"]].assign(
         day=datetime.date(2020, 2, 3), amount=decimal.Decimal("1.50"), kind=pd.Categorical(["a", "b"] * 30),
         year=["2019", "2020"] * 30,
@@ -74,23 +77,24 @@ def test_what_python_holds_in_parquet_is_taken_for_what_it_is(tmp_path: Path) ->
     assert types == {"day": "datetime64[ns]", "amount": "float64", "kind": "str", "year": "str", "y": "float64"}
 
 
-def test_a_column_of_lists_is_refused(tmp_path: Path) -> None:
+def test_column_of_lists_is_rejected(tmp_path: Path) -> None:
+    """A column whose values a model cannot take is rejected by name and type."""
     ROWS[["y"]].assign(tags=[["a"], ["b"]] * 30).to_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(TrainError, match="'tags' holds ndarray; expected numbers, texts, dates"):
+    with pytest.raises(TrainError, match="'tags' holds values of type ndarray; expected numbers, text, dates"):
         load(str(tmp_path / "rows.parquet"), "y")
 
 
-def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+def test_broken_parquet_is_rejected(tmp_path: Path) -> None:
+    """A file that only claims to be Parquet is rejected in one sentence."""
     (tmp_path / "rows.parquet").write_text("x,y")
     with pytest.raises(TrainError, match="cannot be read as Parquet: "):
         load(str(tmp_path / "rows.parquet"), "y")
 
 
-@pytest.mark.parametrize(("values", "kind"), [([1, None, 2], "int64"), ([1.5, None, 2], "float64")])
-def test_a_target_with_gaps_is_still_whole_when_its_values_are(
-    values: list[float | None], kind: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("values", "dtype"), [([1, None, 2], "int64"), ([1.5, None, 2], "float64")])
+def test_integer_target_with_gaps_stays_integer(values: list[float | None], dtype: str, tmp_path: Path) -> None:
+    """Rows without a target are dropped; what remains is an integer if all its values are."""
     pd.DataFrame({"x": range(60), "y": values * 20}).to_csv(tmp_path / "rows.csv", index=False)
     data = load(str(tmp_path / "rows.csv"), "y")
-    assert data.target.dtype == kind
+    assert data.target.dtype == dtype
     assert len(data.target) == 40

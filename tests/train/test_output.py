@@ -9,7 +9,8 @@ from train.errors import TrainError
 from train.output import output
 
 
-def test_a_finished_run_takes_the_place_of_the_earlier_one(tmp_path: Path) -> None:
+def test_finished_run_replaces_the_earlier(tmp_path: Path) -> None:
+    """A finished run takes the place of the earlier one and leaves nothing beside it."""
     for content in ("first", "second"):
         with output(tmp_path / "out") as draft:
             (draft / "scores.json").write_text(content)
@@ -17,7 +18,8 @@ def test_a_finished_run_takes_the_place_of_the_earlier_one(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_broken_run_leaves_what_was_there(tmp_path: Path) -> None:
+def test_failed_run_keeps_the_earlier(tmp_path: Path) -> None:
+    """A run that fails half-way leaves the earlier one intact and nothing beside it."""
     with output(tmp_path / "out") as draft:
         (draft / "scores.json").write_text("first")
     with contextlib.suppress(ZeroDivisionError), output(tmp_path / "out") as draft:
@@ -27,18 +29,21 @@ def test_a_broken_run_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_folder_that_is_no_earlier_run_is_refused(tmp_path: Path) -> None:
+def test_other_folder_is_rejected(tmp_path: Path) -> None:
+    """A folder with other files is never replaced."""
     (tmp_path / "letters.txt").write_text("precious")
     with pytest.raises(TrainError, match="holds something other than an earlier run"), output(tmp_path):
         pass
 
 
-def test_a_file_is_refused(tmp_path: Path) -> None:
+def test_file_is_rejected(tmp_path: Path) -> None:
+    """A file in the place of the output folder is rejected."""
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainError, match="is a file"), output(tmp_path / "file"):
         pass
 
 
-def test_a_place_that_cannot_be_written_is_refused() -> None:
+def test_unwritable_folder_is_rejected() -> None:
+    """A folder that cannot be created is rejected before the search."""
     with pytest.raises(TrainError, match="'/proc/train' cannot be written"), output(Path("/proc/train")):
         pass

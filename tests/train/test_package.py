@@ -1,4 +1,4 @@
-"""Raw rows, with gaps and text, can be sent to a saved model in either format."""
+"""A saved model takes raw rows, with gaps and text, in either format."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 
 from train.data import Data
-from train.features import preparation
-from train.package import Format, save, signature
+from train.features import preprocessor
+from train.package import ModelFormat, save, signature
 
 ROWS = pd.DataFrame(
     {
@@ -24,10 +24,12 @@ ROWS = pd.DataFrame(
 PRICE = pd.Series(np.linspace(1.0, 9.0, 80), name="price")
 
 
-@pytest.mark.parametrize(("form", "file"), [("skops", "model.skops"), ("cloudpickle", "model.pkl")])
-def test_gaps_and_text_are_part_of_the_model(form: Format, file: str, tmp_path: Path) -> None:
-    pipeline = make_pipeline(preparation(ROWS), HistGradientBoostingRegressor(max_iter=5)).fit(ROWS, PRICE)
-    assert save(pipeline, Data("homes", ROWS, PRICE, "regression"), tmp_path / "model", form, {"seed": 1}) == form
+@pytest.mark.parametrize(("model_format", "file"), [("skops", "model.skops"), ("cloudpickle", "model.pkl")])
+def test_preprocessing_is_part_of_the_model(model_format: ModelFormat, file: str, tmp_path: Path) -> None:
+    """A model saved in either format predicts the same as before for rows with gaps, and takes unseen values."""
+    pipeline = make_pipeline(preprocessor(ROWS), HistGradientBoostingRegressor(max_iter=5)).fit(ROWS, PRICE)
+    data = Data("homes", ROWS, PRICE, "regression")
+    assert save(pipeline, data, tmp_path / "model", model_format, {"seed": 1}) == model_format
     assert (tmp_path / "model" / file).is_file()
     inputs = get_model_info(str(tmp_path / "model")).signature.inputs.to_dict()
     assert [(column["name"], column["type"], column["required"]) for column in inputs] == [
@@ -41,11 +43,13 @@ def test_gaps_and_text_are_part_of_the_model(form: Format, file: str, tmp_path: 
     assert np.isfinite(loaded.predict(unseen)).all()
 
 
-def test_numbers_without_gaps_need_no_preparation() -> None:
-    assert preparation(ROWS[["new"]].assign(size=1.0)) is None
+def test_complete_numbers_need_no_preprocessing() -> None:
+    """Columns of numbers without gaps go to the estimator as they are."""
+    assert preprocessor(ROWS[["new"]].assign(size=1.0)) is None
 
 
-def test_a_type_that_is_not_trusted_is_saved_with_cloudpickle(tmp_path: Path) -> None:
+def test_untrusted_type_is_saved_with_cloudpickle(tmp_path: Path) -> None:
+    """A pipeline with a type outside the trusted list is saved with cloudpickle, and its package is required."""
     from xgboost import XGBRegressor
 
     pipeline = make_pipeline(XGBRegressor(n_estimators=2)).fit(ROWS[["size"]], PRICE)
@@ -54,6 +58,7 @@ def test_a_type_that_is_not_trusted_is_saved_with_cloudpickle(tmp_path: Path) ->
     assert "xgboost==" in (tmp_path / "model" / "requirements.txt").read_text()
 
 
-def test_whole_numbers_become_optional_doubles() -> None:
+def test_named_columns_are_optional() -> None:
+    """A column named as optional is so in the signature even without gaps in the rows."""
     (inputs,) = signature(ROWS[["size"]].fillna(1.0), PRICE, ["size"]).inputs.to_dict()
     assert inputs == {"type": "double", "name": "size", "required": False}

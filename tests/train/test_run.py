@@ -1,8 +1,6 @@
-"""What a training run leaves: a model that beats the baseline, loads anywhere, and is described exactly."""
+"""A training run leaves a model that beats the baseline, loads anywhere, and is described exactly."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +17,8 @@ from mlflow.models import get_model_info
 from local.storage import Storage
 from model_loader import folder_digest, load
 from serving.rows import from_arguments
-from tests.conftest import BUCKET
-from tests.train.conftest import ROOT, Run, train
+from tests.conftest import BUCKET, ROOT
+from tests.train.conftest import PATIENCE, Run, train
 from train.__main__ import main
 
 ALONE = """
@@ -43,7 +41,7 @@ assert not {"tpot", "dask", "xgboost", "lightgbm", "train"} & set(sys.modules)
 
 @pytest.fixture(scope="session")
 def serving_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment in which nothing but requirements.txt is installed."""
+    """Return the Python of an environment that has nothing but requirements.txt installed."""
     folder = tmp_path_factory.mktemp("serving") / ".venv"
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
@@ -59,7 +57,8 @@ def predict(run: Run) -> tuple[pd.DataFrame, np.ndarray]:
     return rows, np.asarray(model.predict(rows[rows.columns[:-1]]))
 
 
-def test_a_regression_beats_the_baseline_on_held_out_rows(diabetes: Run) -> None:
+def test_regression_beats_the_baseline(diabetes: Run) -> None:
+    """The model beats the baseline on held-out rows, and the scores are those of its predictions."""
     scores = json.loads((diabetes.folder / "scores.json").read_text())
     rows, predicted = predict(diabetes)
     assert len(rows) == scores["heldout_rows"] == 133
@@ -71,7 +70,8 @@ def test_a_regression_beats_the_baseline_on_held_out_rows(diabetes: Run) -> None
     assert "baseline" in diabetes.stdout
 
 
-def test_a_classification_predicts_the_labels_themselves(breast_cancer: Run) -> None:
+def test_classification_predicts_labels(breast_cancer: Run) -> None:
+    """The model predicts text labels, better than the baseline, and the scores are those of its predictions."""
     scores = json.loads((breast_cancer.folder / "scores.json").read_text())
     rows, predicted = predict(breast_cancer)
     assert set(predicted) == {"benign", "malignant"}
@@ -87,56 +87,60 @@ def test_a_classification_predicts_the_labels_themselves(breast_cancer: Run) -> 
         ("breast_cancer", {"type": "string", "name": "diagnosis", "required": True}),
     ],
 )
-def test_the_signature_names_and_types_every_column(
-    run: str, output: dict[str, object], request: pytest.FixtureRequest
-) -> None:
+def test_signature_describes_every_column(run: str, output: dict[str, object], request: pytest.FixtureRequest) -> None:
+    """The signature has every column with name and type, and the target as output."""
     folder = request.getfixturevalue(run).folder
     info = get_model_info(str(folder / "model"))
     columns = pd.read_parquet(folder / "heldout.parquet").columns
     assert info.signature.inputs.input_names() == list(columns[:-1])
-    assert {str(kind) for kind in info.signature.inputs.input_types()} == {"DataType.double"}
+    assert set(map(str, info.signature.inputs.input_types())) == {"DataType.double"}
     assert info.signature.outputs.to_dict() == [output]
 
 
-def test_the_input_example_has_seven_rows_and_is_predicted(diabetes: Run) -> None:
+def test_input_example_can_be_predicted(diabetes: Run) -> None:
+    """The model carries seven example rows, and predicts them."""
     model = mlflow.pyfunc.load_model(str(diabetes.folder / "model"))
     example = model.input_example
     assert example.shape == (7, 10)
     assert np.isfinite(model.predict(example)).all()
 
 
-def test_the_requirements_name_what_serving_needs_and_nothing_else(diabetes: Run) -> None:
+def test_requirements_are_what_serving_needs(diabetes: Run) -> None:
+    """The model requires pinned versions of what serving needs, and nothing else."""
     lines = (diabetes.folder / "model" / "requirements.txt").read_text().splitlines()
     names = [line.partition("==")[0] for line in lines]
     assert names == ["mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops"]
     assert all("==" in line for line in lines)
 
 
-def test_every_model_loads_and_predicts_the_same_with_the_packages_of_serving_alone(
+@pytest.mark.environments
+def test_models_need_only_the_function_packages(
     diabetes: Run, breast_cancer: Run, houses: Run, serving_python: Path, tmp_path: Path
 ) -> None:
+    """With nothing but requirements.txt installed, every model loads and predicts the same as here."""
     runs = (diabetes, breast_cancer, houses)
     folders = [str(run.folder) for run in runs]
     for run, folder in zip(runs, folders, strict=True):
         rows, name = predict(run)[0], folder.replace("/", "_")
         rows.to_csv(tmp_path / f"{name}.csv", index=False)  # Parquet needs a package that serving lacks
         rows.dtypes.astype(str).to_json(tmp_path / f"{name}.json")
-    subprocess.run([serving_python, "-c", ALONE, *folders], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([serving_python, "-c", ALONE, *folders], cwd=tmp_path, check=True, timeout=PATIENCE)
     for run, folder in zip(runs, folders, strict=True):
         alone = pd.read_csv(tmp_path / f"{folder.replace('/', '_')}.out")["predicted"]
         here = pd.Series(predict(run)[1])
         pd.testing.assert_series_equal(alone, here, check_names=False, check_dtype=False, rtol=0, atol=1e-9)
 
 
+@pytest.mark.check
 def test_no_time_publishes_a_known_pipeline(tmp_path: Path, emulator: Storage, store: str) -> None:
-    """A search too short to compare anything saves and publishes a known pipeline, and prints the model's digest."""
+    """A search too short to compare anything saves and publishes a known pipeline."""
     folder = tmp_path / "out"
-    arguments = ["--minutes", "0.001", "--jobs", "1", "--output", str(folder), "--publish", f"gs://{BUCKET}/diabetes"]
+    arguments = ["--minutes", "0.001", "--jobs", "1", "--output", str(folder), "--publish", f"gs://{BUCKET}/no-time"]
     done = train("--data", "diabetes", *arguments, MLFLOW_TRACKING_URI=store, **emulator.environment)
     assert done.returncode == 0, done.stderr
-    assert "The time was too short to compare pipelines" in done.stdout
+    assert "The search was too short to compare pipelines" in done.stdout
     assert f"Digest: {folder_digest(folder / 'model')}" in done.stdout.splitlines()
-    stored = httpx.get(f"{emulator.url}/{BUCKET}/diabetes/MLmodel", trust_env=False)
+    stored = httpx.get(f"{emulator.url}/{BUCKET}/no-time/MLmodel", trust_env=False)
     assert stored.content == (folder / "model" / "MLmodel").read_bytes()
 
 
@@ -149,7 +153,8 @@ def test_publish_errors_come_before_the_search(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failed_run_leaves_the_earlier_one_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_failed_run_changes_nothing(tmp_path: Path) -> None:
+    """A run that fails prints one sentence, exits with 1, and leaves the earlier run and nothing beside it."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "scores.json").write_text("{}")
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
@@ -162,17 +167,19 @@ def test_a_failed_run_leaves_the_earlier_one_and_nothing_beside_it(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["out", "rows.csv", "scores.json"]
 
 
-def test_the_metadata_says_how_the_model_came_about(diabetes: Run) -> None:
+def test_metadata_describes_the_run(diabetes: Run) -> None:
+    """The model's metadata has data, rows, seed, scores, duration and commit of its training."""
     metadata = get_model_info(str(diabetes.folder / "model")).metadata
     scores = json.loads((diabetes.folder / "scores.json").read_text())
     assert metadata["data"] == "diabetes"
     assert (metadata["train_rows"], metadata["heldout_rows"], metadata["seed"]) == (309, 133, 42)
     assert metadata["scores"] == scores["model"]
-    assert 0 < metadata["seconds"] < 120
+    assert metadata["seconds"] > 0
     assert len(metadata["git_commit"].removesuffix("-dirty")) == 40
 
 
-def test_whole_numbers_with_possible_gaps_are_optional_doubles_and_the_report_says_so(houses: Run) -> None:
+def test_integer_column_is_an_optional_double(houses: Run) -> None:
+    """Integers become optional doubles, since they may have gaps later; stdout and the report say so."""
     inputs = get_model_info(str(houses.folder / "model")).signature.inputs.to_dict()
     assert [(column["name"], column["type"], column["required"]) for column in inputs] == [
         ("Größe in m²", "double", False),
@@ -182,37 +189,29 @@ def test_whole_numbers_with_possible_gaps_are_optional_doubles_and_the_report_sa
         ("garden", "boolean", False),
         ("lift", "boolean", True),
     ]
-    sentence = "select holds whole numbers; it is an optional double of the model"
+    sentence = "select holds integers; the model takes it as an optional double"
     assert sentence in houses.stdout
     assert sentence in (houses.folder / "report.html").read_text()
 
 
-def test_a_model_of_every_kind_of_column_is_served_with_gaps(houses: Run) -> None:
+def test_model_is_served_with_gaps(houses: Run) -> None:
+    """The function's loader and decoder take rows with gaps in every optional column."""
     model = load(str(houses.folder / "model"))
     rows = from_arguments(model.signature, [*model.example, [None, None, None, None, None, True]])
     assert rows.faults() == {}
     assert np.isfinite(model.predict(rows)).all()
 
 
-def test_ctrl_c_keeps_the_best_pipeline_so_far(tmp_path: Path, store: str) -> None:
-    command = [sys.executable, "-m", "train", "--data", "diabetes", "--minutes", "5", "--output", str(tmp_path / "out")]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=os.environ | {"MLFLOW_TRACKING_URI": store, "FORCE_COLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    seen = ""
-    while "generation 1" not in seen and len(seen) < 100_000:
-        seen += process.stderr.read(100)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers as well
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 0, stderr
-    assert "Stopped: the best pipeline so far is kept." in stderr
-    assert "Traceback" not in stderr
-    assert "The best of " in stdout
-    assert (tmp_path / "out" / "model" / "MLmodel").is_file()
+def test_ctrl_c_keeps_the_best_pipeline(diabetes: Run) -> None:
+    """Ctrl-C ends the search; the best pipeline so far is saved, and nothing fails, workers included."""
+    assert "Search stopped; keeping the best pipeline so far." in diabetes.stderr
+    assert "Traceback" not in diabetes.stderr
+    assert "The best of " in diabetes.stdout
+    assert (diabetes.folder / "model" / "MLmodel").is_file()
+
+
+def test_model_is_published(diabetes: Run, emulator: Storage) -> None:
+    """--publish uploads the saved model and prints its digest."""
+    assert f"Digest: {folder_digest(diabetes.folder / 'model')}" in diabetes.stdout.splitlines()
+    stored = httpx.get(f"{emulator.url}/{BUCKET}/diabetes/MLmodel", trust_env=False)
+    assert stored.content == (diabetes.folder / "model" / "MLmodel").read_bytes()

@@ -1,4 +1,4 @@
-"""pipeline.py stands alone: it builds, fits and scores the same pipeline with scikit-learn and nothing of this project."""
+"""pipeline.py is self-contained: it builds, fits and scores the same pipeline without this project."""
 
 import json
 import subprocess
@@ -23,9 +23,8 @@ assert not {"train", "model_steps", "tpot", "mlflow"} & set(sys.modules)
 
 
 @pytest.mark.parametrize(("name", "measure"), [("diabetes", "MAE"), ("breast_cancer", "accuracy"), ("houses", "MAE")])
-def test_the_script_fits_the_same_pipeline(
-    name: str, measure: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_script_fits_the_same_pipeline(name: str, measure: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Run alone, the script predicts what the saved model predicts and prints the same score."""
     run: Run = request.getfixturevalue(name)
     files = [str(run.folder / "pipeline.py"), str(run.folder / "heldout.parquet")]
     done = subprocess.run(
@@ -43,7 +42,8 @@ def test_the_script_fits_the_same_pipeline(
 
 
 @pytest.mark.parametrize("name", ["diabetes", "breast_cancer", "houses"])
-def test_the_script_is_formatted_and_imports_what_it_uses(name: str, request: pytest.FixtureRequest) -> None:
+def test_script_is_formatted(name: str, request: pytest.FixtureRequest) -> None:
+    """The script passes ruff: it is formatted, and imports exactly what it uses, in order."""
     path = request.getfixturevalue(name).folder / "pipeline.py"
     ruff = [Path(sys.executable).with_name("ruff")]
     width = ["--isolated", "--no-cache", "--line-length", "120"]

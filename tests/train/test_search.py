@@ -1,25 +1,39 @@
-"""A search runs on a Dask cluster that is there already."""
+"""A search runs on an existing Dask cluster, and returns a known pipeline if it has no time."""
 
+import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_diabetes
 
 from train.errors import TrainError
-from train.search import Settings, search
+from train.features import preprocessor
+from train.search import SearchSettings, search
 from train.workers import workers
 
 
-def test_a_search_runs_on_the_workers_of_an_existing_cluster() -> None:
+def test_search_on_an_existing_cluster() -> None:
+    """A search given a scheduler's address runs on its workers, and reports R2 as scikit-learn does."""
     bunch = load_diabetes(as_frame=True)
-    with workers(1, None) as client:  # stands for a cluster elsewhere
-        settings = Settings(2, 1, 4, 1, 1, "r2", "plain", client.scheduler.address)
+    with workers(1, None) as client:  # in place of a remote cluster
+        settings = SearchSettings(10, 1, 2, 1, 1, "r2", "plain", client.scheduler.address)
         found = search(bunch.data, bunch.target, "regression", None, settings)
-    assert found.pipelines > 0
+    assert found.evaluated > 0
     assert settings.metric == "R2"
-    assert found.history[0] > 0.2  # of an R2 more is better, and it is shown as it is
+    assert found.history[0] > 0.2
+
+
+def test_no_time_returns_a_known_pipeline() -> None:
+    """A search that ends before any score returns a fitted pipeline, behind the preprocessing that the data need."""
+    frame = pd.DataFrame({"city": ["Bern", "Köln", None] * 20, "size": np.linspace(1, 2, 60)})
+    settings = SearchSettings(1e-6, None, 2, 1, 1, "r2", "plain", None)
+    found = search(frame, frame["size"], "regression", preprocessor(frame), settings)
+    assert (found.history, found.evaluated) == ([], 0)
+    assert np.isfinite(found.pipeline.predict(frame)).all()
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nonsense://x"])
-def test_a_cluster_that_is_not_there_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.workers.CONNECT", 0.5)
-    with pytest.raises(TrainError, match=f"There is no Dask scheduler at '{address}'"), workers(1, address):
+def test_missing_cluster_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address where no scheduler answers raises TrainError with the expected form."""
+    monkeypatch.setattr("train.workers.CONNECT_SECONDS", 0.5)
+    with pytest.raises(TrainError, match=f"No Dask scheduler answers at '{address}'"), workers(1, address):
         pass

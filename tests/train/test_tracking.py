@@ -1,4 +1,4 @@
-"""A run is in the store with all that it left; the champion of the registry is the model that scores best."""
+"""The tracking store holds every run and its files; the registry's champion is the model that scores best."""
 
 import json
 import shutil
@@ -15,13 +15,14 @@ from tests.train.conftest import Run
 from train.data import Data, load, split
 from train.errors import TrainError
 from train.package import save
-from train.search import Settings
+from train.search import SearchSettings
 from train.tracking import Tracking
 
-SETTINGS = Settings(1, None, 8, 42, 1, "neg_mean_absolute_error", "plain", None)
+SETTINGS = SearchSettings(1, None, 8, 42, 1, "neg_mean_absolute_error", "plain", None)
 
 
-def test_a_run_is_tracked_with_parameters_metrics_pictures_and_the_model(diabetes: Run) -> None:
+def test_run_is_tracked(diabetes: Run) -> None:
+    """A run has its parameters, scores, score history and figures in the store."""
     client = MlflowClient(diabetes.store)
     (run,) = client.search_runs(
         [client.get_experiment_by_name("diabetes").experiment_id], "params.seed = '42'", max_results=1
@@ -32,11 +33,12 @@ def test_a_run_is_tracked_with_parameters_metrics_pictures_and_the_model(diabete
     assert run.data.metrics["baseline_MAE"] == scores["baseline"]["MAE"]
     history = client.get_metric_history(run.info.run_id, "search_MAE")
     assert [metric.step for metric in history] == list(range(1, int(run.data.params["generations"]) + 1))
-    pictures = [file.path for file in client.list_artifacts(run.info.run_id, "pictures")]
-    assert "pictures/residuals.png" in pictures
+    figures = [file.path for file in client.list_artifacts(run.info.run_id, "pictures")]
+    assert "pictures/residuals.png" in figures
 
 
-def test_the_registered_model_is_the_one_of_the_output_folder(diabetes: Run) -> None:
+def test_registered_model_is_the_saved_one(diabetes: Run) -> None:
+    """The first registered version is the champion, and its files are those of the output folder."""
     assert "diabetes version 1 is the first champion." in diabetes.stdout.splitlines()
     client = MlflowClient(diabetes.store)
     version = client.get_model_version_by_alias("diabetes", "champion")
@@ -44,7 +46,7 @@ def test_the_registered_model_is_the_one_of_the_output_folder(diabetes: Run) -> 
 
 
 def _registered(tracking: Tracking, model: Pipeline, data: Data, folder: Path) -> str:
-    """Track and register a fitted pipeline, and return what is said about it."""
+    """Fit, track and register a pipeline, and return the sentence about the champion."""
     rows = split(data, 42)
     model.fit(rows.train_features, rows.train_target)
     save(model, data, folder / "run" / "model", "skops", {})
@@ -53,24 +55,23 @@ def _registered(tracking: Tracking, model: Pipeline, data: Data, folder: Path) -
     return tracking.register(run, model, rows, SETTINGS)
 
 
-def test_only_a_better_model_becomes_the_champion(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_better_model_becomes_champion(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version replaces the champion only if it scores better; one with other columns never does."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     monkeypatch.chdir(tmp_path)
     data = load("diabetes", None)
     tracking = Tracking("champions", "best")
-    said = [
+    sentences = [
         _registered(tracking, make_pipeline(model), data, tmp_path)
         for model in (DummyRegressor(), LinearRegression(), DummyRegressor(), LinearRegression())
     ]
-    assert said[0] == "best version 1 is the first champion."
-    assert said[1].startswith("best version 2 is the new champion instead of version 1: MAE 41.")
-    assert said[2].startswith("best version 3 was registered; version 2 stays the champion: MAE 6")
-    assert said[3].startswith("best version 4 was registered; version 2 stays the champion: MAE 41.")
+    assert sentences[0] == "best version 1 is the first champion."
+    assert sentences[1].startswith("best version 2 replaces version 1 as the champion: MAE 41.")
+    assert sentences[2].startswith("Registered best version 3; version 2 remains the champion: MAE 6")
+    assert sentences[3].startswith("Registered best version 4; version 2 remains the champion: MAE 41.")
     fewer = Data("diabetes", data.features[["age", "bmi"]], data.target, "regression")
     other = _registered(tracking, make_pipeline(LinearRegression()), fewer, tmp_path)
-    assert other.startswith(
-        "best version 5 was registered; version 2 stays the champion, as it cannot score these rows"
-    )
+    assert other.startswith("Registered best version 5; version 2 remains the champion, but it cannot score these rows")
     client = MlflowClient(store)
     assert client.get_model_version_by_alias("best", "champion").version == 2
 
@@ -79,11 +80,12 @@ def test_only_a_better_model_becomes_the_champion(store: str, tmp_path: Path, mo
     ("uri", "reason"),
     [("http://127.0.0.1:9", "Connection refused"), ("sqlite:////proc/none/mlflow.db", "No such file or directory")],
 )
-def test_a_store_that_is_down_is_one_sentence(uri: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_store_is_one_sentence(uri: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that cannot be used raises TrainError with the system's reason and what to do."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(TrainError) as failure:
         Tracking("diabetes", "name")
     assert failure.value.message == (
-        f"The MLflow store '{uri}' cannot be used: {reason}. Start it, or set MLFLOW_TRACKING_URI to another."
+        f"The MLflow store '{uri}' cannot be used: {reason}. Start it, or set MLFLOW_TRACKING_URI to another one."
     )

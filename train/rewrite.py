@@ -1,8 +1,8 @@
-"""TPOT's pipeline rewritten with scikit-learn's own steps, and the proof that nothing changed.
+"""Rewrites TPOT's pipeline in scikit-learn's own steps, and verifies that its predictions stay the same.
 
-Rule: what leaves here needs scikit-learn (and, when the winner holds one, XGBoost or LightGBM) and the small
-classes of model_steps.py, nothing else. A step without an equivalent fails loudly by its name; so does a pipeline
-whose predictions differ.
+The rewritten pipeline needs scikit-learn, the small classes of model_steps.py, and XGBoost or LightGBM if TPOT chose
+one of them; with TPOT's classes, serving would have to install TPOT. A step without an equivalent raises TrainError
+with its name, and so does a pipeline whose predictions differ.
 """
 
 from typing import Any
@@ -20,8 +20,8 @@ from tpot.builtin_modules import genetic_encoders as genetic
 from model_steps import LabelEncoded, Recode, RowArithmetic, Stacked, ZeroCount
 from train.errors import TrainError
 
-TOLERANCE = 1e-9  # absolute and relative, on predictions
-LIBRARIES = ("sklearn.", "xgboost.", "lightgbm.", "model_steps")
+TOLERANCE = 1e-9  # absolute and relative, of predictions
+KEPT_MODULES = ("sklearn.", "xgboost.", "lightgbm.", "model_steps")
 
 GENOTYPES: dict[type, dict[float, float]] = {
     genetic.DominantEncoder: {2: 0, 0: 1},
@@ -30,7 +30,7 @@ GENOTYPES: dict[type, dict[float, float]] = {
     genetic.UnderDominanceEncoder: {0: 2, 1: 0, 2: 1},
     genetic.OverDominanceEncoder: {0: 1, 1: 2, 2: 0},
 }
-# EQTransformer and NETransformer are left out: they compare with the first row of whatever batch they get.
+# Without EQTransformer and NETransformer, which compare with the first row of the batch at hand.
 ARITHMETIC: dict[type, str] = {
     tpot.AddTransformer: "sum",
     tpot.MulTransformer: "prod",
@@ -45,9 +45,9 @@ ARITHMETIC: dict[type, str] = {
 }
 
 
-def plain(fitted: BaseEstimator, features: pd.DataFrame) -> Pipeline:
-    """Return an unfitted pipeline of scikit-learn's own steps that equals the fitted one of TPOT."""
-    step = _plain(fitted, features[:2])
+def to_sklearn(fitted: BaseEstimator, features: pd.DataFrame) -> Pipeline:
+    """Return an unfitted scikit-learn pipeline that is equivalent to TPOT's fitted one. Raise TrainError."""
+    step = _rewritten(fitted, features[:2])
     steps = _flat(step) if isinstance(step, Pipeline) else [step]
     names = [type(step).__name__.lower() for step in steps]
     unique = [
@@ -56,8 +56,10 @@ def plain(fitted: BaseEstimator, features: pd.DataFrame) -> Pipeline:
     return Pipeline(list(zip(unique, steps, strict=True)))
 
 
-def check(ours: Pipeline, theirs: BaseEstimator, labels: LabelEncoder | None, features: pd.DataFrame) -> None:
-    """Raise unless both pipelines, fitted, predict the same on these rows."""
+def check_predictions(
+    ours: Pipeline, theirs: BaseEstimator, labels: LabelEncoder | None, features: pd.DataFrame
+) -> None:
+    """Raise TrainError unless both fitted pipelines predict the same; `labels` decodes the classes of TPOT's."""
     if labels is None:
         difference = _difference(ours.predict(features), theirs.predict(features))
     elif not np.array_equal(ours.predict(features), labels.inverse_transform(theirs.predict(features))):
@@ -68,29 +70,30 @@ def check(ours: Pipeline, theirs: BaseEstimator, labels: LabelEncoder | None, fe
         difference = 0.0
     if difference > TOLERANCE:
         raise TrainError(
-            f"The pipeline without TPOT's classes predicts otherwise than TPOT's (by {difference:.3g} of the "
-            f"value, allowed is {TOLERANCE:g}), so nothing was saved. Search again with another --seed; "
-            f"the pipeline was:\n{theirs}"
+            f"The pipeline rewritten without TPOT's classes differs from TPOT's in its predictions (by "
+            f"{difference:.3g}, relative; expected at most {TOLERANCE:g}), so nothing was saved. Search again with "
+            f"another --seed. TPOT's pipeline:\n{theirs}"
         )
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Return the largest difference between two arrays, relative to values above 1."""
     return float(np.max(np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))))
 
 
-def _plain(step: Any, rows: Any) -> Any:
-    """Return the equal of a fitted step that these few rows reach, or "passthrough" when it does nothing."""
+def _rewritten(step: Any, rows: Any) -> Any:
+    """Return the equivalent of a fitted step, or "passthrough" if it does nothing; `rows` are a few of its inputs."""
     match step:
         case Pipeline():
             steps = []
             for _, inner in step.steps[:-1]:
-                steps.append(_plain(inner, rows))
+                steps.append(_rewritten(inner, rows))
                 rows = rows if steps[-1] == "passthrough" else inner.transform(rows)
-            steps.append(_plain(step.steps[-1][1], rows))
+            steps.append(_rewritten(step.steps[-1][1], rows))
             kept = [step for step in steps if step != "passthrough"]
             return Pipeline([(str(i), step) for i, step in enumerate(kept)]) if kept else "passthrough"
         case FeatureUnion():
-            parts = [(name, _plain(inner, rows)) for name, inner in step.transformer_list if not _is_empty(inner)]
+            parts = [(name, _rewritten(inner, rows)) for name, inner in step.transformer_list if not _is_empty(inner)]
             return "passthrough" if [part for _, part in parts] == ["passthrough"] else FeatureUnion(parts)
         case tpot.Passthrough():
             return "passthrough"
@@ -99,7 +102,7 @@ def _plain(step: Any, rows: Any) -> Any:
         case tpot.PassKBinsDiscretizer():
             return clone(step.transformer)
         case tpot.EstimatorTransformer() if step.method == "auto" and not step.passthrough:
-            return Stacked(_plain(step.estimator, rows), step.cross_val_predict_cv)
+            return Stacked(_rewritten(step.estimator, rows), step.cross_val_predict_cv)
         case tpot.ZeroCount():
             return ZeroCount()
         case _ if type(step) in GENOTYPES:
@@ -108,46 +111,46 @@ def _plain(step: Any, rows: Any) -> Any:
             return RowArithmetic(ARITHMETIC[type(step)])
         case _ if type(step).__name__ == "XGBClassifier":
             return LabelEncoded(_tidy(clone(step)))
-        case _ if type(step).__module__.startswith(LIBRARIES):
+        case _ if type(step).__module__.startswith(KEPT_MODULES):
             return _tidy(clone(step))
         case _:
             raise TrainError(
-                f"The step {type(step).__module__}.{type(step).__name__} of TPOT's pipeline has no "
-                "equivalent in scikit-learn, so nothing was saved. Search again with another --seed."
+                f"The step {type(step).__module__}.{type(step).__name__} of TPOT's pipeline has no equivalent in "
+                "scikit-learn, so nothing was saved. Search again with another --seed."
             )
 
 
 def _tidy(step: BaseEstimator) -> BaseEstimator:
-    """Turn NumPy's scalars among the settings into Python's, and names that go away into those that stay."""
+    """Replace NumPy scalars among the parameters by Python's, and deprecated parameters by current ones."""
     for name, value in step.get_params(deep=True).items():
         if isinstance(value, np.generic):
             step.set_params(**{name: value.item()})
-        if name.endswith("criterion") and value == "friedman_mse":  # the same as squared_error; gone in 1.11
+        if name.endswith("criterion") and value == "friedman_mse":  # an alias that 1.11 removes
             step.set_params(**{name: "squared_error"})
-    if isinstance(step, LogisticRegression):  # the same in the words that stay: n_jobs has no effect, penalty goes
+    if isinstance(step, LogisticRegression):  # `penalty` is deprecated and `n_jobs` has no effect
         ratio = {"l2": 0.0, "l1": 1.0}.get(step.penalty, step.l1_ratio)
         step.set_params(l1_ratio=ratio, penalty=LogisticRegression().penalty, n_jobs=None)
     return step
 
 
 def _is_empty(step: Any) -> bool:
-    """Tell whether a branch of a union adds no column."""
+    """Return whether a branch of a union adds no columns."""
     return isinstance(step, tpot.SkipTransformer) or (
         isinstance(step, FeatureUnion) and all(_is_empty(inner) for _, inner in step.transformer_list)
     )
 
 
 def _encoder(step: Any, rows: Any) -> Any:
-    """Return scikit-learn's encoder for the columns that TPOT's chose in fitting, in TPOT's order."""
-    chosen = list(step.columns_)
-    if not chosen:
+    """Return scikit-learn's encoder for the columns that TPOT's encoder selected, with its order of columns."""
+    encoded = list(step.columns_)
+    if not encoded:
         return "passthrough"
     encoder = clone(step.enc).set_output(transform="default")
     columns = list(rows.columns) if isinstance(rows, pd.DataFrame) else list(range(rows.shape[1]))
-    rest = [column for column in columns if column not in chosen]
+    rest = [column for column in columns if column not in encoded]
     if not rest:
         return encoder
-    return ColumnTransformer([("rest", "passthrough", rest), ("encoded", encoder, chosen)])
+    return ColumnTransformer([("rest", "passthrough", rest), ("encoded", encoder, encoded)])
 
 
 def _flat(pipeline: Pipeline) -> list[Any]:
