@@ -1,4 +1,4 @@
-"""Requests that BigQuery could send, for any signature, and what chance makes of their bytes."""
+"""Strategies for requests that BigQuery could send to any model, and for random mutations of their bytes."""
 
 import json
 import re
@@ -14,21 +14,21 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-# Numbers that stand for words while calls of numbers are parsed.
-STAND_INS = st.sampled_from([-2.25e-301, -3.1e-302, -3.2125e-302, -3.312525e-302])
+# json_numbers.py replaces words by these numbers while it parses.
+PLACEHOLDERS = st.sampled_from([-2.25e-301, -3.1e-302, -3.2125e-302, -3.312525e-302])
 PLAIN = (
     st.floats(allow_nan=False, allow_infinity=False)
     | st.integers(-(2**63), 2**64 - 1)
     | st.integers(-9, 9)
     | st.integers(-900, 900).map(lambda number: number / 256)
-    | STAND_INS
+    | PLACEHOLDERS
 )
 NUMBER = (
     PLAIN
     | st.integers(-(2**70), 2**70)
     | st.sampled_from(["NaN", "Infinity", "-Infinity", "12.50", "-0", -0.0, 2**53 + 1, "9007199254740993"])
 )
-KINDS: dict[str, st.SearchStrategy[Any]] = {
+JSON_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "boolean": st.booleans(),
     "integer": st.integers(-(2**31), 2**31 - 1),
     "long": st.integers(-(2**63), 2**63 - 1) | st.integers(-9, 9).map(str),
@@ -37,7 +37,7 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "datetime": st.datetimes().map(lambda time: time.isoformat() + "Z"),
 }
 
-PIECES = [
+ODD_PIECES = [
     b'"', b"{", b"}", b"[", b"]", b",", b":", b" ", b"\\", b"\n", b"\x00", b"\x1f", b"0", b"-", b"e", b".",
     b"null", b"true", b"NaN", b'"NaN"', b"Infinity", b'"-Infinity"', b"1e999", b"-1e-999", b"9" * 400, b"0.", b"01",
     b"18446744073709551616", b"-9223372036854775809", b"-2.25e-301", b"1E400", b"0" * 50,
@@ -47,7 +47,7 @@ PIECES = [
 ]  # fmt: skip
 
 TOKEN = re.compile(rb'"[^"]*"|[^\s,:\[\]{}"]+')
-AROUND = [
+WRAPPERS = [
     (b"[", b"]"),
     (b'"', b'"'),
     (b'{"a":', b"}"),
@@ -67,23 +67,23 @@ HEADERS = st.dictionaries(
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A request as it goes over the wire; `pieces` is the size of its chunks, 0 for one with a Content-Length."""
+class RawRequest:
+    """A request as it is sent; `chunk_size` is in bytes, and 0 means that it has a Content-Length instead."""
 
     body: bytes
     path: str
     headers: dict[str, str | bytes]
     method: str = "POST"
-    pieces: int = 0
+    chunk_size: int = 0
 
 
 def value(column: Column, plain: bool) -> st.SearchStrategy[Any]:
-    """Return mostly what the column holds, sometimes NULL; unless it is to be plain, seldom anything else."""
-    fitting = _structured(column.detail) if column.mlflow_type in ("array", "object") else KINDS[column.mlflow_type]
+    """Mostly values of the column's type, sometimes NULL, and seldom a number if `plain`, else anything."""
+    valid = _structured(column.detail) if column.mlflow_type in ("array", "object") else JSON_VALUES[column.mlflow_type]
     if plain and column.mlflow_type == "double":
-        fitting = PLAIN
-    seldom = NUMBER if plain else ANYTHING
-    return st.integers(0, 29).flatmap(lambda dice: fitting if dice < 26 else st.none() if dice < 29 else seldom)
+        valid = PLAIN
+    unusual = NUMBER if plain else ANYTHING
+    return st.integers(0, 29).flatmap(lambda dice: valid if dice < 26 else st.none() if dice < 29 else unusual)
 
 
 def _structured(detail: Any) -> st.SearchStrategy[Any]:
@@ -91,12 +91,12 @@ def _structured(detail: Any) -> st.SearchStrategy[Any]:
         return st.lists(_structured(detail["items"]), max_size=4)
     if detail["type"] == "object":
         return st.fixed_dictionaries({name: _structured(inner) for name, inner in detail["properties"].items()})
-    return KINDS[detail["type"]]
+    return JSON_VALUES[detail["type"]]
 
 
 @st.composite
-def valid(draw: st.DrawFn, signature: Signature) -> bytes:
-    """Return a request with the columns by position or by name, in any of the ways in which JSON can be written."""
+def well_formed(draw: st.DrawFn, signature: Signature) -> bytes:
+    """A request body with the columns by position or by name, in any JSON notation."""
     plain = draw(st.integers(0, 2)) > 0  # as BigQuery writes it
     values = [value(column, plain) for column in signature.columns]
     rows = draw(st.lists(st.tuples(*values), min_size=int(plain), max_size=8))
@@ -118,16 +118,16 @@ def valid(draw: st.DrawFn, signature: Signature) -> bytes:
 
 
 @st.composite
-def broken(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> bytes:
-    """Return such a request with values wrapped or replaced, or bytes cut off, taken out, doubled, moved or flipped."""
+def mutated(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> bytes:
+    """A body with values wrapped or replaced, or bytes truncated, removed, repeated, moved or flipped."""
     body = draw(bodies)
     for _ in range(draw(st.integers(1, 3))):
         at, to, size = (draw(st.integers(0, most)) for most in (len(body), len(body), 12))
         tokens = [match.span() for match in TOKEN.finditer(body, max(0, body.find(b'"calls"') + 7))] or [(0, 0)]
         start, end = tokens[at % len(tokens)]
-        before, after = draw(st.sampled_from(AROUND))
-        piece = draw(st.sampled_from(PIECES))
-        ways = [
+        before, after = draw(st.sampled_from(WRAPPERS))
+        piece = draw(st.sampled_from(ODD_PIECES))
+        mutations = [
             body[:start] + before + body[start:end] + after + body[end:],
             body[:start] + piece + body[end:],
             body[:at] + piece + body[at + size * (to % 2) :],
@@ -137,21 +137,21 @@ def broken(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> bytes:
             body[: at + size] + body[at:],
             body[:at] + bytes(byte ^ (1 << size % 8) for byte in body[at : at + 1]) + body[at + 1 :],
         ]
-        body = ways[draw(st.sampled_from([0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7]))]
+        body = mutations[draw(st.sampled_from([0, 0, 1, 1, 2, 2, 3, 4, 5, 6, 7]))]
     return body
 
 
-def sent(signature: Signature) -> st.SearchStrategy[Sent]:
-    """Return requests right and wrong, in body, path, headers, method and how they are sent."""
-    right = valid(signature)
-    mutated = broken(right)
+def requests(signature: Signature) -> st.SearchStrategy[RawRequest]:
+    """Valid and invalid requests: any body, path, headers, method and chunk size."""
+    good = well_formed(signature)
+    bad = mutated(good)
     return st.builds(
-        Sent,
+        RawRequest,
         body=st.integers(0, 19).flatmap(
-            lambda dice: right if dice < 8 else mutated if dice < 19 else st.binary(max_size=50)
+            lambda dice: good if dice < 8 else bad if dice < 19 else st.binary(max_size=50)
         ),
         path=st.sampled_from(PATHS),
         headers=st.just({}) | HEADERS,
         method=st.sampled_from(["POST"] * 24 + ["PUT", "DELETE", "PATCH", "OPTIONS"]),
-        pieces=st.sampled_from([0, 0, 0, 0, 1, 7, 1_000]),
+        chunk_size=st.sampled_from([0, 0, 0, 0, 1, 7, 1_000]),
     )

@@ -1,7 +1,7 @@
-"""BigQuery's contract as an OpenAPI document, for one model: what may be sent, and what must come back.
+"""BigQuery's contract for one model as an OpenAPI document: valid requests and their responses.
 
-It is written from the tables of BigQuery's documentation and the model's signature, not from the function's code:
-schemathesis makes requests that fit it and requests that do not, and the function has to tell them apart.
+It is derived from BigQuery's documentation and the model's signature, not from the function's code: schemathesis
+generates requests that match it and requests that don't, and the function has to tell them apart.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ DECIMAL = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
 INTEGER = {"type": "string", "pattern": r"^-?[0-9]{1,18}$"}
 TIME = r"^(1[7-9]|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.([0-9]{3}){1,2})?Z$"
 
-# MLflow type -> JSON of its values but NULL.
+# MLflow type -> JSON schema of its values other than NULL.
 SCALARS: dict[str, Schema] = {
     "boolean": {"type": "boolean"},
     "integer": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
@@ -27,7 +27,7 @@ SCALARS: dict[str, Schema] = {
 
 
 def document(signature: Signature) -> Schema:
-    """Return the document; its operations are POST /predict and POST /predict_row."""
+    """Return the document, with the operations POST /predict and POST /predict_row."""
     arguments = [_nullable(_of_column(column)) for column in signature.columns]
     call = {"type": "array", "prefixItems": arguments, "items": False, "minItems": len(arguments)}
     row = {
@@ -59,7 +59,7 @@ def _operation(call: Schema) -> Schema:
             "userDefinedContext": context,
             "calls": {"type": "array", "items": call},
         },
-        "required": ["calls"],  # the function can do without the rest, which BigQuery always sends
+        "required": ["calls"],  # BigQuery always sends the others too; the function does not need them
     }
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
@@ -79,15 +79,15 @@ def _of_column(column: Column) -> Schema:
     return _of_type(column.detail or {"type": column.mlflow_type})
 
 
-def _of_type(kind: Any) -> Schema:
-    """Return the JSON of one of MLflow's types, given as MLmodel has it."""
-    if kind["type"] == "array":
-        return {"type": "array", "items": _of_type(kind["items"])}
-    if kind["type"] == "object":
-        properties = {name: _of_type(inner) for name, inner in kind["properties"].items()}
-        required = [name for name, inner in kind["properties"].items() if inner.get("required", True)]
+def _of_type(mlflow_type: Any) -> Schema:
+    """Return the JSON schema of an MLflow type in the form that MLmodel files have."""
+    if mlflow_type["type"] == "array":
+        return {"type": "array", "items": _of_type(mlflow_type["items"])}
+    if mlflow_type["type"] == "object":
+        properties = {name: _of_type(inner) for name, inner in mlflow_type["properties"].items()}
+        required = [name for name, inner in mlflow_type["properties"].items() if inner.get("required", True)]
         return {"type": "object", "properties": properties, "required": required}
-    return SCALARS[kind["type"]]
+    return SCALARS[mlflow_type["type"]]
 
 
 def _nullable(schema: Schema) -> Schema:

@@ -1,7 +1,6 @@
-"""What a request must be answered with: JSON by Python's own parser, the calls value by value, one request at a time.
+"""The reference implementation: Python's own JSON parser, value by value, one request at a time.
 
-Nothing of what makes the function fast takes part: neither orjson's nor simdjson's parsing, nor numbers as a matrix,
-nor requests that share a prediction.
+It uses none of the function's fast paths: no orjson or simdjson, no matrix of numbers, no shared predictions.
 """
 
 import json
@@ -16,13 +15,13 @@ from serving.options import check_schema, read_options
 
 
 def parsed(body: bytes) -> Any:
-    """Return what a body means by RFC 8259, UTF-8 and numbers that FLOAT64 holds; ValueError where it is no JSON."""
-    message = json.loads(body.decode("utf-8"), parse_constant=_refused, parse_float=_finite, parse_int=_whole)
-    json.dumps(message, ensure_ascii=False).encode("utf-8")  # a lone surrogate is no character
+    """Parse a body as RFC 8259 in UTF-8 with numbers in FLOAT64's range; raise ValueError for anything else."""
+    message = json.loads(body.decode("utf-8"), parse_constant=_reject_constant, parse_float=_finite, parse_int=_whole)
+    json.dumps(message, ensure_ascii=False).encode("utf-8")  # raises for a lone surrogate
     return message
 
 
-def _refused(word: str) -> Any:
+def _reject_constant(word: str) -> Any:
     raise ValueError(word)
 
 
@@ -33,25 +32,25 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int | float:
-    """Return a whole number; as FLOAT64 where no integer of 64 bits holds it, which is how orjson documents it."""
+    """Return a whole number, as a float if it does not fit into 64 bits: so does orjson, by its documentation."""
     return int(text) if len(text) < 25 and -(2**63) <= int(text) < 2**64 else _finite(text)
 
 
 class Reference:
-    """The model in a folder, loaded here as well."""
+    """Answers requests for the model in a folder."""
 
     def __init__(self, folder: str) -> None:
         self._model = load(folder)
         self.signature = self._model.signature
 
     def answer(self, body: bytes, path: str) -> tuple[int, Any]:
-        """Return the status and the replies, or status 400 and the message; for what is no JSON "is not JSON"."""
+        """Return the status with the replies or the error message, which for invalid JSON is just "is not JSON"."""
         try:
             message = parsed(body)
         except (ValueError, RecursionError):
             return 400, "is not JSON"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a model that sees an unknown category, which it may
+            warnings.simplefilter("ignore")  # models may warn about unknown categories
             try:
                 request = contract._request(message, None)
                 function = functions.find(request.context, path)

@@ -1,7 +1,7 @@
-"""Chance against the running function: whatever is sent, a right answer or a 400 with a reason, and a process that lives.
+"""Random requests to the running function: each gets the right answer or a 400 with a reason, and the process survives.
 
-FUZZ_SECONDS says how long this takes in all; `make fuzz` sets it. Each round has a seed of its own, which a failure
-names: FUZZ_SEED=... repeats the round.
+FUZZ_SECONDS is the time that all tests take together; `make fuzz` sets it. Each round has its own seed, which a failure
+prints: FUZZ_SEED=... repeats the round.
 """
 
 import json
@@ -30,9 +30,9 @@ from schemathesis.specs.openapi.checks import (
 from launch.function import Function
 from tests.assertions import assert_error
 from tests.fuzz import bodies, openapi
-from tests.fuzz.bodies import Sent
+from tests.fuzz.bodies import RawRequest
 from tests.fuzz.reference import Reference
-from tests.soak.watch import processes
+from tests.soak.resources import processes
 
 MODELS = ["tree_regressor", "categories", "times", "structured", "optional_columns"]
 CHECKS = [
@@ -41,13 +41,14 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-SHARE = float(os.environ.get("FUZZ_SECONDS", "60")) / len(MODELS)
-AT_ONCE = 4  # requests that may share a prediction
+SECONDS_PER_MODEL = float(os.environ.get("FUZZ_SECONDS", "15")) / len(MODELS)
+PARALLEL = 4  # requests at a time, which may share a prediction
+TIMEOUT = 600.0  # seconds; the machine may be busy
 ROUND = settings(max_examples=60, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Target:
-    """The function as its own process, and what it must answer."""
+    """The function as its own process, and the reference that its answers are compared with."""
 
     def __init__(self, folder: str, client: httpx.Client, threads: ThreadPoolExecutor) -> None:
         self.url = str(client.base_url).rstrip("/")
@@ -56,21 +57,21 @@ class Target:
         self._client = client
         self._threads = threads
 
-    def send(self, sent: list[Sent]) -> None:
-        """Send requests at the same time and check every answer."""
-        for request, response in zip(sent, self._threads.map(self._send, sent), strict=True):
+    def send(self, raw_requests: list[RawRequest]) -> None:
+        """Send requests at the same time and check every response."""
+        for request, response in zip(raw_requests, self._threads.map(self._send, raw_requests), strict=True):
             if request.method == "POST":
                 self.check(request.body, request.path, response)
             else:
                 assert_error(response, 400, request.method, "expected POST")
 
     def check(self, body: bytes, path: str, response: httpx.Response) -> None:
-        """Assert that a response is what the reference says."""
+        """Assert that a response agrees with the reference."""
         status, expected = self.reference.answer(body, httpx.URL(self.url + path).path)
         try:
             self._compare(status, expected, body, response)
         except AssertionError as failure:
-            failure.add_note(f"Sent to {path}: {body!r}\nCame: {response.status_code} {response.text[:500]}")
+            failure.add_note(f"Sent to {path}: {body!r}\nReceived: {response.status_code} {response.text[:500]}")
             raise
         self.answers[response.status_code] += 1
 
@@ -82,57 +83,59 @@ class Target:
         assert_error(response, 400)
         message = response.json()["errorMessage"]
         if "recursion limit" in message.lower():
-            assert max(body.count(b"["), body.count(b"{")) > 500  # the reference may have gone deeper
+            assert max(body.count(b"["), body.count(b"{")) > 500  # the reference may parse deeper
         else:
             assert status == 400
             assert message in expected or expected[:200] in message
 
-    def _send(self, request: Sent) -> httpx.Response:
-        pieces = request.pieces
-        content = (
-            (request.body[at : at + pieces] for at in range(0, len(request.body), pieces)) if pieces else request.body
-        )
+    def _send(self, request: RawRequest) -> httpx.Response:
+        size, body = request.chunk_size, request.body
+        content = (body[at : at + size] for at in range(0, len(body), size)) if size else body
         return self._client.request(request.method, request.path, content=content, headers=request.headers)
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def target(request: pytest.FixtureRequest, saved: Callable[[str], str]) -> Iterator[Target]:
+    """Return the function with one of MODELS; afterwards check that it was not restarted and gave both answers."""
     folder = saved(request.param)
     with (
         Function(folder, {"LOG_LEVEL": "CRITICAL"}) as function,
-        httpx.Client(base_url=function.url, trust_env=False, timeout=60) as client,
-        ThreadPoolExecutor(AT_ONCE) as threads,
+        httpx.Client(base_url=function.url, trust_env=False, timeout=TIMEOUT) as client,
+        ThreadPoolExecutor(PARALLEL) as threads,
     ):
         target = Target(folder, client, threads)
         assert client.get("/").status_code == 200
         watched = processes(function.port)
         yield target
         assert client.get("/").status_code == 200
-        assert processes(function.port) == watched, "it was started anew"
+        assert processes(function.port) == watched, "the process was restarted"
         print(f"\n{request.param}: {target.answers}")
         assert min(target.answers.values()) > 20
 
 
-def rounds(seconds: float, test: Callable[[], None]) -> None:
-    """Run a property test again and again for so long, each time with another seed."""
+def repeat(seconds: float, test: Callable[[], None]) -> None:
+    """Run a property test at least once and until the time is up, each time with another seed."""
     deadline = time.monotonic() + seconds
     number = int(os.environ.get("FUZZ_SEED") or secrets.randbits(32))
-    while time.monotonic() < deadline:
+    while True:
         try:
             seed(number)(test)()
         except Exception as failure:
             failure.add_note(f"FUZZ_SEED={number} repeats this round.")
             raise
         number += 1
+        if time.monotonic() >= deadline:
+            return
 
 
-def quarantines(body: Any) -> bool:
-    """Whether a request asks for NULL where a row cannot be scored."""
+def isolates_bad_rows(body: Any) -> bool:
+    """Whether a request asks for NULL in place of rows that cannot be scored."""
     context = body.get("userDefinedContext") if isinstance(body, dict) else None
     return isinstance(context, dict) and context.get("on_error") == "null"
 
 
-def test_what_fits_the_contract_is_answered_and_what_does_not_is_a_400(target: Target) -> None:
+def test_contract(target: Target) -> None:
+    """Requests that match the OpenAPI document are answered, the others get a 400."""
     document = schemathesis.openapi.from_dict(openapi.document(target.reference.signature))
     cases = st.one_of(
         document[path]["POST"].as_strategy(generation_mode=mode)
@@ -146,9 +149,9 @@ def test_what_fits_the_contract_is_answered_and_what_does_not_is_a_400(target: T
     @ROUND
     @given(cases)
     def test(case: schemathesis.Case) -> None:
-        response = case.call(target.url, session=session)
-        # Under `null` a row that does not fit is NULL, and under `fail` one that the model cannot score is refused.
-        verdict = positive_data_acceptance if quarantines(case.body) else negative_data_rejection
+        response = case.call(target.url, session=session, timeout=TIMEOUT)
+        # With on_error = null an invalid row is NULL; without it a valid row may be one that the model cannot score.
+        verdict = positive_data_acceptance if isolates_bad_rows(case.body) else negative_data_rejection
         case.validate_response(response, checks=[*CHECKS, verdict])
         body = response.request.body or b""
         plain = httpx.Response(
@@ -159,13 +162,15 @@ def test_what_fits_the_contract_is_answered_and_what_does_not_is_a_400(target: T
         target.check(body.encode() if isinstance(body, str) else body, case.path, plain)
 
     with session:
-        rounds(SHARE / 3, test)
+        repeat(SECONDS_PER_MODEL / 3, test)
 
 
-def test_whatever_is_sent_the_answer_is_that_of_the_careful_way_or_a_400(target: Target) -> None:
+def test_random_bytes(target: Target) -> None:
+    """Whatever is sent, the function gives the reference's replies or its 400."""
+
     @ROUND
-    @given(st.lists(bodies.sent(target.reference.signature), min_size=1, max_size=AT_ONCE))
-    def test(sent: list[Sent]) -> None:
-        target.send(sent)
+    @given(st.lists(bodies.requests(target.reference.signature), min_size=1, max_size=PARALLEL))
+    def test(raw_requests: list[RawRequest]) -> None:
+        target.send(raw_requests)
 
-    rounds(SHARE * 2 / 3, test)
+    repeat(SECONDS_PER_MODEL * 2 / 3, test)

@@ -1,8 +1,8 @@
-"""The function under full load from callers of every kind, for as long as it takes to see it leak: `make soak`.
+"""The soak test: `make soak` loads the function with every kind of caller for ten minutes and looks for leaks.
 
     python -m tests.soak --minutes 10 --output soak.md
 
-Exits with 1 when a reply is wrong or missing, when memory, files or threads grow, or when a process ends.
+Exits with status 1 when a reply is wrong or missing, when memory, files or threads grow, or when a process ends.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tests import models
 from tests.soak.run import Soak, run
-from tests.soak.watch import NAMES, thirds
+from tests.soak.resources import NAMES, thirds
 
 
 @click.command(epilog="Example: python -m tests.soak --minutes 10 --output soak.md")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True)
-@click.option("--connections", type=click.IntRange(1, 256), default=16, show_default=True, help="Callers at a time.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Chooses the order of requests.")
+@click.option("--connections", type=click.IntRange(1, 256), default=16, show_default=True, help="Concurrent callers.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Random seed for the order of requests.")
 @click.option(
-    "--output", type=click.File("w", encoding="utf-8", lazy=False), help="Write the report into this file too."
+    "--output", type=click.File("w", encoding="utf-8", lazy=False), help="Also write the report to this file."
 )
 def main(minutes: float, connections: int, seed: int, output: TextIO | None) -> None:
-    """Load the function with good, bad, huge, slow and abandoned requests, and check replies, memory and files."""
+    """Load the function with good, bad, huge, slow and abandoned requests; check replies, memory and open files."""
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     bar = Progress(
         TextColumn("Soaking"),
@@ -57,26 +57,26 @@ def main(minutes: float, connections: int, seed: int, output: TextIO | None) -> 
     click.echo(text)
     if output:
         output.write(text + "\n")
-    found = soak.verdict()
-    click.echo("\n".join(found) if found else "All is well.", err=True)
-    sys.exit(bool(found))
+    failures = soak.failures()
+    click.echo("\n".join(failures) if failures else "All is well.", err=True)
+    sys.exit(bool(failures))
 
 
 def report(soak: Soak, connections: int) -> str:
-    """Return what was seen, as Markdown."""
+    """Return the results as Markdown."""
     lines = [
         f"{soak.requests:,} requests in {soak.seconds:.0f} s over {connections} connections; "
         f"the function used {soak.cores:.2f} cores.",
         "",
-        "| requests | right | refused (429) | wrong | p50 ms | p99 ms | longest ms |",
+        "| requests | right | rejected (429) | wrong | p50 ms | p99 ms | longest ms |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, count in soak.counts.items():
         times = " | ".join(f"{count.percentile(percent):.1f}" for percent in (50, 99, 100))
-        lines.append(f"| {name} | {count.right:,} | {count.refused:,} | {count.wrong:,} | {times} |")
+        lines.append(f"| {name} | {count.right:,} | {count.rejected:,} | {count.wrong:,} | {times} |")
     lines += [
         "",
-        "| of the function's processes, while little is in hand | first third | last third | growth |",
+        "| function's processes, at low load | first third | last third | growth |",
         "|---|---:|---:|---:|",
     ]
     for name, (first, last) in zip(NAMES, thirds(soak.samples), strict=True):

@@ -1,4 +1,4 @@
-"""One soak: callers of all kinds at once against the function as its own process, counted, timed and watched."""
+"""A soak: concurrent callers run random scenarios against the function's own process; replies and resources are checked."""
 
 import asyncio
 import time
@@ -13,22 +13,22 @@ import numpy as np
 import psutil
 
 from launch.function import Function
-from tests.soak.kinds import Kind, Wrong, kinds
-from tests.soak.watch import Sample, busy_seconds, growing, processes, sample
-from tests.soak.wire import PATIENCE, Wire
+from tests.soak.connection import PATIENCE, Connection
+from tests.soak.resources import Sample, cpu_seconds, growth, processes, sample
+from tests.soak.scenarios import Scenario, WrongReply, scenarios
 
-EVERY = 0.25  # seconds between two samples
-SETTLES = 10.0  # seconds after the load in which the function lets go of its connections
-MOST_REFUSED = 0.01  # of the requests, by 429
-SHOWN = 5  # wrong replies
+SAMPLE_INTERVAL = 0.25  # seconds
+SETTLE_TIME = 120.0  # seconds at most after the load for the function to close its connections
+MAX_REJECTED = 0.01  # share of the requests that may get 429
+SHOWN = 5  # wrong replies, and lines of the function's log
 
 
 @dataclass
 class Count:
-    """What became of the requests of one kind; `seconds` are those of the right ones."""
+    """Results of one scenario; `seconds` are the latencies of the right replies."""
 
     right: int = 0
-    refused: int = 0
+    rejected: int = 0
     wrong: int = 0
     seconds: "array[float]" = field(default_factory=lambda: array("d"))
 
@@ -39,10 +39,10 @@ class Count:
 
 @dataclass
 class Soak:
-    """What was seen; `files_before` and `files_after` are the open files without load, `cores` how many were busy."""
+    """Results of a soak: `files_before` and `files_after` are open files without load, `cores` is the CPU use."""
 
     counts: dict[str, Count]
-    faults: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     files_before: int = 0
     files_after: int = 0
@@ -51,76 +51,72 @@ class Soak:
 
     @property
     def requests(self) -> int:
-        return sum(count.right + count.refused + count.wrong for count in self.counts.values())
+        return sum(count.right + count.rejected + count.wrong for count in self.counts.values())
 
-    def verdict(self) -> list[str]:
-        """Return a sentence for everything that must not be; nothing when all is well."""
-        found = list(self.faults)
+    def failures(self) -> list[str]:
+        """Return one message for each failed expectation; none when all is well."""
+        found = list(self.errors)
         if wrong := sum(count.wrong for count in self.counts.values()):
             found.append(f"{wrong} of {self.requests} requests got a wrong reply, or none.")
-        if (refused := sum(count.refused for count in self.counts.values())) > MOST_REFUSED * self.requests:
-            found.append(
-                f"{refused} of {self.requests} requests were refused (429); expected {MOST_REFUSED:.0%} at most."
-            )
-        found += [
-            f"No request of the kind {name!r} succeeded." for name, count in self.counts.items() if not count.right
-        ]
+        if (rejected := sum(count.rejected for count in self.counts.values())) > MAX_REJECTED * self.requests:
+            found.append(f"{rejected} of {self.requests} requests got 429; expected {MAX_REJECTED:.0%} at most.")
+        found += [f"No request of {name!r} succeeded." for name, count in self.counts.items() if not count.right]
         if self.files_after > self.files_before:
             found.append(f"{self.files_after} files are open after the load, {self.files_before} were before.")
-        return found + growing(self.samples)
+        return found + growth(self.samples)
 
 
 def run(folder: Path, seconds: float, connections: int, seed: int, tick: Callable[[Soak], None]) -> Soak:
-    """Soak the function with the saved model `tree_regressor`; call `tick` with each sample."""
-    offered = kinds(folder)
-    soak = Soak({kind.name: Count() for kind in offered})
+    """Soak the function with a saved `tree_regressor` of tests/models.py; call `tick` after each sample."""
+    offered = scenarios(folder)
+    soak = Soak({scenario.name: Count() for scenario in offered})
     with Function(str(folder), {"LOG_LEVEL": "ERROR"}) as function:
         httpx.get(function.url, trust_env=False, timeout=PATIENCE).raise_for_status()
         watched = processes(function.port)
-        asyncio.run(_warm(function.port, offered, connections))
-        soak.files_before = _settled(watched, 0)
+        asyncio.run(_warm_up(function.port, offered, connections))
+        soak.files_before = _settled_files(watched, 0)
         soak.samples.append(sample(watched))
-        started, busy = time.monotonic(), busy_seconds(watched)
+        started, cpu_before = time.monotonic(), cpu_seconds(watched)
         try:
             asyncio.run(_load(soak, offered, function.port, seconds, connections, seed, watched, tick))
             soak.seconds = time.monotonic() - started
-            soak.cores = (busy_seconds(watched) - busy) / soak.seconds
-            soak.files_after = _settled(watched, soak.files_before)
-        except psutil.NoSuchProcess as gone:
-            soak.faults.append(f"A process of the function ended: {gone}.")
+            soak.cores = (cpu_seconds(watched) - cpu_before) / soak.seconds
+            soak.files_after = _settled_files(watched, soak.files_before)
+        except psutil.NoSuchProcess as ended:
+            soak.errors.append(f"A process of the function ended: {ended}.")
         if {process.pid for process in processes(function.port)} != {process.pid for process in watched}:
-            soak.faults.append("The function's processes are not those that it had in the beginning.")
-        if soak.verdict():
-            soak.faults += ["The end of the function's log:", *function.log.read_text().splitlines()[-SHOWN:]]
+            soak.errors.append("The function's processes are not the same as at the start.")
+        if soak.failures():
+            soak.errors += ["The end of the function's log:", *function.log.read_text().splitlines()[-SHOWN:]]
     return soak
 
 
-async def _warm(port: int, offered: list[Kind], connections: int) -> None:
-    """Let every caller send one request of each kind, so that memory is as much in use as it will be."""
+async def _warm_up(port: int, offered: list[Scenario], connections: int) -> None:
+    """Let every caller run each scenario once, so that memory use reaches its level."""
 
-    async def call(chance: Random) -> None:
-        wire = Wire(port)
-        for kind in chance.sample(offered, len(offered)):
-            await kind.act(wire, chance)
-        wire.hang_up()
+    async def call(random: Random) -> None:
+        connection = Connection(port)
+        for scenario in random.sample(offered, len(offered)):
+            await scenario.run(connection, random)
+        connection.hang_up()
 
     await asyncio.gather(*(call(Random(at)) for at in range(connections)))
 
 
-def _settled(watched: list[psutil.Process], expected: int) -> int:
-    """Return the open files once connections are closed: when they are as many as expected, or do not change."""
-    deadline, before = time.monotonic() + SETTLES, -1
+def _settled_files(watched: list[psutil.Process], expected: int) -> int:
+    """Return the number of open files once it is stable, and not above `expected` unless that is 0."""
+    deadline, before = time.monotonic() + SETTLE_TIME, -1
     while (now := sample(watched).files) != before or now > expected > 0:
         if time.monotonic() > deadline:
             break
         before = now
-        time.sleep(EVERY)
+        time.sleep(SAMPLE_INTERVAL)
     return now
 
 
 async def _load(
     soak: Soak,
-    offered: list[Kind],
+    offered: list[Scenario],
     port: int,
     seconds: float,
     connections: int,
@@ -131,8 +127,8 @@ async def _load(
     deadline = time.monotonic() + seconds
     callers = [asyncio.create_task(_call(soak, offered, port, deadline, at, seed)) for at in range(connections)]
     try:
-        while time.monotonic() < deadline:
-            await asyncio.sleep(EVERY)
+        while not all(caller.done() for caller in callers):
+            await asyncio.sleep(SAMPLE_INTERVAL)
             soak.samples.append(sample(watched))
             tick(soak)
         await asyncio.gather(*callers)
@@ -141,25 +137,29 @@ async def _load(
             caller.cancel()
 
 
-async def _call(soak: Soak, offered: list[Kind], port: int, deadline: float, number: int, seed: int) -> None:
-    """Be one caller, who sends one request after the other."""
-    chance, wire = Random(f"{seed} {number}"), Wire(port)
-    weights = [kind.weight for kind in offered]
-    while time.monotonic() < deadline:
-        [kind] = chance.choices(offered, weights)
-        count, started = soak.counts[kind.name], time.perf_counter()
+async def _call(soak: Soak, offered: list[Scenario], port: int, deadline: float, number: int, seed: int) -> None:
+    """Run scenarios one after the other until the deadline.
+
+    The first caller begins with one of each, also beyond the deadline: on a slow machine chance would miss some.
+    """
+    random, connection = Random(f"{seed} {number}"), Connection(port)
+    weights = [scenario.weight for scenario in offered]
+    planned = list(offered) if number == 0 else []
+    while planned or time.monotonic() < deadline:
+        scenario = planned.pop() if planned else random.choices(offered, weights)[0]
+        count, started = soak.counts[scenario.name], time.perf_counter()
         try:
             async with asyncio.timeout(PATIENCE):
-                right = await kind.act(wire, chance)
-        except (Wrong, OSError, EOFError, ValueError) as cause:  # TimeoutError is an OSError
-            wire.hang_up()
+                admitted = await scenario.run(connection, random)
+        except (WrongReply, OSError, EOFError, ValueError) as cause:  # TimeoutError is an OSError
+            connection.hang_up()
             count.wrong += 1
-            if len(soak.faults) < SHOWN:
-                soak.faults.append(f"{kind.name}: {type(cause).__name__}: {cause}")
+            if len(soak.errors) < SHOWN:
+                soak.errors.append(f"{scenario.name}: {type(cause).__name__}: {cause}")
             continue
-        if right:
+        if admitted:
             count.right += 1
             count.seconds.append(time.perf_counter() - started)
         else:
-            count.refused += 1
-    wire.hang_up()
+            count.rejected += 1
+    connection.hang_up()

@@ -1,4 +1,4 @@
-"""A soak of some seconds, and that a soak fails when it should."""
+"""A short soak, and checks that a soak fails when it should."""
 
 import subprocess
 import sys
@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.kinds import Exchange, Wrong
+from tests.soak.resources import Sample
 from tests.soak.run import Count, Soak
-from tests.soak.watch import Sample
+from tests.soak.scenarios import Exchange, WrongReply
 
 ROOT = Path(__file__).parents[2]
 STEADY = [Sample(100 * 2**20, 20, 5)] * 30
 
 
-def soak(kinds: int = 2) -> Soak:
-    """Return what a good soak sees."""
-    counts = {f"kind {at}": Count(right=100, seconds=array("d", [0.001] * 100)) for at in range(kinds)}
+def good_soak() -> Soak:
+    """Return the results of a soak without failures."""
+    counts = {f"scenario {at}": Count(right=100, seconds=array("d", [0.001] * 100)) for at in range(2)}
     return Soak(counts, samples=list(STEADY), files_before=20, files_after=20)
 
 
-def test_under_full_load_every_reply_is_right_and_memory_files_and_threads_stay_flat(tmp_path: Path) -> None:
+@pytest.mark.check
+def test_full_load(tmp_path: Path) -> None:
+    """Under full load every reply is right, and memory, files and threads stay flat."""
     report = tmp_path / "soak.md"
     command = [sys.executable, "-m", "tests.soak", "--minutes", "0.25", "--output", str(report)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -32,58 +34,61 @@ def test_under_full_load_every_reply_is_right_and_memory_files_and_threads_stay_
     assert "| huge |" in done.stdout
 
 
-def test_a_good_soak_has_nothing_to_say() -> None:
-    assert soak().verdict() == []
+def test_good_soak() -> None:
+    """A soak without failures reports none."""
+    assert good_soak().failures() == []
 
 
-def leak(seen: Soak) -> None:
-    seen.samples = [Sample((100 + at) * 2**20, 20, 5) for at in range(30)]
+def leak_memory(soak: Soak) -> None:
+    soak.samples = [Sample((100 + at) * 2**20, 20, 5) for at in range(30)]
 
 
-def one_wrong(seen: Soak) -> None:
-    seen.counts["kind 1"].wrong = 1
+def leak_threads(soak: Soak) -> None:
+    soak.samples = [Sample(100 * 2**20, 20, 5 + at) for at in range(30)]
 
 
-def too_often_refused(seen: Soak) -> None:
-    seen.counts["kind 1"].refused = 3
+def leave_file_open(soak: Soak) -> None:
+    soak.files_after = 21
 
 
-def nothing_of_a_kind(seen: Soak) -> None:
-    seen.counts["kind 1"].right = 0
+def one_wrong_reply(soak: Soak) -> None:
+    soak.counts["scenario 1"].wrong = 1
 
 
-def files_left_open(seen: Soak) -> None:
-    seen.files_after = 21
+def too_many_rejections(soak: Soak) -> None:
+    soak.counts["scenario 1"].rejected = 3
 
 
-def more_and_more_threads(seen: Soak) -> None:
-    seen.samples = [Sample(100 * 2**20, 20, 5 + at) for at in range(30)]
+def nothing_right(soak: Soak) -> None:
+    soak.counts["scenario 1"].right = 0
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("spoil", "message"),
     [
-        (leak, "The resident memory grew by"),
-        (more_and_more_threads, "The threads grew by"),
-        (files_left_open, "21 files are open after the load, 20 were before"),
-        (one_wrong, "1 of 201 requests got a wrong reply"),
-        (too_often_refused, "3 of 203 requests were refused"),
-        (nothing_of_a_kind, "No request of the kind 'kind 1' succeeded"),
+        (leak_memory, "The resident memory grew by"),
+        (leak_threads, "The threads grew by"),
+        (leave_file_open, "21 files are open after the load, 20 were before"),
+        (one_wrong_reply, "1 of 201 requests got a wrong reply"),
+        (too_many_rejections, "3 of 203 requests got 429"),
+        (nothing_right, "No request of 'scenario 1' succeeded"),
     ],
 )
-def test_a_soak_fails_for(spoil: Callable[[Soak], None], words: str) -> None:
-    seen = soak()
-    spoil(seen)
-    assert any(words in sentence for sentence in seen.verdict())
+def test_failed_soak(spoil: Callable[[Soak], None], message: str) -> None:
+    """A soak reports each kind of failure."""
+    soak = good_soak()
+    spoil(soak)
+    assert any(message in failure for failure in soak.failures())
 
 
 @pytest.mark.parametrize(
     "reply",
     [(500, b'{"errorMessage": "x"}'), (200, b'{"replies": [1.5]}'), (200, b'{"replies": [1.5, 2.5000001]}'), (200, b'{"replies": [2.5, 1.5]}')],
 )  # fmt: skip
-def test_another_status_or_reply_is_wrong(reply: tuple[int, bytes]) -> None:
+def test_wrong_reply(reply: tuple[int, bytes]) -> None:
+    """Another status or reply than the expected one is wrong; 429 is not."""
     exchange = Exchange(b"", 200, [1.5, 2.5])
-    assert exchange.judge((200, b'{"replies":[1.5,2.5]}'))
-    assert not exchange.judge((429, b"{}"))
-    with pytest.raises(Wrong):
-        exchange.judge(reply)
+    assert exchange.check((200, b'{"replies":[1.5,2.5]}'))
+    assert not exchange.check((429, b"{}"))
+    with pytest.raises(WrongReply):
+        exchange.check(reply)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over a plain connection, for callers that no HTTP library plays: slow ones, and those who leave half way."""
+"""HTTP/1.1 over a bare socket, for callers that HTTP libraries can't imitate: slow ones, and ones that disconnect."""
 
 import asyncio
 import contextlib
@@ -7,19 +7,19 @@ import socket
 from launch.processes import HOST
 
 CHUNK = 2**16  # bytes
-PATIENCE = 60.0  # seconds without an answer that are a hang
+PATIENCE = 600.0  # seconds without a reply before the function counts as hung, even on a busy machine
 
-Reply = tuple[int, bytes]
+Reply = tuple[int, bytes]  # status and body
 
 
 def request(body: bytes, path: str = "/", *, method: str = "POST", headers: str = "") -> bytes:
-    """Return a request as it goes over the wire."""
+    """Return the bytes of a request."""
     head = f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
     return head.encode() + body
 
 
-class Wire:
-    """One caller's connection, opened anew when it is needed and was closed."""
+class Connection:
+    """A caller's connection; it opens when needed, and again after it was closed."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -32,20 +32,20 @@ class Wire:
         return await self.reply()
 
     async def ask_slowly(self, text: bytes, pieces: int = 10, pause: float = 0.05) -> Reply:
-        """Send a request in pieces with a pause (seconds) before each; return its reply."""
+        """Send a request in pieces, with a pause (seconds) before each; return the reply."""
         size = len(text) // pieces + 1
         for at in range(0, len(text), size):
             await asyncio.sleep(pause)
             await self.send(text[at : at + size])
         return await self.reply()
 
-    async def ask_without_end(self, head: bytes, piece: bytes, most: int) -> Reply:
-        """Send pieces until a reply comes, though at most so many bytes; return it and hang up."""
+    async def ask_until_answered(self, head: bytes, piece: bytes, limit: int) -> Reply:
+        """Repeat a piece until the reply arrives or `limit` bytes are sent; return the reply and hang up."""
         await self.send(head)
         listening = asyncio.create_task(self.reply())
         sent = 0
         with contextlib.suppress(ConnectionError):
-            while sent < most and not listening.done():
+            while sent < limit and not listening.done():
                 await self.send(piece)
                 sent += len(piece)
         reply = await listening
@@ -62,7 +62,7 @@ class Wire:
         await loop.sock_sendall(self._socket, text)
 
     async def reply(self) -> Reply:
-        """Return status and body of the next reply."""
+        """Read the next reply."""
         while b"\r\n\r\n" not in self._unread:
             await self.read(len(self._unread) + 1)
         head = self._unread.partition(b"\r\n\r\n")[0].decode("latin-1").lower()
@@ -76,11 +76,11 @@ class Wire:
         return reply
 
     async def read(self, size: int) -> None:
-        """Wait until so many bytes have come."""
+        """Wait until this many bytes are received and unread."""
         assert self._socket
         pieces, missing = [self._unread], size - len(self._unread)
         while missing > 0:
-            # Not by a stream: one that could not send loses what had come, and a refusal may come while one sends.
+            # asyncio's streams drop received data when a send fails, and a rejection may arrive during a send.
             piece = await asyncio.get_running_loop().sock_recv(self._socket, 4 * CHUNK)
             if not piece:
                 raise EOFError("the function closed the connection")
@@ -89,7 +89,7 @@ class Wire:
         self._unread = b"".join(pieces)
 
     def hang_up(self) -> None:
-        """Close the connection at once, whatever is under way."""
+        """Close the connection at once."""
         if self._socket:
             self._socket.close()
             self._socket = None
