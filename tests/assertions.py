@@ -1,11 +1,11 @@
-"""The one assertion for the one shape in which every failure of the function leaves it."""
+"""The assertion for the function's error responses, which all have the same shape."""
 
 import json
 from typing import Any
 
 
 def assert_error(response: Any, status: int, *words: str) -> None:
-    """Assert that an HTTP response is this failure: JSON, at most 1,000 bytes, one message that holds these words."""
+    """Assert that a response is an error with this status: JSON of at most 1,000 bytes whose message has these words."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     assert len(response.content) <= 1000

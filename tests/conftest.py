@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a clean environment, real models saved by MLflow, and the real app around one of them."""
+"""Fixtures for all tests: a clean environment, models saved by MLflow, a Cloud Storage emulator, the function's app."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from tests import models
 from tests.endpoint import Endpoint
 
 ROOT = Path(__file__).parent.parent
-BUCKET = "models"  # of the emulated Cloud Storage
+BUCKET = "models"  # in the Cloud Storage emulator
 SETTINGS = (
     "MODEL_URI", "MODEL_DIGEST", "MODEL_REFRESH_SECONDS", "LOG_LEVEL", "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI",
 )  # fmt: skip
@@ -35,7 +35,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderSchedu
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the settings of the person who runs the tests out of them, and what the framework sets out of the next."""
+    """Remove the function's settings from the environment, and undo what the framework sets after each test."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
@@ -44,14 +44,22 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.environ.update(before)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def patience() -> Iterator[None]:
+    """Let servers take as long to start as a busy machine needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("launch.processes.STARTS_WITHIN", 600.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """Return the folder of one of the models in tests/models.py, saved once for all tests."""
+    """Return the folder of a model in tests/models.py by name; each is saved once for all tests."""
     root = tmp_path_factory.mktemp("models")
 
     def folder(name: str) -> str:
         if not (root / name).exists():
-            models.RANDOM = np.random.default_rng(7)  # its data must not depend on the tests that ran before
+            models.RANDOM = np.random.default_rng(7)  # independent of the models saved before
             getattr(models, name)(root / name)
         return str(root / name)
 
@@ -60,7 +68,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Storage]:
-    """Return Cloud Storage on this machine with the bucket BUCKET."""
+    """Return a running Cloud Storage emulator with the bucket BUCKET."""
     with Storage() as running:
         running.create_bucket(BUCKET)
         yield running
@@ -68,7 +76,7 @@ def emulator() -> Iterator[Storage]:
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestClient]:
-    """Return a client of the real function, started by the real framework for one MODEL_URI."""
+    """Return a test client of the function's app, created by the framework for a MODEL_URI and other settings."""
 
     def start(model_uri: str, **settings: str) -> TestClient:
         for name, value in {"MODEL_URI": model_uri, "LOG_LEVEL": "CRITICAL", **settings}.items():

@@ -1,6 +1,6 @@
-"""Real GoogleSQL, compiled to WebAssembly: the oracle for how values travel as JSON and for what BigQuery can parse.
+"""GoogleSQL itself, compiled to WebAssembly: the reference for BigQuery's JSON encoding and SQL syntax.
 
-Its start takes some fifteen seconds, once per test run; after that a question takes milliseconds.
+The first call takes about fifteen seconds; later ones take milliseconds.
 """
 
 import functools
@@ -24,12 +24,12 @@ def _catalog() -> Any:
 
 
 def to_json_string(expression: str) -> str:
-    """Return what TO_JSON_STRING makes of a GoogleSQL expression: the JSON that BigQuery would send."""
+    """Return TO_JSON_STRING of a GoogleSQL expression: the JSON that BigQuery would send."""
     options = AnalyzerOptions(language_options=_language(), default_timezone="UTC")
     text: str = PreparedExpression(f"TO_JSON_STRING({expression})", options, _catalog()).execute().get_string()
     return text
 
 
 def statements(script: str) -> int:
-    """Parse a script as BigQuery would and return its number of statements; raise what the parser raises."""
+    """Parse a script as BigQuery does and return the number of its statements; raises the parser's errors."""
     return len(Parser.parse_script_static(script, _language()).statement_list_node.statement_list)

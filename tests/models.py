@@ -1,4 +1,4 @@
-"""Small real models, saved by MLflow as their users save them; each function writes one and returns its folder."""
+"""Small models, saved by MLflow the way users save them; each function saves one and returns its folder."""
 
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 RANDOM = np.random.default_rng(7)
-PINS = ["scikit-learn"]  # given, so that MLflow does not spend ten seconds on finding out
+PINS = ["scikit-learn"]  # MLflow would spend ten seconds on inferring them
 
 
 def save(folder: Path, estimator: Any, X: Any, *, outputs: bool = True, **options: Any) -> Path:
-    """Save a scikit-learn model with signature and input example, by cloudpickle unless told otherwise."""
+    """Save a scikit-learn model with its signature and an input example; `options` are for MLflow's save_model."""
     signature = infer_signature(X, estimator.predict(X) if outputs else None)
     arguments = {"serialization_format": "cloudpickle", "signature": signature, "input_example": X[:5], **options}
     mlflow.sklearn.save_model(estimator, str(folder), pip_requirements=PINS, **arguments)
@@ -26,25 +26,27 @@ def save(folder: Path, estimator: Any, X: Any, *, outputs: bool = True, **option
 
 
 def numbers(rows: int = 200, columns: int = 4) -> pd.DataFrame:
-    """Return double columns a, b, c, ..."""
+    """Return normally distributed double columns a, b, c, ... or, if more than 26, column_0, column_1, ..."""
     names = [chr(ord("a") + at) if columns <= 26 else f"column_{at}" for at in range(columns)]
     return pd.DataFrame(RANDOM.normal(size=(rows, columns)), columns=names)
 
 
 def tree_regressor(folder: Path, **options: Any) -> Path:
+    """Four double columns, double output."""
     X = numbers()
     y = X.sum(axis=1).to_numpy() + RANDOM.normal(size=len(X))
     return save(folder, make_pipeline(StandardScaler(), DecisionTreeRegressor(random_state=1)).fit(X, y), X, **options)
 
 
 def classifier(folder: Path, **options: Any) -> Path:
+    """Four double columns, string output."""
     X = numbers()
     y = np.where(X.a + X.b > 0, "yes", "no")
     return save(folder, DecisionTreeClassifier(max_depth=5, random_state=1).fit(X, y), X, **options)
 
 
 def categories(folder: Path, **options: Any) -> Path:
-    """Two texts, a long and a boolean beside a double, through a ColumnTransformer with one-hot encoding."""
+    """A double, two strings with one-hot encoding, a long and a boolean."""
     X = numbers(columns=1).assign(
         city=RANDOM.choice(["Bern", "Zürich", "Genf"], 200),
         size=RANDOM.choice(["S", "M", "L"], 200),
@@ -52,14 +54,14 @@ def categories(folder: Path, **options: Any) -> Path:
         lift=RANDOM.integers(0, 2, 200).astype(bool),
     )
     encode = ColumnTransformer(
-        [("texts", OneHotEncoder(handle_unknown="ignore"), ["city", "size"])], remainder="passthrough"
+        [("strings", OneHotEncoder(handle_unknown="ignore"), ["city", "size"])], remainder="passthrough"
     )
     model = make_pipeline(encode, DecisionTreeRegressor(random_state=1)).fit(X, X.a * X.rooms + X.lift)
     return save(folder, model, X, **options)
 
 
 def calendar(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the features of a time."""
+    """Return features of the timestamps in column `at`."""
     moment = frame["at"].dt
     return pd.DataFrame(
         {"year": moment.year, "day": moment.day_of_year, "hour": moment.hour, "micro": moment.microsecond}
@@ -67,6 +69,7 @@ def calendar(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def times(folder: Path, **options: Any) -> Path:
+    """A timestamp column."""
     start = np.datetime64("2015-01-01", "us").astype(np.int64)
     X = pd.DataFrame({"at": (start + RANDOM.integers(0, 3 * 10**14, 300)).astype("datetime64[us]")})
     X["at"] = X["at"].astype("datetime64[ns]")
@@ -75,7 +78,7 @@ def times(folder: Path, **options: Any) -> Path:
 
 
 def optional_columns(folder: Path, **options: Any) -> Path:
-    """A double, a long and a boolean column that may each be missing."""
+    """A double, a long and a boolean column, all with missing values."""
     X = pd.DataFrame(
         {
             "a": np.where(RANDOM.random(300) < 0.2, np.nan, RANDOM.normal(size=300)),
@@ -88,12 +91,13 @@ def optional_columns(folder: Path, **options: Any) -> Path:
 
 
 def tensor(folder: Path, **options: Any) -> Path:
-    """A model fitted on a plain array, whose columns have no names."""
+    """A model fitted on an array: its columns have no names."""
     X = numbers().to_numpy()
     return save(folder, DecisionTreeRegressor(random_state=1).fit(X, X.sum(axis=1)), X, **options)
 
 
 def two_outputs(folder: Path) -> Path:
+    """Four double columns, outputs `low` and `high`."""
     X = numbers()
     model = DecisionTreeRegressor(random_state=1).fit(X, X[["a", "b"]])
     predicted = pd.DataFrame(model.predict(X), columns=["low", "high"])
@@ -101,13 +105,13 @@ def two_outputs(folder: Path) -> Path:
 
 
 def wide(folder: Path, **options: Any) -> Path:
-    """300 columns: more than an SQL function may have arguments."""
+    """300 columns: more than a SQL function can have arguments."""
     X = numbers(columns=300)
     return save(folder, DecisionTreeRegressor(random_state=1).fit(X, X.column_1), X, **options)
 
 
 def boosted(folder: Path) -> Path:
-    """A LightGBM model: another flavor than scikit-learn's, with its own scikit-learn interface."""
+    """A LightGBM classifier: not the sklearn flavor, but with scikit-learn's interface."""
     from lightgbm import LGBMClassifier
 
     X = numbers()
@@ -118,7 +122,7 @@ def boosted(folder: Path) -> Path:
 
 
 PREPARE = '''
-"""Own pre-processing that travels with the model."""
+"""Pre-processing code that is saved with the model."""
 
 
 def scale(frame, factor):
@@ -127,7 +131,7 @@ def scale(frame, factor):
 
 
 class Priced(mlflow.pyfunc.PythonModel):
-    """Own pre- and post-processing around a formula, with an inference parameter."""
+    """A formula with pre- and post-processing and an inference parameter; fails for the text "boom"."""
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         import prepare
@@ -139,7 +143,7 @@ class Priced(mlflow.pyfunc.PythonModel):
 
 
 def python_model(folder: Path) -> Path:
-    """A custom PythonModel with code_paths, inference params and a text as its output."""
+    """A custom PythonModel with code_paths, inference params and string output."""
     code = folder.parent / f"{folder.name}-code" / "prepare.py"
     code.parent.mkdir(parents=True)
     code.write_text(PREPARE)
@@ -157,20 +161,20 @@ def python_model(folder: Path) -> Path:
 
 
 def odd_names(folder: Path) -> Path:
-    """Columns whose names are no SQL identifiers."""
+    """Columns whose names are not SQL identifiers."""
     X = numbers().set_axis(["mean radius", "select", "Höhe (m)", "1st"], axis=1)
     return save(folder, DecisionTreeRegressor(random_state=1).fit(X, X["select"]), X)
 
 
 def california(folder: Path) -> Path:
-    """A model with the columns of California Housing."""
+    """The columns of California Housing."""
     names = ["MedInc", "HouseAge", "AveRooms", "AveBedrms", "Population", "AveOccup", "Latitude", "Longitude"]
     X = numbers(columns=8).set_axis(names, axis=1)
     return save(folder, DecisionTreeRegressor(random_state=1).fit(X, X.MedInc), X)
 
 
 class Structured(mlflow.pyfunc.PythonModel):
-    """Takes an array, an object and an optional whole number; tells what it got."""
+    """Takes an array, an object and an optional integer; returns what it received."""
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         rows = zip(model_input["points"], model_input["who"], model_input["n"], strict=True)
@@ -181,6 +185,7 @@ class Structured(mlflow.pyfunc.PythonModel):
 
 
 def structured(folder: Path) -> Path:
+    """An array, an object and an optional long column; no declared outputs."""
     X = pd.DataFrame(
         {
             "points": [[1.0, 2.0], [3.0]],
@@ -194,7 +199,7 @@ def structured(folder: Path) -> Path:
 
 
 class Optionals(mlflow.pyfunc.PythonModel):
-    """Takes columns that may be missing; tells their dtypes and values."""
+    """Takes optional columns; returns their dtypes and values as a string."""
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
         dtypes = "/".join(map(str, model_input.dtypes))
@@ -205,6 +210,7 @@ class Optionals(mlflow.pyfunc.PythonModel):
 
 
 def optionals(folder: Path) -> Path:
+    """An optional column of each of five types."""
     X = pd.DataFrame(
         {
             "n": pd.array([1, None], dtype="Int64"),

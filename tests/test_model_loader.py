@@ -1,4 +1,4 @@
-"""The way from MODEL_URI to a model: every form of it, once per instance, and every reason why there is none."""
+"""From MODEL_URI to a model: every form of the URI, one load per instance, and every reason why a load fails."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ ROW = [0.5, -0.25, 1, 2]
 
 @pytest.fixture
 def bucket(emulator: Storage, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return an empty bucket of the emulated Cloud Storage, to which this process's clients talk."""
+    """Return an empty bucket of the Cloud Storage emulator, which this process's clients use."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
     found = storage.Client().bucket(BUCKET)
     for blob in found.list_blobs():
@@ -49,7 +49,7 @@ def upload(folder: str, bucket: Any, prefix: str) -> None:
 
 @contextlib.contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Run a stand-in for Cloud Storage that misbehaves in one way."""
+    """Run a fake Cloud Storage; return its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -58,12 +58,12 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 @pytest.fixture
 def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
-    """Return a model's folder that a test may spoil."""
+    """Return a copy of a model's folder for a test to damage."""
     return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> str:
-    """Change the MLmodel file of a folder."""
+    """Apply a change to the MLmodel file of a folder; return the folder."""
     mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
     change(mlmodel)
     (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
@@ -72,30 +72,32 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> str:
 
 @pytest.mark.parametrize("prefix", ["california", "teams/a/california", ""])
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_model_in_a_bucket_is_the_model_that_was_saved(
-    bucket: Any, saved: Callable[[str], str], prefix: str, slash: str
-) -> None:
+def test_load_from_bucket(bucket: Any, saved: Callable[[str], str], prefix: str, slash: str) -> None:
+    """A model in a bucket is the one that was saved, with and without a prefix or a final slash."""
     upload(saved("tree_regressor"), bucket, prefix)
     model = load(f"gs://{BUCKET}/{prefix}{slash}")
     assert model.info.digest == folder_digest(Path(saved("tree_regressor")))
     assert model.signature == load(saved("tree_regressor")).signature
 
 
-def test_only_objects_below_the_prefix_belong_to_a_model(bucket: Any, saved: Callable[[str], str]) -> None:
+def test_prefix_ends_at_slash(bucket: Any, saved: Callable[[str], str]) -> None:
+    """Objects under a longer prefix with the same beginning do not belong to the model."""
     upload(saved("tree_regressor"), bucket, "california")
     upload(saved("classifier"), bucket, "california-2")
     assert load(f"gs://{BUCKET}/california").info.digest == folder_digest(Path(saved("tree_regressor")))
 
 
-def test_the_digest_is_what_sha256sum_says(folder: Path) -> None:
+def test_digest_agrees_with_sha256sum(folder: Path) -> None:
+    """The digest is what the documented shell command prints."""
     (folder / "Zürich dir").mkdir()
     (folder / "Zürich dir" / "a").write_bytes(b"\x00")
     listing = "find . -type f -print0 | LC_ALL=C sort -z | sed -z 's|^./||' | xargs -0 sha256sum | sha256sum"
-    said = subprocess.run(["bash", "-c", listing], cwd=folder, capture_output=True, text=True, check=True).stdout
-    assert folder_digest(folder) == said.split()[0]
+    printed = subprocess.run(["bash", "-c", listing], cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert folder_digest(folder) == printed.split()[0]
 
 
-def test_another_digest_is_refused_before_anything_is_loaded(folder: Path) -> None:
+def test_wrong_digest(folder: Path) -> None:
+    """A model with another digest than MODEL_DIGEST is rejected before anything is loaded."""
     digest = folder_digest(folder)
     assert load(str(folder), digest.upper()).info.digest == digest
     (folder / "model.pkl").write_bytes(b"not even a pickle")
@@ -104,9 +106,10 @@ def test_another_digest_is_refused_before_anything_is_loaded(folder: Path) -> No
 
 
 @pytest.mark.parametrize("form", ["models:/house/1", "models:/house@champion"])
-def test_a_registered_model_is_found_by_version_and_alias(
+def test_load_from_registry(
     form: str, saved: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A registered model is found by version and by alias."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
     client.create_registered_model("house")
@@ -118,7 +121,7 @@ def test_a_registered_model_is_found_by_version_and_alias(
 
 
 UNUSABLE_URIS = {
-    "nothing": ("", "MODEL_URI is not set; expected gs://bucket/prefix"),
+    "empty": ("", "MODEL_URI is not set; expected gs://bucket/prefix"),
     "no such folder": ("/no/such/folder", "no such folder"),
     "no bucket": ("gs://", "expected gs://bucket/prefix"),
     "another store": ("s3://bucket/model", "expected gs://bucket/prefix"),
@@ -130,20 +133,24 @@ UNUSABLE_URIS = {
 }
 
 
-@pytest.mark.parametrize(("uri", "words"), UNUSABLE_URIS.values(), ids=UNUSABLE_URIS)
+@pytest.mark.parametrize(("uri", "message"), UNUSABLE_URIS.values(), ids=UNUSABLE_URIS)
 @pytest.mark.usefixtures("bucket")
-def test_a_uri_without_a_model_is_a_424_that_names_it(app: Callable[..., TestClient], uri: str, words: str) -> None:
-    assert_error(app(uri).post("/", json={"calls": [ROW]}), 424, words, uri)
+def test_unusable_uri(app: Callable[..., TestClient], uri: str, message: str) -> None:
+    """A URI without a model is a 424 that names the URI."""
+    assert_error(app(uri).post("/", json={"calls": [ROW]}), 424, message, uri)
 
 
-def test_a_prefix_one_level_too_high_is_told_the_right_one(bucket: Any, saved: Callable[[str], str]) -> None:
+def test_prefix_one_level_too_high(bucket: Any, saved: Callable[[str], str]) -> None:
+    """The error for a prefix one level above a model suggests the model's prefix."""
     upload(saved("tree_regressor"), bucket, "teams/california")
     with pytest.raises(ModelUnusable, match=f"did you mean gs://{BUCKET}/teams/california?"):
         load(f"gs://{BUCKET}/teams")
 
 
 @pytest.mark.parametrize("name", ["m/../../escaped", "m//etc/escaped", "m/a/../../../escaped"])
-def test_an_object_whose_name_leads_out_of_the_folder_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_object_name_outside_folder(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object whose name leads out of the model's folder is rejected."""
+
     class Hostile(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             listing = json.dumps({"items": [{"name": name, "bucket": BUCKET, "generation": "1"}]}).encode()
@@ -162,36 +169,38 @@ def test_an_object_whose_name_leads_out_of_the_folder_is_refused(name: str, monk
             load(f"gs://{BUCKET}/m")
 
 
-SPOILT: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+DAMAGED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no signature": (lambda m: m.pop("signature"), "has no signature"),
-    "no inputs in it": (lambda m: m["signature"].update(inputs=None), "infer_signature"),
+    "no inputs": (lambda m: m["signature"].update(inputs=None), "infer_signature"),
     "unknown type": (lambda m: m["signature"].update(inputs='[{"type": "quaternion", "name": "q"}]'), "'quaternion'"),
-    "an image": (
+    "image tensor": (
         lambda m: m["signature"].update(
             inputs='[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 8, 8]}}]'
         ),
         "one unnamed tensor of shape",
     ),
-    "another scikit-learn": (
+    "other scikit-learn version": (
         lambda m: m["flavors"]["sklearn"].update(sklearn_version="1.2.1"),
         "saved with scikit-learn 1.2.1",
     ),
-    "no such file": (lambda m: m["flavors"]["sklearn"].update(pickled_model="gone.pkl"), "cannot be loaded"),
-    "types nobody reviewed": (
+    "missing file": (lambda m: m["flavors"]["sklearn"].update(pickled_model="gone.pkl"), "cannot be loaded"),
+    "untrusted types": (
         lambda m: m["flavors"]["sklearn"].update(serialization_format="skops", skops_trusted_types=["os.system"]),
         "os.system",
     ),
 }
 
 
-@pytest.mark.parametrize(("change", "words"), SPOILT.values(), ids=SPOILT)
-def test_a_model_that_cannot_be_served_is_a_424_that_says_why(
-    app: Callable[..., TestClient], folder: Path, change: Callable[[dict[str, Any]], Any], words: str
+@pytest.mark.parametrize(("change", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_unservable_model(
+    app: Callable[..., TestClient], folder: Path, change: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
-    assert_error(app(edit(folder, change)).post("/", json={"calls": [ROW]}), 424, words)
+    """A model that cannot be served is a 424 that says why."""
+    assert_error(app(edit(folder, change)).post("/", json={"calls": [ROW]}), 424, message)
 
 
-def test_a_missing_package_is_a_424_that_names_it_and_its_version(tmp_path: Path) -> None:
+def test_missing_package(tmp_path: Path) -> None:
+    """The error for a missing Python package names the package and the version that the model requires."""
     folder = models.tree_regressor(tmp_path / "model")
     (folder / "model.pkl").write_bytes(b"cfancy_boost.core\nBooster\n.")
     (folder / "requirements.txt").write_text("fancy-boost==3.2.0\n")
@@ -199,20 +208,23 @@ def test_a_missing_package_is_a_424_that_names_it_and_its_version(tmp_path: Path
         load(str(folder))
 
 
-def test_a_pickle_that_is_cut_off_is_a_424(app: Callable[..., TestClient], folder: Path) -> None:
+def test_truncated_pickle(app: Callable[..., TestClient], folder: Path) -> None:
+    """A truncated pickle is a 424."""
     (folder / "model.pkl").write_bytes((folder / "model.pkl").read_bytes()[:-100])
     assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "cannot be loaded")
 
 
-def test_skops_models_are_loaded_by_the_function_s_own_list(tmp_path: Path) -> None:
+def test_skops_types_from_own_list(tmp_path: Path) -> None:
+    """skops models are loaded with the function's list of trusted types, whatever the model's own list says."""
     trusted = ["sklearn.tree._tree.Tree"]
     folder = models.tree_regressor(tmp_path / "model", serialization_format="skops", skops_trusted_types=trusted)
     assert load(str(folder)).outputs
     edit(folder, lambda m: m["flavors"]["sklearn"].update(skops_trusted_types=None))
-    assert load(str(folder)).outputs  # the model's own list plays no part
+    assert load(str(folder)).outputs
 
 
-def test_a_model_without_declared_outputs_has_the_type_of_its_example_s_prediction(tmp_path: Path) -> None:
+def test_undeclared_output_type(tmp_path: Path) -> None:
+    """A model that declares no outputs gets the type of its example's prediction, or JSON without an example."""
     folder = models.classifier(tmp_path / "model", outputs=False)
     assert load(str(folder)).sql_type == "STRING"
     shutil.rmtree(folder)
@@ -221,9 +233,11 @@ def test_a_model_without_declared_outputs_has_the_type_of_its_example_s_predicti
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_bucket_that_is_busy_is_a_503_and_the_next_request_tries_again(
+def test_busy_bucket_then_retry(
     status: int, saved: Callable[[str], str], emulator: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A busy bucket is a 503, and the next request tries again."""
+
     class Busy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
@@ -244,22 +258,21 @@ def test_a_bucket_that_is_busy_is_a_503_and_the_next_request_tries_again(
     assert asyncio.run(loader.model()).signature.columns
 
 
-def test_many_first_requests_cause_one_load_and_share_its_outcome(
-    saved: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_first_requests_share_one_load(saved: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many first requests cause one load and share its result, also when one of the callers leaves."""
     loads: list[str] = []
     release = threading.Event()
 
     def slow(uri: str, digest: str | None) -> Any:
         loads.append(uri)
-        release.wait(10)
+        release.wait(600)
         return load(uri, digest)
 
     async def ask() -> list[Any]:
         loader = ModelLoader(saved("tree_regressor"))
         asking = [asyncio.ensure_future(loader.model()) for _ in range(100)]
         await asyncio.sleep(0)
-        asking[0].cancel()  # a caller that leaves takes nobody's model away
+        asking[0].cancel()
         release.set()
         return await asyncio.gather(*asking[1:])
 
@@ -269,20 +282,22 @@ def test_many_first_requests_cause_one_load_and_share_its_outcome(
     assert all(answer is answers[0] for answer in answers)
 
 
-def test_a_scikit_learn_model_is_loaded_without_importing_mlflow(saved: Callable[[str], str]) -> None:
+def test_sklearn_model_without_mlflow(saved: Callable[[str], str]) -> None:
+    """A scikit-learn model is loaded without importing mlflow, which takes longer than loading a small model."""
     code = f"import sys, model_loader; model_loader.load({saved('tree_regressor')!r}); print(json.dumps('mlflow' in sys.modules))"
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", f"import json; {code}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert said.returncode == 0, said.stderr
-    assert json.loads(said.stdout) is False
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) is False
 
 
-def test_the_garbage_collector_runs_again_after_loading_whether_that_succeeded_or_not(folder: Path) -> None:
+def test_gc_enabled_after_load(folder: Path) -> None:
+    """The garbage collector runs again after a load, successful or not, with the model in its oldest generation."""
     with pytest.raises(ModelUnusable):
         asyncio.run(ModelLoader("/no/such/folder").model())
     assert gc.isenabled()
@@ -292,13 +307,14 @@ def test_the_garbage_collector_runs_again_after_loading_whether_that_succeeded_o
     assert any(each is model for each in gc.get_objects(generation=2))
 
 
-def test_a_model_that_holds_itself_is_let_go_once_another_one_serves(saved: Callable[[str], str]) -> None:
+def test_replaced_model_is_freed(saved: Callable[[str], str]) -> None:
+    """A model that refers to itself is freed once another one serves."""
     loader = ModelLoader(saved("tree_regressor"))
     first = loader._load()
     first.__dict__["itself"] = first
-    gone = weakref.ref(first)
+    freed = weakref.ref(first)
     loader._serve(first)
     del first
     loader._serve(loader._load())
     gc.collect()
-    assert gone() is None
+    assert freed() is None

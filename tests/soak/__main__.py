@@ -5,7 +5,6 @@
 Exits with status 1 when a reply is wrong or missing, when memory, files or threads grow, or when a process ends.
 """
 
-import contextlib
 import logging
 import sys
 import tempfile
@@ -13,13 +12,12 @@ from pathlib import Path
 from typing import TextIO
 
 import click
-from bqlocal.errors import BqlocalError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tests import models
-from tests.soak.run import Soak, run
 from tests.soak.resources import NAMES, thirds
+from tests.soak.run import Soak, run
 
 
 @click.command(epilog="Example: python -m tests.soak --minutes 10 --output soak.md")
@@ -46,13 +44,10 @@ def main(minutes: float, connections: int, seed: int, output: TextIO | None) -> 
         memory = soak.samples[-1].memory / 2**20
         bar.update(task, completed=bar.tasks[0].elapsed, description=f"{soak.requests:,} requests · {memory:,.0f} MiB")
 
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder, contextlib.ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         model = models.tree_regressor(Path(folder) / "model")
-        stack.enter_context(bar)
-        try:
+        with bar:
             soak = run(model, minutes * 60, connections, seed, tick)
-        except BqlocalError as error:
-            raise click.ClickException(str(error)) from error
     text = report(soak, connections)
     click.echo(text)
     if output:

@@ -160,9 +160,7 @@ def read_late(exchanges: Sequence[Exchange]) -> Run:
     return run
 
 
-def disconnect(
-    exchanges: Sequence[Exchange], part: float, read: int = 0
-) -> Run:
+def disconnect(exchanges: Sequence[Exchange], part: float, read: int = 0) -> Run:
     """Send this part of a request, read so many bytes of the reply and hang up."""
 
     async def run(connection: Connection, random: Random) -> bool:
