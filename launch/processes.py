@@ -95,15 +95,16 @@ def server(
 
 def _wait(name: str, process: subprocess.Popen[bytes], probe: str, log: Path) -> None:
     deadline = time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise ProcessError(f"{name} ended with status {process.returncode}{_tail(log)}")
-        try:
-            httpx.get(probe, trust_env=False, timeout=STARTS_WITHIN)
-        except httpx.TransportError:
-            time.sleep(_POLL)
-        else:
-            return
+    with httpx.Client(trust_env=False, timeout=STARTS_WITHIN) as client:  # creating one takes 30 ms
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise ProcessError(f"{name} ended with status {process.returncode}{_tail(log)}")
+            try:
+                client.get(probe)
+            except httpx.TransportError:
+                time.sleep(_POLL)
+            else:
+                return
     raise ProcessError(f"{name} does not answer on {probe} after {STARTS_WITHIN:.0f} s{_tail(log)}")
 
 
