@@ -78,13 +78,13 @@ def _compute(folder: Path, uri: str, function: str, minor: str, requirements: st
     # Only here: both take seconds to import what models need.
     from parity.expected import input_example
     from parity.query import example_query
-    from serving.functions import on_offer
+    from serving.functions import available_functions
 
     model = load(str(folder))
     (output / "digest").write_text(f"{model.info.digest}\n")
     (output / "runtime").write_text(f"python{minor.replace('.', '')}\n")
     (output / "requirements.txt").write_text(requirements)
-    (output / "functions").write_text("".join(f"{function.name}\n" for function in on_offer(model)))
+    (output / "functions").write_text("".join(f"{function.name}\n" for function in available_functions(model)))
     rows, expected = input_example(folder, model)
     if not rows:
         return [f"The input example of the model at {uri} cannot be written as SQL: save it as a DataFrame."]

@@ -56,7 +56,7 @@ def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
         unknown = sorted(set(asked) - TRUSTED_TYPES)
         if unknown:
             raise ModelUnusable(
-                f"The model at {uri} asks for types that loading/trusted_types.py does not list: {join_names(unknown)}. "
+                f"The model at {uri} has types that loading/trusted_types.py does not list: {join_names(unknown)}. "
                 f"Review them and add them there, or save the {name} model with another serialization_format."
             )
 

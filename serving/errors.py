@@ -1,24 +1,25 @@
-"""Every failure the function answers with: one tree, each error with its status and its own sentence.
+"""Every failure the function answers with: one tree, where each class has an HTTP status.
 
     ServingError
-    ├── BadRequest        400  the caller's or the data's fault, never retried by BigQuery
-    ├── ModelUnusable     424  the model cannot be had, and trying again will not help
-    ├── Overloaded        429  too much is in hand; BigQuery asks again later
-    ├── ModelUnreachable  503  the model cannot be had right now; BigQuery tries again
-    └── InternalError     500  our own fault; the trace is in the log only
+    ├── BadRequest        400  the request or its data is wrong; BigQuery never retries it
+    ├── ModelUnusable     424  the model can't be loaded or used, and a retry won't help
+    ├── Overloaded        429  the instance has too much work; BigQuery retries later
+    ├── ModelUnreachable  503  the model can't be fetched right now; BigQuery retries
+    └── InternalError     500  a bug in the function; the stack trace goes to the log only
 
-A message is one or two sentences for a person at a SQL prompt: what came, what was expected, what to do.
-`error_body` is the only writer of the JSON, `short_repr` the only way a foreign value gets into a message.
+A message is one or two sentences for the person at a SQL prompt: what was wrong, what was expected, what to do.
+`error_body` is the only place that writes the JSON of an error, and `short_repr` the only way a value from outside gets
+into a message.
 """
 
 import orjson
 
-BODY_LIMIT = 1_000  # bytes; BigQuery shows an errorMessage under 1 KB
-VALUE_LIMIT = 80  # characters of a value worth showing
+BODY_LIMIT = 1_000  # bytes; BigQuery shows an errorMessage of less than 1 KB
+VALUE_LIMIT = 80  # characters of a value that a message shows
 
 
 class ServingError(Exception):
-    """A failure with an HTTP status and a sentence for a person."""
+    """A failure with an HTTP status and a message for a person."""
 
     status: int
 
@@ -44,15 +45,15 @@ class InternalError(ServingError):
 
     def __init__(self, request_id: str) -> None:
         super().__init__(
-            f"The function failed on request {short_repr(request_id)}. The cause is in its log under this request id."
+            f"The function failed on request {short_repr(request_id)}. Its log has the cause under this request id."
         )
 
 
 def error_body(error: ServingError) -> bytes:
     """Return the JSON object `{"errorMessage": ...}`, at most BODY_LIMIT bytes of valid UTF-8.
 
-    A longer message is cut at the end, whatever it is made of (multi-byte text, characters that JSON escapes,
-    lone surrogates).
+    A longer message is truncated, whatever it contains (multi-byte text, characters that JSON escapes, lone
+    surrogates).
     """
     message = str(error).encode("utf-8", "replace").decode("utf-8")
     body = orjson.dumps({"errorMessage": message})
@@ -64,7 +65,7 @@ def error_body(error: ServingError) -> bytes:
 
 
 def short_repr(value: object) -> str:
-    """Return a value from a request as it may stand in a message: like JSON, and short."""
+    """Return a value from outside as a message shows it: as JSON, truncated."""
     try:
         text = orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
     except orjson.JSONEncodeError:  # lone surrogates, or nested too deep for orjson
@@ -72,7 +73,7 @@ def short_repr(value: object) -> str:
     return text if len(text) <= VALUE_LIMIT else f"{text[:VALUE_LIMIT]}…"
 
 
-def join_names(names: list[str], most: int = 12) -> str:
-    """Return names as they may stand in a message: in their order, the rest counted."""
-    text = ", ".join(names[:most])
-    return text if len(names) <= most else f"{text} and {len(names) - most} more"
+def join_names(names: list[str], limit: int = 12) -> str:
+    """Return names as a message lists them: the first `limit` in their order, and how many more there are."""
+    text = ", ".join(names[:limit])
+    return text if len(names) <= limit else f"{text} and {len(names) - limit} more"

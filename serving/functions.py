@@ -1,8 +1,8 @@
-"""The SQL functions on offer, a few lines each. Write your own here.
+"""The SQL functions, a few lines each. Add your own here.
 
-A function gets the model, the rows of one request as typed columns and its options, and returns one value per row:
-an array, a list or a Series, computed for all rows at once. `returns` is its GoogleSQL type. Decoding, NULL rows, bad
-rows, errors and the JSON of the reply are not its business, and `python -m sql.render` writes its CREATE FUNCTION.
+A function gets the model, the rows of one request as typed columns, and its options. It returns one value per row (an
+array, a list or a Series), computed for all rows at once. `returns` is its GoogleSQL type. Decoding, NULL rows, bad
+rows, errors and the JSON of the reply are handled elsewhere, and `python -m sql.render` writes its CREATE FUNCTION.
 
     @sql_function(returns="FLOAT64")
     def predict_thousands(model: Model, rows: Rows, options: Options) -> Any:
@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from serving import decoding
+from serving.contract import Request
 from serving.errors import BadRequest, join_names, short_repr
 from serving.model import Model
 from serving.options import Options, read_params
@@ -29,9 +31,9 @@ Score = Callable[[Model, Rows, Options], Any]
 class SqlFunction:
     """One SQL function.
 
-    `takes` is "columns" (one argument per input column), "row" (one JSON argument) or "nothing"; `outputs` tells what
-    it returns for a model; `keys` are the keys of user_defined_context that it reads besides the common ones; `offered`
-    tells for which models there is such a function.
+    `takes` is "columns" (one argument per input column), "row" (one JSON argument) or "nothing"; `outputs` gives what
+    it returns for a model; `keys` are the keys of user_defined_context that it reads besides the common ones;
+    `available` tells whether a model supports it.
     """
 
     name: str
@@ -40,12 +42,31 @@ class SqlFunction:
     takes: str
     outputs: Callable[[Model, Options], tuple[Output, ...] | None]
     keys: tuple[str, ...]
-    offered: Callable[[Model], bool]
+    available: Callable[[Model], bool]
 
     def sql_type(self, model: Model) -> str:
         """Return the GoogleSQL type that CREATE FUNCTION declares."""
         outputs = self.outputs(model, Options())
         return outputs[0].sql_type if outputs and len(outputs) == 1 else "JSON"
+
+    def decode(self, model: Model, request: Request) -> Rows:
+        """Return the arguments of a request as typed columns; raise BadRequest for another number of them.
+
+        Raise BadRequest too when the model doesn't support this function.
+        """
+        if not self.available(model):
+            names = join_names([function.name for function in available_functions(model)])
+            raise BadRequest(
+                f"{self.name} is not available for the model at {model.info.uri}; available functions: {names}."
+            )
+        if self.takes == "columns":
+            return decoding.from_request(model.signature, request)
+        if self.takes == "row":
+            return decoding.from_objects(model.signature, request)
+        for row, call in enumerate(request.calls):
+            if call:
+                raise BadRequest(f"Row {row} has {len(call)} arguments, {self.name} takes none.")
+        return Rows(model.signature, len(request.calls))
 
 
 _FUNCTIONS: dict[str, SqlFunction] = {}
@@ -56,32 +77,32 @@ def sql_function(
     returns: str | Callable[[Model, Options], tuple[Output, ...] | None],
     takes: str = "columns",
     keys: tuple[str, ...] = (),
-    offered: Callable[[Model], bool] = lambda _: True,
+    available: Callable[[Model], bool] = lambda _: True,
 ) -> Callable[[Score], Score]:
-    """Put a function on offer under its own name; its docstring becomes the description in SQL."""
+    """Register a SQL function under its own name; the first line of its docstring is its description in SQL."""
     outputs = (lambda *_: (Output(None, returns),)) if isinstance(returns, str) else returns
 
     def register(score: Score) -> Score:
         name, description = score.__name__, (score.__doc__ or "").strip().splitlines()[0]
-        _FUNCTIONS[name] = SqlFunction(name, description, score, takes, outputs, keys, offered)
+        _FUNCTIONS[name] = SqlFunction(name, description, score, takes, outputs, keys, available)
         return score
 
     return register
 
 
 def find(context: Mapping[str, str], path: str) -> SqlFunction:
-    """Return the function meant: `function` in the context, else the last segment of the path, else predict."""
+    """Return the function that a request calls: `function` in the context, else the last path segment, else predict."""
     name = context.get("function") or path.rstrip("/").rpartition("/")[2] or "predict"
     if name not in _FUNCTIONS:
         raise BadRequest(
-            f"There is no SQL function {short_repr(name)} here; there are {join_names(sorted(_FUNCTIONS))}."
+            f"There is no SQL function {short_repr(name)}; available functions: {join_names(sorted(_FUNCTIONS))}."
         )
     return _FUNCTIONS[name]
 
 
-def on_offer(model: Model) -> list[SqlFunction]:
-    """Return the functions that make sense for a model."""
-    return [function for function in _FUNCTIONS.values() if function.offered(model)]
+def available_functions(model: Model) -> list[SqlFunction]:
+    """Return the functions that a model supports."""
+    return [function for function in _FUNCTIONS.values() if function.available(model)]
 
 
 def _model_outputs(model: Model, _: Options) -> tuple[Output, ...] | None:
@@ -103,15 +124,15 @@ def predict_row(model: Model, rows: Rows, options: Options) -> Any:
 @sql_function(
     returns=lambda _, options: (Output(None, "FLOAT64" if "class" in options.own else "JSON"),),
     keys=("class",),
-    offered=lambda model: model.probabilities is not None,
+    available=lambda model: model.probabilities is not None,
 )
 def predict_proba(model: Model, rows: Rows, options: Options) -> Any:
-    """The probability of each class as JSON, or of the one named by the key `class`."""
+    """The probability of each class as JSON, or of one class with the key `class`."""
     label = options.own.get("class")
-    at = None if label is None else model.class_index(label)
+    index = None if label is None else model.class_index(label)
     probabilities = np.asarray(model.predict_proba(rows), np.float64)
-    if at is not None:
-        return probabilities[:, at]
+    if index is not None:
+        return probabilities[:, index]
     labels = [str(label) for label in model.classes]
     return [dict(zip(labels, row, strict=True)) for row in probabilities.tolist()]
 

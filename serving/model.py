@@ -1,7 +1,7 @@
 """The model: its signature, its predictions, and what is known about it.
 
-How it was loaded is not its business: model_loader.py hands over plain callables. The rule: a model gets typed rows
-and gives back whatever its library returns; replies.py makes JSON of that.
+loading/ builds it from plain callables, so nothing here depends on how a model was saved. A model gets typed rows and
+returns whatever its library returns; encoding.py turns that into JSON.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from serving import replies
+from serving import encoding
+from serving.decoding import from_arguments
 from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
-from serving.rows import Rows, from_arguments
+from serving.rows import Rows
 from serving.signature import Output, Signature
 
 
@@ -48,9 +49,10 @@ class ModelInfo:
 class Model:
     """A loaded model.
 
-    `takes_array` tells that an array of the columns gives the very answers of a DataFrame, which takes longer to make;
-    `predictor` takes the model's input and inference parameters or None; `probabilities` takes the input and gives an
-    array of shape (rows, classes), and is there for classifiers only; `example` holds rows of the input example as argument lists.
+    `predictor` takes the model's input and inference parameters or None; `probabilities`, for classifiers only, takes
+    the input and returns an array of shape (rows, classes); `example` holds the rows of the input example as argument
+    lists; `takes_array` says that an array of the columns gives exactly the answers of a DataFrame, which takes longer
+    to build.
     """
 
     info: ModelInfo
@@ -63,15 +65,16 @@ class Model:
 
     def predict(self, rows: Rows, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's own answer for all rows, computed in one call."""
-        return self.predictor(self._input(rows), params)
+        return self.predictor(self.input(rows), params)
 
     def predict_proba(self, rows: Rows) -> Any:
         """Return the probability of each class, shape (rows, classes), in the order of `classes`."""
         if self.probabilities is None:
             raise BadRequest(f"The model at {self.info.uri} has no class probabilities; use predict.")
-        return self.probabilities(self._input(rows))
+        return self.probabilities(self.input(rows))
 
-    def _input(self, rows: Rows) -> Any:
+    def input(self, rows: Rows) -> Any:
+        """Return the rows in the form that the model takes: an array or a DataFrame."""
         return rows.array() if self.takes_array else rows.model_input()
 
     def class_index(self, label: str) -> int:
@@ -84,21 +87,38 @@ class Model:
         return labels.index(label)
 
     @cached_property
-    def outputs(self) -> tuple[Output, ...] | None:
-        """What predict gives: by the signature, else by the prediction for the input example, else None."""
-        if self.signature.outputs or not self.example:
-            return self.signature.outputs
+    def example_rows(self) -> Rows | None:
+        """The input example as rows; None when there is none or its values don't fit the signature."""
         rows = from_arguments(self.signature, self.example)
-        if rows.faults():
-            return None
-        try:
-            return replies.outputs_of(self.predict(rows), len(rows))
-        except Exception as cause:
+        return rows if len(rows) and not rows.errors() else None
+
+    def check_example(self) -> None:
+        """Raise ModelUnusable unless the model answers for its own input example, in the type that it declares."""
+        if self.example_rows is None:
             raise ModelUnusable(
-                f"The model at {self.info.uri} cannot score its own input example: {type(cause).__name__}: {cause}"
-            ) from cause
+                f"The model at {self.info.uri} has no input example to try it on: save it with input_example=X.head()."
+            )
+        try:
+            encoding.encode(self.predict(self.example_rows), self.outputs, len(self.example_rows))
+        except Exception as cause:
+            raise self._example_failed(cause) from cause
+
+    @cached_property
+    def outputs(self) -> tuple[Output, ...] | None:
+        """What predict returns: by the signature, else by the prediction for the input example, else None."""
+        if self.signature.outputs or self.example_rows is None:
+            return self.signature.outputs
+        try:
+            return encoding.infer_outputs(self.predict(self.example_rows), len(self.example_rows))
+        except Exception as cause:
+            raise self._example_failed(cause) from cause
 
     @property
     def sql_type(self) -> str:
-        """The GoogleSQL type of predict: the output's own, JSON when there are several or nothing is known."""
+        """The GoogleSQL type of predict: the output's own, JSON when there are several or none are known."""
         return self.outputs[0].sql_type if self.outputs and len(self.outputs) == 1 else "JSON"
+
+    def _example_failed(self, cause: Exception) -> ModelUnusable:
+        return ModelUnusable(
+            f"The model at {self.info.uri} cannot score its own input example: {type(cause).__name__}: {cause}"
+        )

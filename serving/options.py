@@ -1,8 +1,7 @@
 """What a SQL function was created with: the keys of its user_defined_context, read strictly.
 
-The request carries no function name, no types and no policy; whatever the function must know about the SQL side
-travels here. A key nobody reads or a value nobody understands is refused: a misspelt `on_nul` that is silently
-ignored would change results without a word.
+A request carries no function name, no types and no policy, so whatever the function must know about the SQL side comes
+from here. An unknown key or value raises BadRequest: a misspelt `on_nul` that is ignored would silently change results.
 """
 
 from collections.abc import Mapping
@@ -12,7 +11,8 @@ from typing import Any
 import orjson
 
 from serving.errors import BadRequest, join_names, short_repr
-from serving.signature import Column, Parameter, Signature
+from serving.signature import Parameter, Signature
+from serving.types import TYPES
 
 COMMON_KEYS = {
     "function": (),
@@ -26,7 +26,7 @@ COMMON_KEYS = {
 class Options:
     """The settings of one SQL function.
 
-    `own` holds the keys that the function itself asks for, such as `class` or `params`.
+    `own` holds the keys that only this function reads, such as `class` or `params`.
     """
 
     on_null: str = "null"
@@ -35,13 +35,11 @@ class Options:
 
 
 def read_options(context: Mapping[str, str], own_keys: tuple[str, ...]) -> Options:
-    """Return the options in a request's userDefinedContext; raise BadRequest for a key or value that is not one."""
+    """Return the options in a request's userDefinedContext; raise BadRequest for an unknown key or value."""
     for key, value in context.items():
         if key not in COMMON_KEYS and key not in own_keys:
-            raise BadRequest(
-                f"user_defined_context has the key {short_repr(key)}; this function knows "
-                f"{join_names(sorted([*COMMON_KEYS, *own_keys]))}."
-            )
+            known = join_names(sorted([*COMMON_KEYS, *own_keys]))
+            raise BadRequest(f"user_defined_context has the key {short_repr(key)}; this function reads {known}.")
         allowed = COMMON_KEYS.get(key)
         if allowed and value not in allowed:
             raise BadRequest(
@@ -55,17 +53,20 @@ def read_options(context: Mapping[str, str], own_keys: tuple[str, ...]) -> Optio
 
 
 def check_schema(context: Mapping[str, str], signature: Signature) -> None:
-    """Raise BadRequest when the SQL function was made for other columns than the model has now."""
-    made_for = context.get("schema", signature.schema)
-    if made_for != signature.schema:
+    """Raise BadRequest when the SQL function was created for other columns than the model has now."""
+    created_for = context.get("schema", signature.schema)
+    if created_for != signature.schema:
         raise BadRequest(
-            f"This SQL function was made for a model with schema {short_repr(made_for)}, the model now has schema "
-            f'"{signature.schema}": {described(signature.columns)}. Create the SQL function again by sql.render.'
+            f"This SQL function was made for a model with schema {short_repr(created_for)}, the model now has schema "
+            f'"{signature.schema}": {signature.arguments}. Create the SQL function again with sql.render.'
         )
 
 
 def read_params(text: str | None, parameters: tuple[Parameter, ...]) -> dict[str, Any] | None:
-    """Return the inference parameters in a JSON text, checked against the model's signature; None without any."""
+    """Return the inference parameters in a JSON text, checked against the model's signature; None when there are none.
+
+    Raise BadRequest for an unknown name or a value of another type.
+    """
     if text is None:
         return None
     try:
@@ -77,28 +78,18 @@ def read_params(text: str | None, parameters: tuple[Parameter, ...]) -> dict[str
     declared = {parameter.name: parameter for parameter in parameters}
     for name, value in params.items():
         if name not in declared:
-            raise BadRequest(
-                f"params has {short_repr(name)}; the model's signature declares {join_names(list(declared)) or 'none'}."
-            )
-        parameter = declared[name]
-        items = value if parameter.is_list and type(value) is list else [value]
-        if parameter.is_list != (type(value) is list) or not all(_is_of(parameter.mlflow_type, item) for item in items):
-            expected = f"a list of {parameter.mlflow_type}" if parameter.is_list else parameter.mlflow_type
+            names = join_names(list(declared)) or "none"
+            raise BadRequest(f"params has {short_repr(name)}; the model's signature declares {names}.")
+        if not _fits(declared[name], value):
+            mlflow_type = declared[name].mlflow_type
+            expected = f"a list of {mlflow_type}" if declared[name].is_list else mlflow_type
             raise BadRequest(f"params has {name} = {short_repr(value)}; the model's signature declares {expected}.")
     return params
 
 
-def described(columns: tuple[Column, ...]) -> str:
-    """Return the columns as they may stand in a message."""
-    return join_names([str(column) for column in columns])
-
-
-def _is_of(kind: str, value: Any) -> bool:
-    kinds: dict[str, tuple[type, ...]] = {
-        "boolean": (bool,),
-        "integer": (int,),
-        "long": (int,),
-        "float": (int, float),
-        "double": (int, float),
-    }
-    return type(value) in kinds.get(kind, (str,))
+def _fits(parameter: Parameter, value: Any) -> bool:
+    declared = TYPES.get(parameter.mlflow_type)
+    allowed = declared.param_types if declared else (str,)
+    if parameter.is_list:
+        return type(value) is list and all(type(item) in allowed for item in value)
+    return type(value) in allowed

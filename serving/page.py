@@ -1,8 +1,8 @@
-"""What a person sees at GET /: the model, a form that sends a real request, SQL to paste, and how this instance does.
+"""The page at GET /: the model, a form that sends a real request, SQL to copy, and the counters of this instance.
 
-The page is page.html, one file with style and script in it; it asks nobody else for anything, and its policy forbids
-that too. The rule: what comes from a model or a request reaches the page through Jinja's escaping alone, as text or as
-the value of an attribute, never as part of the script.
+page.html is one file with its style and script. It loads nothing else, and its content security policy forbids that.
+Anything from a model or a request gets into the page through Jinja's escaping only, as text or as the value of an
+attribute, never as part of the script.
 """
 
 import json
@@ -18,11 +18,11 @@ from werkzeug.http import parse_accept_header
 
 from serving.errors import ServingError
 from serving.functions import SqlFunction
-from serving.instance import Instance
 from serving.model import Model
 from serving.signature import Column
+from serving.telemetry import InstanceStats
 
-# The callable functions of a model, each with a query that calls it. SQL is the caller's business: sql/names.py.
+# The callable functions of a model, each with a query that calls it; sql/names.py writes the SQL.
 Examples = Callable[[Model], list[tuple[SqlFunction, str]]]
 POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; "
@@ -39,24 +39,24 @@ _templates = Environment(
 
 
 def wanted(accept: str) -> bool:
-    """Tell whether a client asks for HTML rather than JSON; one that takes anything gets JSON."""
+    """Return whether a client prefers HTML to JSON; one that accepts anything gets JSON."""
     return parse_accept_header(accept, MIMEAccept).best_match(["application/json", "text/html"]) == "text/html"
 
 
-def facts(model: Model, instance: Instance, examples: Examples) -> dict[str, object]:
+def describe(model: Model, stats: InstanceStats, examples: Examples) -> dict[str, object]:
     """Return what the page shows, for a program."""
-    offers = [
+    offered = [
         {"name": function.name, "returns": function.sql_type(model), "sql": sql} for function, sql in examples(model)
     ]
-    return {**model.info.as_dict(), "functions": offers, "instance": instance.facts()}
+    return {**model.info.as_dict(), "functions": offered, "instance": stats.as_dict()}
 
 
-def render(model: Model | ServingError, instance: Instance, examples: Examples) -> tuple[bytes, dict[str, str]]:
-    """Return the page for a model, or for the reason why there is none, and the headers that protect it."""
+def render(model: Model | ServingError, stats: InstanceStats, examples: Examples) -> tuple[bytes, dict[str, str]]:
+    """Return the page for a model, or for the error that explains why there is none, and its HTTP headers."""
     nonce = secrets.token_urlsafe(16)
-    known: dict[str, Any] = {"nonce": nonce, "instance": instance, "title": "No model", "model": None, "error": None}
-    known |= {"error": model} if isinstance(model, ServingError) else _shown(model, examples)
-    text = _templates.get_template("page.html").render(known)
+    values: dict[str, Any] = {"nonce": nonce, "stats": stats, "title": "No model", "model": None, "error": None}
+    values |= {"error": model} if isinstance(model, ServingError) else _model_values(model, examples)
+    text = _templates.get_template("page.html").render(values)
     headers = {
         "content-type": "text/html; charset=utf-8",
         "content-security-policy": POLICY.format(nonce=nonce),
@@ -65,11 +65,11 @@ def render(model: Model | ServingError, instance: Instance, examples: Examples) 
         "cache-control": "no-store",
         "vary": "accept",
     }
-    # A name may hold half a surrogate pair, which no encoding can write.
+    # A name may contain a lone surrogate, which UTF-8 can't encode.
     return text.encode("utf-8", "replace"), headers
 
 
-def _shown(model: Model, examples: Examples) -> dict[str, Any]:
+def _model_values(model: Model, examples: Examples) -> dict[str, Any]:
     metadata = model.info.metadata
     scores = metadata.get("scores") if isinstance(metadata, Mapping) else None
     columns = model.signature.columns
@@ -78,15 +78,15 @@ def _shown(model: Model, examples: Examples) -> dict[str, Any]:
     return {
         "title": _name(model.info.uri),
         "model": model,
-        "scores": {name: _short(value) for name, value in scores.items()} if isinstance(scores, Mapping) else {},
-        "fields": [(column, _typed(column, value)) for column, value in zip(columns, values, strict=True)],
+        "scores": {name: _format_score(value) for name, value in scores.items()} if isinstance(scores, Mapping) else {},
+        "fields": [(column, _field_text(column, value)) for column, value in zip(columns, values, strict=True)],
         "offers": [(function, function.sql_type(model), sql) for function, sql in examples(model)],
         "details": json.dumps(model.info.as_dict(), default=str, indent=2, ensure_ascii=False),
     }
 
 
-def _typed(column: Column, value: Any) -> str:
-    """Return a value of the example as a person would type it into the form, where an empty field stands for NULL."""
+def _field_text(column: Column, value: Any) -> str:
+    """Return a value of the example as a person would type it into the form, where an empty field is NULL."""
     if value is None:
         return ""
     as_is = isinstance(value, str) and column.sql_type != "JSON"
@@ -94,13 +94,13 @@ def _typed(column: Column, value: Any) -> str:
 
 
 def _name(uri: str) -> str:
-    """Return what a model is called: in the registry, else the last part of its place."""
+    """Return the model's name: the registered one, else the last part of its path."""
     path = uri.removeprefix("models:/")
     return re.split("[@/]", path)[0] if path != uri else path.rstrip("/").rpartition("/")[2]
 
 
-def _short(value: Any) -> str:
-    """Return a score as it is read: four digits, thousands apart."""
+def _format_score(value: Any) -> str:
+    """Return a score with four significant digits and thousands separators."""
     if not isinstance(value, float):
         return str(value)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

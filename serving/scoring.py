@@ -1,149 +1,159 @@
-"""From the calls of one request to its replies: typed rows, the NULL policy, one prediction, JSON-ready values.
+"""From the decoded rows of requests to their replies: the NULL policy, one prediction, JSON-ready values.
 
-The rule: only rows that are complete and well-formed reach the model, all in one call. Requests of the same kind may
-share that call (score_together); each keeps its own policy, its own errors and the answers that it gets alone.
+Only complete and well-formed rows reach the model, all of them in one call. Jobs with the same key may share that call
+as a Batch; each job keeps its own policy, its own errors, and the answers that it would get alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 
-from serving import replies as written
-from serving.contract import Request
-from serving.errors import BadRequest, join_names
-from serving.functions import SqlFunction, on_offer
+from serving import encoding, isolation
+from serving.errors import BadRequest
+from serving.functions import SqlFunction
 from serving.model import Model
 from serving.options import Options
-from serving.quarantine import Positions, scored
-from serving.replies import Replies
-from serving.request_log import RequestLog
-from serving.rows import Rows, from_objects, from_request
+from serving.rows import RowIndices, Rows
+from serving.telemetry import Timer
+from serving.types import Replies
 
 Outcome = Replies | Exception
 
 
 @dataclass
 class Job:
-    """The decoded rows of one request, with those among them that the model should score."""
+    """The rows of one request, and which of them the model should score.
+
+    After scoring, `null_rows` is the number of rows answered with NULL without a prediction.
+    """
 
     model: Model
     function: SqlFunction
     options: Options
     rows: Rows
-    chosen: Positions
-    entry: RequestLog
+    valid_rows: RowIndices
+    timer: Timer
+    null_rows: int = 0
 
     @property
-    def part(self) -> Rows:
-        """The rows to score."""
-        return self.rows if len(self.chosen) == len(self.rows) else self.rows.take(self.chosen)
+    def key(self) -> Hashable:
+        """What jobs must have in common to share a prediction: model, function and options."""
+        own = frozenset(self.options.own.items())
+        return id(self.model), self.function.name, self.options.on_null, self.options.on_error, own
 
-    def replies(self, positions: Positions, values: Replies) -> Replies:
-        """Return one reply per row: the values at their positions, None elsewhere."""
-        self.entry.null_rows = len(self.rows) - len(positions)
-        if len(positions) == len(self.rows):
+    @property
+    def selected(self) -> Rows:
+        """The rows to score."""
+        return self.rows if len(self.valid_rows) == len(self.rows) else self.rows.take(self.valid_rows)
+
+    def fill(self, scored: RowIndices, values: Replies) -> Replies:
+        """Return one reply per row: the values at the rows that were scored, NULL elsewhere."""
+        self.null_rows = len(self.rows) - len(scored)
+        if not self.null_rows:
             return values
         if isinstance(values, list):
-            answers: list[Any] = [None] * len(self.rows)
-            for row, value in zip(positions.tolist(), values, strict=True):
-                answers[row] = value
-            return answers
+            replies: list[Any] = [None] * len(self.rows)
+            for row, value in zip(scored.tolist(), values, strict=True):
+                replies[row] = value
+            return replies
         array = np.full(len(self.rows), np.nan)
-        array[positions] = values
+        array[scored] = values
         return array
 
 
-def prepare(model: Model, function: SqlFunction, options: Options, request: Request, entry: RequestLog) -> Job:
-    """Return the job of a request; raise BadRequest for a row that cannot be scored, unless `on_error` is `null`."""
-    if not function.offered(model):
-        offers = join_names([other.name for other in on_offer(model)])
-        raise BadRequest(f"{function.name} makes no sense for the model at {model.info.uri}, which offers {offers}.")
-    rows = _rows(model, function, request)
-    entry.rows = len(rows)
-    rejected = rows.faults()
+@dataclass
+class Batch:
+    """Jobs with the same key, and the rows of all of them, to be scored by one prediction."""
+
+    jobs: Sequence[Job]
+    rows: Rows
+
+    @classmethod
+    def merge(cls, jobs: Sequence[Job]) -> "Batch":
+        """Return the batch of these jobs."""
+        first, *rest = (job.selected for job in jobs)
+        return cls(jobs, first.concat(rest) if rest else first)
+
+    def predict(self) -> Replies:
+        """Return the JSON-ready values of all rows."""
+        first = self.jobs[0]
+        self._mark("queue")
+        result = first.function.score(first.model, self.rows, first.options)
+        self._mark("predict")
+        outputs = first.function.outputs(first.model, first.options)
+        values = encoding.encode(result, outputs, len(self.rows))
+        self._mark("encode")
+        return values
+
+    def split(self, values: Replies) -> list[Replies]:
+        """Return the replies of each job."""
+        bounds = pairwise(accumulate((len(job.valid_rows) for job in self.jobs), initial=0))
+        return [
+            job.fill(job.valid_rows, values[start:end]) for job, (start, end) in zip(self.jobs, bounds, strict=True)
+        ]
+
+    def _mark(self, stage: str) -> None:
+        for job in self.jobs:
+            job.timer.mark(stage)
+
+
+def prepare(model: Model, function: SqlFunction, options: Options, rows: Rows, timer: Timer) -> Job:
+    """Return the job of a request; raise BadRequest for a row that can't be scored, unless `on_error` is `null`."""
+    errors = rows.errors()
     if options.on_null == "error":
-        for row, column in rows.null_in_required().items():
-            rejected.setdefault(row, f"Row {row}, column {column.name} is NULL, the model needs {column.sql_type}.")
-    if rejected and options.on_error == "fail":
-        raise BadRequest(rejected[min(rejected)])
-    chosen = np.arange(len(rows))
-    lacking = rows.lacking() if options.on_null == "null" else np.array([], np.intp)
-    if rejected or len(lacking):
-        fit = np.ones(len(rows), np.bool_)
-        fit[list(rejected)] = False
-        fit[lacking] = False
-        chosen = chosen[fit]
-    entry.lap("decode")
-    return Job(model, function, options, rows, chosen, entry)
+        for row, column in rows.first_null_columns().items():
+            errors.setdefault(row, f"Row {row}, column {column.name} is NULL, the model needs {column.sql_type}.")
+    if errors and options.on_error == "fail":
+        raise BadRequest(errors[min(errors)])
+    valid_rows = np.arange(len(rows))
+    null_rows = rows.null_rows() if options.on_null == "null" else np.array([], np.intp)
+    if errors or len(null_rows):
+        valid = np.ones(len(rows), np.bool_)
+        valid[list(errors)] = False
+        valid[null_rows] = False
+        valid_rows = valid_rows[valid]
+    timer.mark("decode")
+    return Job(model, function, options, rows, valid_rows, timer)
 
 
 def score(job: Job) -> Replies:
-    """Return one JSON-ready reply per row; raise BadRequest for a row that the model cannot score under `fail`."""
-    if not len(job.chosen):
-        return job.replies(job.chosen, [])
+    """Return one JSON-ready reply per row.
 
-    def encoded(positions: Positions) -> Replies:
-        part = job.part if len(positions) == len(job.chosen) else job.rows.take(positions)
-        return _predicted([job], part)
+    Raise BadRequest for a row that the model can't score, unless `on_error` is `null`.
+    """
+    if not len(job.valid_rows):
+        return job.fill(job.valid_rows, [])
 
-    return job.replies(*scored(encoded, job.chosen, job.options.on_error))
+    def predict(rows: RowIndices) -> Replies:
+        selected = job.selected if len(rows) == len(job.valid_rows) else job.rows.take(rows)
+        return Batch([job], selected).predict()
+
+    return job.fill(*isolation.score_rows(predict, job.valid_rows, job.options.on_error))
 
 
 def score_together(jobs: Sequence[Job]) -> list[Outcome]:
-    """Return for each job its replies, or what it raises, from one prediction for all that have rows to score.
+    """Return for each of these jobs with the same key its replies, or the exception that scoring it raises.
 
-    The jobs are of one model, one function and the same options. Whatever goes wrong with all of them together is
-    found out with each alone.
+    One prediction serves all of them. When it fails, each job is scored on its own.
     """
-    together = [job for job in jobs if len(job.chosen)]
-    if len(together) > 1:
-        first, *rest = (job.part for job in together)
+    filled = [job for job in jobs if len(job.valid_rows)]
+    if len(filled) > 1:
+        batch = Batch.merge(filled)
         try:
-            values = _predicted(together, first.followed_by(rest))
+            replies = iter(batch.split(batch.predict()))
         except (Exception, SystemExit):
             return [_outcome(job) for job in jobs]
-        bounds = pairwise(accumulate((len(job.chosen) for job in jobs), initial=0))
-        return [job.replies(job.chosen, values[start:end]) for job, (start, end) in zip(jobs, bounds, strict=True)]
+        return [next(replies) if len(job.valid_rows) else score(job) for job in jobs]
     return [_outcome(job) for job in jobs]
-
-
-def answer(model: Model, function: SqlFunction, options: Options, request: Request) -> list[Any]:
-    """Return one JSON-ready reply per call of a request on its own."""
-    return written.as_list(score(prepare(model, function, options, request, RequestLog("POST", "/"))))
 
 
 def _outcome(job: Job) -> Outcome:
     try:
         return score(job)
-    except Exception as cause:
-        return cause
-    except SystemExit as cause:  # it would end the process, with all that others wait for
-        return RuntimeError(f"The model at {job.model.info.uri} wants to end the process: {cause!r}.")
-
-
-def _predicted(jobs: Sequence[Job], rows: Rows) -> Replies:
-    """Return the JSON-ready values of the rows of these jobs, which share their time."""
-    first = jobs[0]
-    for job in jobs:
-        job.entry.lap("queue")
-    result = first.function.score(first.model, rows, first.options)
-    for job in jobs:
-        job.entry.lap("predict")
-    values = written.encode(result, first.function.outputs(first.model, first.options), len(rows))
-    for job in jobs:
-        job.entry.lap("encode")
-    return values
-
-
-def _rows(model: Model, function: SqlFunction, request: Request) -> Rows:
-    if function.takes == "columns":
-        return from_request(model.signature, request)
-    if function.takes == "row":
-        return from_objects(model.signature, request)
-    for row, call in enumerate(request.calls):
-        if call:
-            raise BadRequest(f"Row {row} has {len(call)} arguments, {function.name} takes none.")
-    return Rows(model.signature, [], len(request.calls))
+    except Exception as error:
+        return error
+    except SystemExit:  # would end the process, and with it all other requests
+        return RuntimeError(f"The model at {job.model.info.uri} called sys.exit().")

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from serving.functions import SqlFunction, on_offer
+from serving.functions import SqlFunction, available_functions
 from serving.model import Model
 
 MAX_ARGUMENTS = 256  # per function
@@ -46,7 +46,7 @@ def exceeds_arguments(columns: Sequence[object]) -> bool:
 def callable_functions(model: Model) -> list[SqlFunction]:
     """Return the model's functions that BigQuery can declare."""
     wide = exceeds_arguments(model.signature.columns)
-    return [function for function in on_offer(model) if not (wide and function.takes == "columns")]
+    return [function for function in available_functions(model) if not (wide and function.takes == "columns")]
 
 
 def argument_names(columns: Sequence[str]) -> list[str]:

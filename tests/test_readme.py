@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from serving import functions
 from serving.options import COMMON_KEYS
-from serving.signature import SQL_TYPES
+from serving.types import TYPES
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -30,7 +30,7 @@ def test_every_key_of_the_context_and_every_function_is_described() -> None:
 
 def test_every_type_is_described() -> None:
     table = README[README.index("## SQL types") :]
-    for kind, sql_type in SQL_TYPES.items():
+    for kind, row in TYPES.items():
         assert re.search(rf"^\|[^|]*\b{kind}\b[^|]*\| {sql_type} \|", table, re.MULTILINE), kind
 
 

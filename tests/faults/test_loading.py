@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from launch.processes import free_port
 from local.storage import Storage
 from model_loader import ModelLoader, folder_digest, load
+from serving.decoding import from_arguments
 from serving.errors import ModelUnreachable, ModelUnusable, ServingError
 from serving.model import Model
-from serving.rows import from_arguments
 from tests.faults import faults
 from tests.faults.conftest import URI, patient
 from tests.faults.faults import always, first, in_turn

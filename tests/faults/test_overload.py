@@ -21,7 +21,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from launch.function import Function
-from serving.admission import MOST_REQUESTS, REQUEST_LIMIT
+from serving.admission import MAX_REQUESTS, REQUEST_LIMIT
 from tests.assertions import assert_error
 
 DEADLINE = 600.0  # seconds; the machine may be busy
@@ -78,16 +78,16 @@ def test_excess_requests_get_429(function: Function, tmp_path: Path) -> None:
                 resume.touch()  # no admitted request is answered before all excess ones are
             return response
 
-        limits = httpx.Limits(max_connections=MOST_REQUESTS + excess)
+        limits = httpx.Limits(max_connections=MAX_REQUESTS + excess)
         async with httpx.AsyncClient(timeout=DEADLINE, trust_env=False, limits=limits) as client:
-            return await asyncio.gather(*(ask(value) for value in range(MOST_REQUESTS + excess)))
+            return await asyncio.gather(*(ask(value) for value in range(MAX_REQUESTS + excess)))
 
     responses = asyncio.run(send())
     for value, response in enumerate(responses):
         if response.status_code == 200:
             assert response.json() == {"replies": [value * 2.0]}
         else:
-            assert_error(response, 429, f"{MOST_REQUESTS} requests", "ask again")
+            assert_error(response, 429, f"{MAX_REQUESTS} requests", "retry later")
     assert sum(response.status_code == 429 for response in responses) == excess
 
 

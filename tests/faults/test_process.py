@@ -15,7 +15,7 @@ from sklearn.dummy import DummyRegressor
 
 from launch.function import Function
 from model_loader import load
-from serving.rows import from_arguments
+from serving.decoding import from_arguments
 from tests import models
 from tests.assertions import assert_error
 from tests.faults import faults

@@ -14,7 +14,7 @@ import yaml
 
 from loading import mlmodel
 from model_loader import ModelLoader
-from serving.rows import from_arguments
+from serving.decoding import from_arguments
 from tests import models
 from tests.faults import faults
 from tests.faults.conftest import URI

@@ -22,8 +22,8 @@ from starlette.testclient import TestClient
 
 from loading import mlmodel
 from model_loader import folder_digest, load
+from serving.decoding import from_arguments
 from serving.errors import ModelUnusable
-from serving.rows import from_arguments
 from tests import models
 from tests.assertions import assert_error
 

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from launch.function import Function
 from model_loader import ModelLoader, load
-from serving.rows import from_arguments
+from serving.decoding import from_arguments
 from tests import models
 from tests.assertions import assert_error
 from tests.conftest import ROOT

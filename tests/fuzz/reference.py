@@ -9,9 +9,10 @@ import warnings
 from typing import Any
 
 from model_loader import load
-from serving import contract, functions, scoring
+from serving import contract, functions
 from serving.errors import ServingError
 from serving.options import check_schema, read_options
+from tests.answers import answer
 
 
 def parsed(body: bytes) -> Any:
@@ -52,11 +53,11 @@ class Reference:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # models may warn about unknown categories
             try:
-                request = contract._request(message, None)
+                request = contract.request_of(message)
                 function = functions.find(request.context, path)
                 options = read_options(request.context, function.keys)
                 check_schema(request.context, self.signature)
-                replies = scoring.answer(self._model, function, options, request)
-                return 200, json.loads(contract.encode(replies))["replies"]
+                replies = answer(self._model, function, options, request)
+                return 200, json.loads(contract.write(replies))["replies"]
             except ServingError as error:
                 return error.status, str(error)

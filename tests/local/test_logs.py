@@ -17,7 +17,7 @@ from launch import prices
 from launch.function import Function
 from local import logs
 from local.__main__ import main
-from serving.request_log import RequestLog
+from serving.telemetry import RequestLog
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 

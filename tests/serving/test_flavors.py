@@ -49,7 +49,7 @@ def test_arrays_and_objects_come_as_json_and_leave_as_json(app: App, saved: Call
     rows = [[[1, 2.5], {"name": "a", "age": "9007199254740993"}, None], [["NaN"], {"age": 1, "name": "b"}, 7]]
     assert replies(client, rows) == [{"sum": 3.5, "name": "a", "n": None}, {"sum": "NaN", "name": "b", "n": 7}]
     bad = client.post("/", json={"calls": [[[1], {"name": 5, "age": 1}, 1]]})
-    assert_error(bad, 400, "Row 0, column who", ".name", "a text was expected")
+    assert_error(bad, 400, "Row 0, column who", ".name", "expected a string")
 
 
 @pytest.mark.parametrize("kind", [XGBRegressor, XGBClassifier])

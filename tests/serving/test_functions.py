@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from model_loader import load
 from serving import functions
-from serving.functions import on_offer, sql_function
+from serving.functions import available_functions, sql_function
 from serving.model import Model
 from serving.options import Options
 from serving.rows import Rows
@@ -141,7 +141,7 @@ def test_a_user_adds_a_function_by_writing_its_few_lines(regressor: TestClient, 
     expected = [None if value is None else value / 1000 for value in replies(regressor, ROWS)]
     assert replies(regressor, ROWS, function="predict_thousands") == expected
     assert replies(regressor, ROWS, function="describe", unit="km") == ["0.5 km", "1.5 km", None]
-    assert "predict_thousands" in [function.name for function in on_offer(load(saved("tree_regressor")))]
+    assert "predict_thousands" in [function.name for function in available_functions(load(saved("tree_regressor")))]
 
 
 def test_several_outputs_come_as_one_object_a_row(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:

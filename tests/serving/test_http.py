@@ -101,7 +101,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "params unknown": (calls(ROW, params='{"depth": 1}'), "declares none"),
     "class of a regressor": (
         calls(ROW, **{"function": "predict_proba", "class": "yes"}),
-        "predict_proba makes no sense",
+        "predict_proba is not available",
     ),
     "request id a number": (request(calls=[ROW], requestId=7), "`requestId`"),
     "caller a list": (request(calls=[ROW], caller=[]), "`caller`"),
@@ -159,13 +159,13 @@ def test_of_duplicate_keys_the_last_one_counts(client: TestClient) -> None:
 
 def test_a_reply_too_large_for_bigquery_names_the_rows_that_fit(client: TestClient) -> None:
     response = client.post("/model_info", content=calls(*[[]] * 100_000))
-    assert_error(response, 400, "BigQuery takes 15000000", "max_batching_rows = ")
+    assert_error(response, 400, "BigQuery accepts 15000000", "max_batching_rows = ")
     fitting = int(response.json()["errorMessage"].rpartition("max_batching_rows = ")[2].rstrip("."))
     assert len(client.post("/model_info", content=calls(*[[]] * fitting)).content) <= 15_000_000
 
 
 def test_our_own_fault_is_a_bland_500_with_the_request_id(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.contract.encode", lambda _: 1 / 0)
+    monkeypatch.setattr("serving.contract.write", lambda _: 1 / 0)
     response = client.post("/", content=request(calls=[ROW], requestId="abc-123"))
     assert_error(response, 500, "abc-123")
     assert "division" not in response.text

@@ -102,7 +102,7 @@ def test_the_filled_in_example_is_sent_and_the_number_seen(
     low = send(page, **dict.fromkeys("abcd", "-5"))
     assert float(high) > float(low)  # the model predicts about the columns' sum
     assert json.loads(page.locator("#reply").inner_text()) == {"replies": [float(low)]}
-    assert re.fullmatch(r"Status 200, \d+\.\d ms from here and back\.", page.locator("#took").inner_text())
+    assert re.fullmatch(r"Status 200, \d+\.\d ms round trip\.", page.locator("#took").inner_text())
 
 
 def test_wrong_input_shows_the_functions_message_and_becomes_a_last_error(open_page: Callable[..., Page]) -> None:

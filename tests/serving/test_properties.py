@@ -17,8 +17,9 @@ from serving import contract
 from serving.functions import find
 from serving.model import Model
 from serving.options import Options
-from serving.request_log import RequestLog
-from serving.scoring import answer, prepare, score_together
+from serving.scoring import prepare, score_together
+from serving.telemetry import Timer
+from tests.answers import answer
 
 # What SQL can hold in a column of a type, NULL aside.
 VALUES = {
@@ -78,7 +79,7 @@ def frame(model: Model, rows: list[list[Any]]) -> Any:
 
 def replies(model: Model, rows: list[list[Any]]) -> list[Any]:
     body = orjson.dumps({"calls": [[sent(value) for value in row] for row in rows]})
-    return orjson.loads(contract.encode(answer(model, find({}, "/"), Options(), contract.decode(body))))["replies"]
+    return orjson.loads(contract.write(answer(model, find({}, "/"), Options(), contract.read(body))))["replies"]
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -123,7 +124,8 @@ def test_whole_split_and_shuffled_batches_agree(data: st.DataObject, pair: Any) 
 def test_requests_that_are_scored_together_get_the_replies_that_they_get_alone(data: st.DataObject, pair: Any) -> None:
     model, _ = pair
     requests = data.draw(st.lists(batches(model), min_size=2, max_size=5))
-    decoded = [contract.decode(orjson.dumps({"calls": [[*map(sent, row)] for row in rows]})) for rows in requests]
-    jobs = [prepare(model, find({}, "/"), Options(), request, RequestLog("POST", "/")) for request in decoded]
-    together = [orjson.loads(contract.encode(outcome))["replies"] for outcome in score_together(jobs)]
+    decoded = [contract.read(orjson.dumps({"calls": [[*map(sent, row)] for row in rows]})) for rows in requests]
+    predict = find({}, "/")
+    jobs = [prepare(model, predict, Options(), predict.decode(model, request), Timer()) for request in decoded]
+    together = [orjson.loads(contract.write(outcome))["replies"] for outcome in score_together(jobs)]
     assert together == [replies(model, rows) for rows in requests]

@@ -9,14 +9,14 @@ import orjson
 import pytest
 from starlette.testclient import TestClient
 
-from serving.columns import decode_column
-from serving.contract import Request, decode
+from serving.contract import Request, read
+from serving.decoding import decode_column
 from serving.errors import BadRequest
 from serving.functions import SqlFunction
 from serving.model import Model, ModelInfo
 from serving.options import Options
-from serving.scoring import answer
 from serving.signature import Column, Output, Signature
+from tests.answers import answer
 from tests.assertions import assert_error
 
 QUARANTINE = Options(on_error="null")
@@ -44,7 +44,7 @@ def function(score: Callable[..., Any] = lambda model, rows, options: model.pred
 
 
 def rows(*values: Any) -> Request:
-    return decode(orjson.dumps({"calls": [[value] for value in values]}))
+    return read(orjson.dumps({"calls": [[value] for value in values]}))
 
 
 def test_a_clean_batch_is_scored_in_one_call() -> None:
@@ -165,5 +165,5 @@ def test_a_column_s_faults_do_not_depend_on_the_order_of_its_rows() -> None:
     column = Column("a", "double", "FLOAT64")
     values = [1, "x", None, "2.5", True]
     for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3]):
-        faults = decode_column(column, [values[at] for at in order]).faults
+        faults = decode_column(column, [values[at] for at in order]).errors
         assert {order[at] for at in faults} == {1, 4}

@@ -16,7 +16,7 @@ from mlflow.models import get_model_info
 
 from local.storage import Storage
 from model_loader import folder_digest, load
-from serving.rows import from_arguments
+from serving.decoding import from_arguments
 from tests.conftest import BUCKET, ROOT
 from tests.train.conftest import PATIENCE, Run, train
 from train.__main__ import main
@@ -198,7 +198,7 @@ def test_model_is_served_with_gaps(houses: Run) -> None:
     """The function's loader and decoder take rows with gaps in every optional column."""
     model = load(str(houses.folder / "model"))
     rows = from_arguments(model.signature, [*model.example, [None, None, None, None, None, True]])
-    assert rows.faults() == {}
+    assert rows.errors() == {}
     assert np.isfinite(model.predict(rows)).all()
 
 

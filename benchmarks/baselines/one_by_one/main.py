@@ -7,8 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
-import serving.batching  # noqa: E402
+import serving.scheduler  # noqa: E402
 
-serving.batching.TOGETHER = 0
+serving.scheduler.MAX_BATCH_ROWS = 0
 
 predict = runpy.run_path(str(ROOT / "main.py"))["predict"]

@@ -7,16 +7,16 @@ from typing import Any
 import orjson
 import pytest
 
-from serving.batching import SHORT, TOGETHER, Scorer
-from serving.contract import decode
+from serving.contract import read
+from serving.encoding import as_list
 from serving.errors import BadRequest
 from serving.functions import SqlFunction
 from serving.model import Model, ModelInfo
 from serving.options import Options
-from serving.replies import as_list
-from serving.request_log import RequestLog
+from serving.scheduler import MAX_BATCH_ROWS, Scheduler
 from serving.scoring import Job, prepare
 from serving.signature import Column, Output, Signature
+from serving.telemetry import Timer
 
 
 class Doubling:
@@ -41,22 +41,22 @@ def job(model: Model, *values: Any, on_error: str = "fail") -> Job:
     function = SqlFunction(
         "f", "", lambda model, rows, _: model.predict(rows), "columns", lambda *_: outputs, (), lambda _: True
     )
-    request = decode(orjson.dumps({"calls": [[value] for value in values]}))
-    return prepare(model, function, Options(on_error=on_error), request, RequestLog("POST", "/"))
+    rows = function.decode(model, read(orjson.dumps({"calls": [[value] for value in values]})))
+    return prepare(model, function, Options(on_error=on_error), rows, Timer())
 
 
-def scored(scorer: Scorer, *jobs: tuple[Job, str]) -> list[Any]:
+def scored(scheduler: Scheduler, *jobs: Job) -> list[Any]:
     """Return the outcome of each job, all of which come at once; an exception stands for itself."""
 
     async def run() -> list[Any]:
-        return await asyncio.gather(*(scorer.score(job, kind) for job, kind in jobs), return_exceptions=True)
+        return await asyncio.gather(*(scheduler.score(job) for job in jobs), return_exceptions=True)
 
     return [outcome if isinstance(outcome, Exception) else as_list(outcome) for outcome in asyncio.run(run())]
 
 
 def test_one_row_requests_that_come_together_are_one_prediction_and_each_gets_its_own_answer() -> None:
     doubling = Doubling()
-    answers = scored(Scorer(1), *((job(doubling.model, value), "k") for value in range(64)))
+    answers = scored(Scheduler(1), *(job(doubling.model, value) for value in range(64)))
     assert answers == [[value * 2] for value in range(64)]
     assert doubling.calls == [64]
 
@@ -64,15 +64,15 @@ def test_one_row_requests_that_come_together_are_one_prediction_and_each_gets_it
 def test_a_lone_request_is_scored_alone_without_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio.BaseEventLoop, "call_later", None)
     doubling = Doubling()
-    assert scored(Scorer(1), (job(doubling.model, 4), "k")) == [[8]]
+    assert scored(Scheduler(1), job(doubling.model, 4)) == [[8]]
     assert doubling.calls == [1]
 
 
-async def one_a_round(scorer: Scorer, jobs: list[Job]) -> list[Any]:
+async def one_a_round(scheduler: Scheduler, jobs: list[Job]) -> list[Any]:
     """Return the outcomes of jobs of which the loop brings another one in every round."""
     coming = []
     for each in jobs:
-        coming.append(asyncio.ensure_future(scorer.score(each, "k")))
+        coming.append(asyncio.ensure_future(scheduler.score(each)))
         await asyncio.sleep(0)
     return [as_list(outcome) for outcome in await asyncio.gather(*coming)]
 
@@ -80,21 +80,22 @@ async def one_a_round(scorer: Scorer, jobs: list[Job]) -> list[Any]:
 def test_requests_that_are_just_coming_in_share_a_prediction_although_they_do_not_come_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("serving.batching.WINDOW", 60.0)
+    monkeypatch.setattr("serving.scheduler.ARRIVAL_SECONDS", 60.0)
     doubling = Doubling()
     jobs = [job(doubling.model, value) for value in range(20)]
-    assert asyncio.run(one_a_round(Scorer(1), jobs)) == [[value * 2] for value in range(20)]
+    assert asyncio.run(one_a_round(Scheduler(1), jobs)) == [[value * 2] for value in range(20)]
     assert doubling.calls == [20]
 
 
 def test_requests_that_never_end_do_not_put_off_a_prediction_beyond_the_window(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("serving.batching.WINDOW", 0.0)
-    doubling, scorer = Doubling(), Scorer(1)
-    scorer._last["f"] = (1, SHORT / 100)
+    monkeypatch.setattr("serving.scheduler.ARRIVAL_SECONDS", 0.0)
+    monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", 600.0)  # short, however busy the machine is
+    doubling, scheduler = Doubling(), Scheduler(1)
+    scheduler._last["f"] = (1, 0.0)
     jobs = [job(doubling.model, value) for value in range(20)]
-    assert asyncio.run(one_a_round(scorer, jobs)) == [[value * 2] for value in range(20)]
+    assert asyncio.run(one_a_round(scheduler, jobs)) == [[value * 2] for value in range(20)]
     assert max(doubling.calls) < 5
     assert sum(doubling.calls) == 20
 
@@ -102,15 +103,15 @@ def test_requests_that_never_end_do_not_put_off_a_prediction_beyond_the_window(
 def test_null_rows_stay_with_their_request_when_requests_share_a_prediction() -> None:
     doubling = Doubling()
     jobs = [job(doubling.model, *values) for values in ([1, None], [None], [], [2, 3])]
-    assert scored(Scorer(1), *((each, "k") for each in jobs)) == [[2, None], [None], [], [4, 6]]
+    assert scored(Scheduler(1), *jobs) == [[2, None], [None], [], [4, 6]]
     assert doubling.calls == [3]
-    assert [each.entry.null_rows for each in jobs] == [1, 1, 0, 0]
+    assert [each.null_rows for each in jobs] == [1, 1, 0, 0]
 
 
 def test_a_bad_row_is_the_error_of_its_own_request_alone() -> None:
     doubling = Doubling()
     good, bad, forgiving = job(doubling.model, 1), job(doubling.model, -1), job(doubling.model, -2, 3, on_error="null")
-    answers = scored(Scorer(1), (good, "k"), (bad, "k"), (forgiving, "k"))
+    answers = scored(Scheduler(1), good, bad, forgiving)
     assert answers[0] == [2]
     assert isinstance(answers[1], BadRequest)
     assert "Row 0" in str(answers[1])
@@ -119,37 +120,37 @@ def test_a_bad_row_is_the_error_of_its_own_request_alone() -> None:
 
 def test_requests_of_different_kinds_are_never_mixed() -> None:
     one, other = Doubling(), Doubling()
-    answers = scored(Scorer(1), (job(one.model, 1), "a"), (job(other.model, 2), "b"), (job(one.model, 3), "a"))
+    answers = scored(Scheduler(1), job(one.model, 1), job(other.model, 2), job(one.model, 3))
     assert answers == [[2], [4], [6]]
     assert (one.calls, other.calls) == ([2], [1])
 
 
 def test_large_requests_are_scored_one_by_one() -> None:
     doubling = Doubling()
-    half = [1] * (TOGETHER // 2 + 1)
-    assert scored(Scorer(1), *((job(doubling.model, *half), "k") for _ in range(3))) == [[2] * len(half)] * 3
+    half = [1] * (MAX_BATCH_ROWS // 2 + 1)
+    assert scored(Scheduler(1), *(job(doubling.model, *half) for _ in range(3))) == [[2] * len(half)] * 3
     assert doubling.calls == [len(half)] * 3
 
 
 def test_long_predictions_leave_the_event_loop_free_and_share_what_came_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("serving.batching.SHORT", 0.0)
+    monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", 0.0)
     doubling, begun, go_on = Doubling(), threading.Event(), threading.Event()
     quick = doubling.model.predictor
 
     def slow(frame: Any, params: Any) -> Any:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(300)
         return quick(frame, params)
 
     doubling.model.predictor = slow
 
     async def run() -> list[Any]:
-        scorer = Scorer(1)
-        first = asyncio.ensure_future(scorer.score(job(doubling.model, 1), "k"))
-        await asyncio.to_thread(begun.wait, 10)
-        rest = [asyncio.ensure_future(scorer.score(job(doubling.model, value), "k")) for value in (2, 3, 4)]
+        scheduler = Scheduler(1)
+        first = asyncio.ensure_future(scheduler.score(job(doubling.model, 1)))
+        await asyncio.to_thread(begun.wait, 300)
+        rest = [asyncio.ensure_future(scheduler.score(job(doubling.model, value))) for value in (2, 3, 4)]
         await asyncio.sleep(0)  # the loop runs: it is not in the prediction
         go_on.set()
         return [list(answer) for answer in await asyncio.gather(first, *rest)]
@@ -159,24 +160,27 @@ def test_long_predictions_leave_the_event_loop_free_and_share_what_came_meanwhil
     assert threading.get_ident() not in doubling.threads
 
 
-def test_short_predictions_are_made_on_the_event_loop_once_they_are_known_to_be_short() -> None:
-    doubling, scorer = Doubling(), Scorer(1)
+def test_short_predictions_are_made_on_the_event_loop_once_they_are_known_to_be_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    doubling, scheduler = Doubling(), Scheduler(1)
 
     async def run() -> None:
         for value in range(20):
-            await scorer.score(job(doubling.model, value), "k")
+            await scheduler.score(job(doubling.model, value))
 
-    scorer._last["f"] = (1, SHORT / 100)  # as measured on an idle machine
+    monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", 600.0)  # short, however busy the machine is
+    scheduler._last["f"] = (1, 0.0)
     asyncio.run(run())
     assert threading.get_ident() in doubling.threads
 
 
 def test_a_request_whose_caller_has_gone_does_not_hold_up_the_others() -> None:
-    doubling, scorer = Doubling(), Scorer(1)
+    doubling, scheduler = Doubling(), Scheduler(1)
 
     async def run() -> list[Any]:
-        gone = asyncio.ensure_future(scorer.score(job(doubling.model, 1), "k"))
-        stays = asyncio.ensure_future(scorer.score(job(doubling.model, 2), "k"))
+        gone = asyncio.ensure_future(scheduler.score(job(doubling.model, 1)))
+        stays = asyncio.ensure_future(scheduler.score(job(doubling.model, 2)))
         await asyncio.sleep(0)
         gone.cancel()
         return list(await stays)
@@ -188,9 +192,9 @@ def test_a_request_whose_caller_has_gone_does_not_hold_up_the_others() -> None:
 def test_a_model_that_wants_to_end_the_process_fails_its_own_request_alone(
     short: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.batching.SHORT", short)
-    doubling, scorer = Doubling(), Scorer(1)
-    scorer._last["f"] = (1, 0.5)
+    monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", short)
+    doubling, scheduler = Doubling(), Scheduler(1)
+    scheduler._last["f"] = (1, 0.5)
     quick = doubling.model.predictor
 
     def leaving(frame: Any, params: Any) -> Any:
@@ -199,6 +203,6 @@ def test_a_model_that_wants_to_end_the_process_fails_its_own_request_alone(
         return quick(frame, params)
 
     doubling.model.predictor = leaving
-    answers = scored(scorer, *((job(doubling.model, value), "k") for value in (1, 13, 2)))
+    answers = scored(scheduler, *(job(doubling.model, value) for value in (1, 13, 2)))
     assert (answers[0], answers[2]) == ([2], [4])
-    assert "wants to end the process" in str(answers[1])
+    assert "called sys.exit()" in str(answers[1])

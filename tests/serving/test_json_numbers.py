@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.contract import Request, decode
+from serving.contract import Request, read
+from serving.decoding import from_arguments, from_objects, from_request
 from serving.errors import BadRequest
-from serving.numeric_calls import NumericCalls
-from serving.rows import Numbers, Rows, from_arguments, from_objects, from_request
+from serving.json_numbers import parse_numbers
+from serving.rows import Rows
 from serving.signature import Column, Signature
 
 TWO_NUMBERS = Signature((Column("a", "double", "FLOAT64"), Column("b", "double", "FLOAT64")), None)
@@ -30,11 +31,11 @@ def body_of(calls: Any, separators: tuple[str, str] = (", ", ": ")) -> bytes:
 
 def careful(request: Request) -> Request:
     """The same request, its calls parsed value by value."""
-    return dataclasses.replace(request, arguments=list(request.calls))
+    return dataclasses.replace(request, raw_calls=list(request.calls), numbers=None)
 
 
 def assert_same(fast: Rows, slow: Rows) -> None:
-    assert fast.faults().keys() == slow.faults().keys()
+    assert fast.errors().keys() == slow.errors().keys()
     for name in ("a", "b"):
         assert fast.nulls(name).tolist() == slow.nulls(name).tolist()
         np.testing.assert_array_equal(fast[name], slow[name])
@@ -46,7 +47,7 @@ STAND_INS = ["-0.0", "-7e87", "-3.12e-302", "-3.312e-302"]
 @pytest.mark.parametrize("number", STAND_INS)
 def test_numbers_that_stand_for_words_in_parsing_are_numbers_when_they_come_themselves(number: str) -> None:
     body = f'{{"calls": [[1, {number}], [null, "NaN"], ["Infinity", "-Infinity"]]}}'.encode()
-    rows = from_request(TWO_NUMBERS, decode(body))
+    rows = from_request(TWO_NUMBERS, read(body))
     np.testing.assert_array_equal(rows["a"], [1.0, math.nan, math.inf])
     np.testing.assert_array_equal(rows["b"], [float(number), math.nan, -math.inf])
     assert rows.nulls("a").tolist() == [False, True, False]
@@ -59,10 +60,10 @@ def test_numbers_that_stand_for_words_in_parsing_are_numbers_when_they_come_them
      '[[1, 2, [3]], 4]', '[[1, 2], [3, [4]]]', '[[[1, 2], 3], 4]', '[1, 2, [[3, 4]]]', '[[1, 2], [3, 4], 5, [6]]', '[[1], [2], [3, 4, [5]], 6]'],
 )  # fmt: skip
 def test_rows_of_another_shape_are_refused_however_many_numbers_they_hold(calls: str) -> None:
-    request = decode(f'{{"calls": {calls}}}'.encode())
-    assert request.numeric is None or request.numeric.matrix(2) is None
+    request = read(f'{{"calls": {calls}}}'.encode())
+    assert request.numbers is None
     with contextlib.suppress(BadRequest):
-        assert from_request(TWO_NUMBERS, request).faults()
+        assert from_request(TWO_NUMBERS, request).errors()
 
 
 def arrays(values: int, depth: int) -> Iterator[list[Any]]:
@@ -86,11 +87,8 @@ def test_of_all_small_arrays_of_arrays_only_tables_are_taken(separator: str) -> 
             is_table = bool(rows) and all(
                 type(row) is list and [type(value) for value in row] == [float] * width for row in rows
             )
-            try:
-                matrix = NumericCalls(json.dumps(rows, separators=(separator, ":")).encode()).matrix(width)
-            except (ValueError, TypeError, RuntimeError):
-                matrix = None
-            assert (matrix is not None) == is_table, rows
+            numbers = parse_numbers(json.dumps(rows, separators=(separator, ":")).encode())
+            assert (numbers is not None and numbers.matrix.shape[1] == width) == is_table, rows
             tables |= {(len(rows), width)} if is_table else set()
             others += not is_table
     assert len(tables) > 5
@@ -102,12 +100,12 @@ def test_of_all_small_arrays_of_arrays_only_tables_are_taken(separator: str) -> 
 @pytest.mark.parametrize("at", [0, 1, -1])
 def test_rows_whose_numbers_only_add_up_are_no_table(width: int, more: int, at: int) -> None:
     rows = [[1.0] * width for _ in range(more + 2)]
-    assert NumericCalls(orjson.dumps(rows)).matrix(width) is not None
+    assert parse_numbers(orjson.dumps(rows)) is not None
     rows[at] += [1.0] * more
     for row in [row for row in rows if row is not rows[at]][:more]:
         row.pop()
     assert sum(map(len, rows)) == width * len(rows)
-    assert NumericCalls(orjson.dumps(rows)).matrix(width) is None
+    assert parse_numbers(orjson.dumps(rows)) is None
 
 
 @pytest.mark.parametrize(
@@ -118,10 +116,10 @@ def test_rows_whose_numbers_only_add_up_are_no_table(width: int, more: int, at: 
 )  # fmt: skip
 def test_what_is_no_json_stays_none_whatever_stands_for_its_words(calls: str) -> None:
     if calls.endswith(": [3]"):
-        assert decode(f'{{"calls": {calls}}}'.encode()).calls == [[1, 2]]
+        assert read(f'{{"calls": {calls}}}'.encode()).calls == [[1, 2]]
     else:
         with pytest.raises(BadRequest, match="is not JSON"):
-            assert from_request(TWO_NUMBERS, decode(f'{{"calls": {calls}}}'.encode()))
+            assert from_request(TWO_NUMBERS, read(f'{{"calls": {calls}}}'.encode()))
 
 
 @given(
@@ -135,7 +133,7 @@ def test_what_is_no_json_stays_none_whatever_stands_for_its_words(calls: str) ->
 def test_the_fast_way_and_the_careful_way_agree_on_every_batch(calls: list[list[Any]]) -> None:
     words = {math.inf: "Infinity", -math.inf: "-Infinity"}
     sent = [["NaN" if value != value else words.get(value, value) for value in row] for row in calls]
-    assert_same(from_request(TWO_NUMBERS, decode(body_of(sent))), from_arguments(TWO_NUMBERS, sent))
+    assert_same(from_request(TWO_NUMBERS, read(body_of(sent))), from_arguments(TWO_NUMBERS, sent))
 
 
 @pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
@@ -144,9 +142,9 @@ def test_objects_of_numbers_are_read_at_once_by_name_in_any_order(
     names: tuple[str, ...], separators: tuple[str, str]
 ) -> None:
     calls = [[dict(zip(names, [row + 0.5, row, None, row][: len(names)], strict=True))] for row in range(3)]
-    request = decode(body_of(calls, separators))
+    request = read(body_of(calls, separators))
     rows = from_objects(TWO_NUMBERS, request)
-    assert isinstance(rows, Numbers)
+    assert rows.numbers is not None
     assert_same(rows, from_objects(TWO_NUMBERS, careful(request)))
 
 
@@ -168,9 +166,9 @@ def test_a_row_that_is_written_otherwise_gives_what_it_gives_value_by_value(row:
             rows = from_objects(TWO_NUMBERS, request)
         except BadRequest as refusal:
             return str(refusal)
-        return rows.faults(), [(rows[name].tolist(), rows.nulls(name).tolist()) for name in "ab"]
+        return rows.errors(), [(rows[name].tolist(), rows.nulls(name).tolist()) for name in "ab"]
 
-    assert repr(result(decode(body))) == repr(result(careful(decode(body))))
+    assert repr(result(read(body))) == repr(result(careful(read(body))))
 
 
 def mutations(text: bytes, seed: int) -> bytes:
@@ -192,25 +190,22 @@ def test_a_text_that_is_broken_anywhere_is_refused_or_read_as_json_reads_it(name
     taken = 0
     for seed in range(5_000):
         broken = mutations(text, seed)
-        try:
-            numeric = NumericCalls(broken)
-            matrix = numeric.matrix(len(numeric.names or names))
-        except (ValueError, TypeError, RuntimeError):
-            continue
-        if matrix is not None:
+        numbers = parse_numbers(broken)
+        if numbers is not None:
             meant = orjson.loads(broken)
-            rows = [list(row[0].values()) if numeric.names else row for row in meant]
-            assert rows == [[None if value != value else value for value in row] for row in matrix[0].tolist()], broken
-            assert not numeric.names or all([*row[0]] == numeric.names for row in meant)
+            rows = [list(row[0].values()) if numbers.names else row for row in meant]
+            matrix = numbers.matrix.tolist()
+            assert rows == [[None if value != value else value for value in row] for row in matrix], broken
+            assert not numbers.names or all((*row[0],) == numbers.names for row in meant)
             taken += 1
     assert taken > 50
 
 
 def test_the_matrix_lies_in_memory_as_a_dataframe_does_however_it_came_about() -> None:
     by_name = body_of([[{"b": 1.5, "a": 2, "x": 3}], [{"b": 4, "a": 5, "x": 6}], [{"b": 7, "a": 8, "x": 9}]])
-    named = from_objects(TWO_NUMBERS, decode(by_name))
-    one, other = (from_request(TWO_NUMBERS, decode(body_of([[value, 2]]))) for value in (1, 3))
-    for rows in (named, named.take(np.array([0, 2])), one.followed_by([other]), named.followed_by([one])):
-        assert isinstance(rows, Numbers)
+    named = from_objects(TWO_NUMBERS, read(by_name))
+    one, other = (from_request(TWO_NUMBERS, read(body_of([[value, 2]]))) for value in (1, 3))
+    for rows in (named, named.take(np.array([0, 2])), one.concat([other]), named.concat([one])):
+        assert rows.numbers is not None
         assert rows.array().flags.f_contiguous
-        np.testing.assert_array_equal(rows.array(), Rows.array(rows))
+        np.testing.assert_array_equal(rows.array(), np.array([rows[name] for name in "ab"]).T)

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from serving.errors import ModelUnusable
 from serving.model import ModelInfo
-from serving.request_log import LogWriter, RequestLog, trace_of
+from serving.telemetry import LogWriter, RequestLog, Timer, trace_of
 
 CALLER = "//bigquery.googleapis.com/projects/p/jobs/p:US.bquxjob_17"
 ROW = [0.5, -0.25, 1, 2]
@@ -73,7 +73,7 @@ def test_the_model_is_named_by_its_digest_as_model_info_has_it(logged: Callable[
 
 def test_a_registered_version_is_named_instead_of_the_digest() -> None:
     entry = RequestLog("POST", "/")
-    entry.answered_by(ModelInfo("gs://b/m", digest="a" * 64, version="3"))
+    entry.set_model(ModelInfo("gs://b/m", digest="a" * 64, version="3"))
     assert json.loads(entry.line())["model"] == "3"
 
 
@@ -115,12 +115,12 @@ def test_the_values_of_rows_stay_out_of_the_log(logged: Callable[..., dict[str, 
 def test_our_own_fault_has_its_trace_in_the_log_alone(
     logged: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.contract.encode", lambda _: 1 / 0)
+    monkeypatch.setattr("serving.contract.write", lambda _: 1 / 0)
     line = logged(calls=[ROW])
     assert (line["severity"], line["status"], line["error"]) == ("ERROR", 500, "ZeroDivisionError")
     assert line["message"] == "ZeroDivisionError: division by zero"
     assert line["stack_trace"].startswith("Traceback")
-    assert "main.py" in line["stack_trace"]
+    assert "handler.py" in line["stack_trace"]
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error_with_its_cause(
@@ -148,7 +148,7 @@ def test_whatever_a_request_says_the_line_is_one_line_of_json(text: str) -> None
     try:
         raise ModelUnusable(text) from ValueError(text)
     except ModelUnusable as error:
-        entry.failed(error, 500)
+        entry.fail(error, 500)
     entry.finish(0)
     line = entry.line()
     assert "\n" not in line
@@ -157,14 +157,13 @@ def test_whatever_a_request_says_the_line_is_one_line_of_json(text: str) -> None
 
 
 def test_laps_of_one_stage_add_up_to_the_time_that_passed() -> None:
-    entry = RequestLog("POST", "/")
     started = time.perf_counter()
+    timer = Timer()
     for stage in ("predict", "encode", "predict"):
         time.sleep(0.002)
-        entry.lap(stage)
-    entry.finish(0)
-    assert entry.stages["predict"] >= 0.004
-    assert sum(entry.stages.values()) <= entry.total <= time.perf_counter() - started + 0.001
+        timer.mark(stage)
+    assert timer.stages["predict"] >= 0.004
+    assert sum(timer.stages.values()) <= timer.elapsed <= time.perf_counter() - started
 
 
 def test_a_failed_request_leaves_nothing_behind_that_only_the_collector_of_cycles_would_find() -> None:
@@ -176,7 +175,7 @@ def test_a_failed_request_leaves_nothing_behind_that_only_the_collector_of_cycle
         try:
             raise ValueError("bad")
         except ValueError as error:
-            entry.failed(error, 500)
+            entry.fail(error, 500)
         return weakref.ref(body)
 
     gc.disable()
@@ -194,7 +193,7 @@ def test_the_lines_of_requests_that_end_in_one_round_of_the_loop_go_out_together
         for status in (400, 200, 500):
             entry = RequestLog("POST", f"/{status}")
             if status != 200:
-                entry.failed(ValueError("no"), status)
+                entry.fail(ValueError("no"), status)
             writer.write(entry)
         before = capfd.readouterr().out
         await asyncio.sleep(0)

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from serving.contract import encode as reply
+from serving.contract import write as reply
+from serving.encoding import encode, infer_outputs
 from serving.errors import ModelUnusable
-from serving.replies import encode, outputs_of
 from serving.signature import Output
 from tests.googlesql import to_json_string
 
@@ -179,7 +179,7 @@ def test_another_number_of_columns_than_declared_outputs_is_an_error() -> None:
     ids=str,
 )
 def test_without_declared_outputs_the_type_is_what_a_prediction_shows(result: Any, sql_type: str) -> None:
-    assert outputs_of(result, len(result)) == (Output("0", sql_type),)
+    assert infer_outputs(result, len(result)) == (Output("0", sql_type),)
 
 
 def test_a_text_that_is_no_unicode_is_an_error_naming_its_row() -> None:

@@ -9,17 +9,17 @@ import numpy as np
 import orjson
 import pytest
 
-from serving.columns import decode_column
-from serving.contract import decode
-from serving.rows import from_request
-from serving.signature import SQL_TYPES, Column, Signature
+from serving.contract import read
+from serving.decoding import decode_column, from_request
+from serving.signature import Column, Signature
+from serving.types import TYPES
 from tests.googlesql import to_json_string
 
 TWO_NUMBERS = Signature((Column("a", "double", "FLOAT64"), Column("b", "double", "FLOAT64")), None)
 
 
 def column(kind: str, **detail: Any) -> Column:
-    return Column("c", kind, SQL_TYPES[kind], detail={"type": kind, **detail})
+    return Column("c", kind, TYPES[kind].sql_type, detail={"type": kind, **detail})
 
 
 def micros(text: str) -> np.datetime64:
@@ -93,7 +93,7 @@ def same(value: Any, meant: Any) -> bool:
 @pytest.mark.parametrize(("kind", "expression", "meant"), MEANT, ids=lambda value: str(value)[:50])
 def test_what_googlesql_writes_is_read_as_what_was_meant(kind: str, expression: str, meant: Any) -> None:
     decoded = decode_column(column(kind), [orjson.loads(to_json_string(expression))])
-    assert not decoded.faults
+    assert not decoded.errors
     assert same(decoded.array[0], meant)
 
 
@@ -107,7 +107,7 @@ def test_a_value_means_the_same_alone_and_mixed_with_all_others_and_nulls(kind: 
             meant += [value, None]
     for order in (slice(None), slice(None, None, -1)):
         decoded = decode_column(column(kind), sent[order])
-        assert not decoded.faults
+        assert not decoded.errors
         assert decoded.nulls.tolist() == [value is None for value in meant[order]]
         for value, expected in zip(decoded.array, meant[order], strict=True):
             assert expected is None or same(value, expected)
@@ -116,14 +116,14 @@ def test_a_value_means_the_same_alone_and_mixed_with_all_others_and_nulls(kind: 
 DTYPES = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64"}
 
 
-@pytest.mark.parametrize("kind", SQL_TYPES)
+@pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("values", [[], [None], [None, None]], ids=str)
 def test_a_column_without_values_has_its_dtype_all_the_same(kind: str, values: list[None]) -> None:
     decoded = decode_column(column(kind, items={"type": "double"}, values={"type": "double"}, properties={}), values)
     expected = DTYPES.get(kind, "datetime64[ns]" if kind == "datetime" else "object")
     assert decoded.array.dtype == np.dtype(expected)
     assert decoded.nulls.tolist() == [True] * len(values)
-    assert not decoded.faults
+    assert not decoded.errors
 
 
 BAD: list[tuple[str, Any]] = [
@@ -145,8 +145,8 @@ BAD: list[tuple[str, Any]] = [
 def test_what_a_column_cannot_hold_is_a_fault_of_its_row_alone(kind: str, value: Any) -> None:
     good = next(orjson.loads(to_json_string(expression)) for of, expression, _ in MEANT if of == kind)
     decoded = decode_column(column(kind), [good, None, value, good])
-    assert list(decoded.faults) == [2]
-    assert decoded.faults[2].startswith("Row 2, column c: ")
+    assert list(decoded.errors) == [2]
+    assert decoded.errors[2].startswith("Row 2, column c: ")
     assert decoded.array[0] == decoded.array[3]
 
 
@@ -170,7 +170,7 @@ STRUCTURED: list[tuple[str, dict[str, Any], Any, Any]] = [
 @pytest.mark.parametrize(("kind", "detail", "value", "meant"), STRUCTURED, ids=str)
 def test_json_is_decoded_by_what_the_signature_says_it_holds(kind: str, detail: Any, value: Any, meant: Any) -> None:
     decoded = decode_column(column(kind, **detail), [value])
-    assert not decoded.faults
+    assert not decoded.errors
     np.testing.assert_equal(decoded.array[0], meant)
 
 
@@ -186,7 +186,7 @@ def test_json_is_decoded_by_what_the_signature_says_it_holds(kind: str, detail: 
     ids=str,
 )
 def test_a_fault_within_json_names_its_path(kind: str, detail: Any, value: Any, words: str) -> None:
-    assert words in decode_column(column(kind, **detail), [value]).faults[0]
+    assert words in decode_column(column(kind, **detail), [value]).errors[0]
 
 
 def test_bytes_survive_whatever_they_are() -> None:
@@ -213,6 +213,6 @@ def test_each_day_of_four_years_is_read_as_that_day() -> None:
     ],
 )
 def test_a_request_is_read_whole_in_any_order_of_its_fields(body: str) -> None:
-    request = decode(body.encode())
+    request = read(body.encode())
     assert request.context == {"on_null": "pass"}
     assert from_request(TWO_NUMBERS, request)["b"].tolist() == [2.0]

@@ -1,0 +1,91 @@
+"""Bad-row isolation: one row that the model can't score must not cost the other rows of its batch their answers.
+
+Only after the model has raised is it asked again, to find the rows that make it fail. The good rows are then scored in
+one call of their own, so their answers are those of a batch without bad rows.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from serving.errors import BadRequest, ServingError
+from serving.rows import RowIndices
+from serving.types import Replies
+
+Score = Callable[[RowIndices], Replies]
+
+
+def score_rows(score: Score, rows: RowIndices, on_error: str) -> tuple[RowIndices, Replies]:
+    """Return the rows that the model could score, and their values.
+
+    Under `on_error` "fail" raise BadRequest for the first row that it couldn't, naming the row and the model's error.
+    """
+    try:
+        return rows, score(rows)
+    except (ServingError, MemoryError):
+        raise
+    except Exception as error:
+        bad_rows = _find_bad_rows(score, rows, limit=len(rows) if on_error == "null" else 1)
+        if not bad_rows:
+            return rows, _score_again(score, rows, error)
+        if on_error == "fail":
+            row, reason = next(iter(bad_rows.items()))
+            raise BadRequest(f"Row {row}: the model could not score it: {_describe(reason)}") from reason
+        good = np.setdiff1d(rows, list(bad_rows))
+        return good, score(good) if len(good) else []
+
+
+def _score_again(score: Score, rows: RowIndices, first: Exception) -> Replies:
+    """Score rows once more that failed together although none of them fails alone."""
+    try:
+        return score(rows)
+    except (ServingError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error) is not type(first):
+            raise
+        raise BadRequest(f"The model could not score these {len(rows)} rows together: {_describe(error)}") from error
+
+
+def _find_bad_rows(score: Score, rows: RowIndices, limit: int) -> dict[int, Exception]:
+    """Return the first `limit` rows that the model can't score, with what it raised.
+
+    Bisection finds each in about log2(n) calls; once there have been more calls than rows, the rest goes row by row.
+    """
+    found: dict[int, Exception] = {}
+    calls = 0
+
+    def failure(part: RowIndices) -> Exception | None:
+        nonlocal calls
+        calls += 1
+        try:
+            score(part)
+        except (ServingError, MemoryError):
+            raise
+        except Exception as error:
+            return error
+        return None
+
+    low, known_bad = 0, True
+    while low < len(rows) and len(found) < limit:
+        if calls > len(rows):
+            high = low + 1
+        else:
+            if not known_bad and failure(rows[low:]) is None:
+                break
+            high = len(rows)
+            while high - low > 1:
+                middle = (low + high) // 2
+                if failure(rows[low:middle]) is not None:
+                    high = middle
+                else:
+                    low = middle
+        error = failure(rows[low:high])
+        if error is not None:
+            found[int(rows[low])] = error
+        low, known_bad = high, False
+    return found
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
