@@ -1,8 +1,8 @@
-"""A model's files out of Cloud Storage: those of one listing, each as it was stored, or none.
+"""Downloads a model's files from Cloud Storage: exactly the objects of one listing, each as it was stored, or none.
 
-What goes wrong ends here: ModelUnusable where trying again will not help, ModelUnreachable where it may. The rule: no
-name, size or checksum is believed twice. Names come from whoever may write to the bucket, and must stay inside the
-folder; a file counts only when it has the size and checksum that the listing said, however often it was interrupted.
+Failures become ModelUnusable, when a retry won't help, or ModelUnreachable, when it may. Object names come from anybody
+who can write to the bucket, so they must stay inside the folder. A file is accepted only with the size and checksum in
+the listing, however often its download was interrupted.
 """
 
 import base64
@@ -20,23 +20,23 @@ from typing import Any
 from loading.limits import disk_errors, gigabytes, memory_limit
 from serving.errors import ModelUnreachable, ModelUnusable, short_repr
 
-TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
-# Seconds from the first request on in which a failed one is made again. With the last one's timeouts it stays below
-# the 300 that deploy.sh gives a request.
-TRY_AGAIN = 120.0
-PAUSE = (0.5, 8.0)  # seconds between two tries at most, at first and later
+TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of a response
+# Seconds after the first request within which a failed one is retried. With the last request's timeouts this stays
+# below the 300 that deploy.sh gives a request.
+RETRY_SECONDS = 120.0
+RETRY_DELAY = (0.5, 8.0)  # seconds between two tries at most, at first and later
 PARALLEL_DOWNLOADS = 8
-NAME_LIMIT, PATH_LIMIT = 255, 2_000  # bytes that file systems take
+NAME_LIMIT, PATH_LIMIT = 255, 2_000  # bytes that file systems accept
 
 
-def download(uri: str, folder: Path, came: Callable[[Path], None]) -> None:
-    """Copy the objects of one listing into the folder; start anew when one of them is replaced meanwhile.
+def download(uri: str, folder: Path, on_mlmodel: Callable[[Path], None]) -> None:
+    """Download the objects of one listing into the folder; start over when one of them is replaced meanwhile.
 
-    `came` is called with the MLmodel file once it is there, in a thread beside those that copy the others.
+    `on_mlmodel` is called with the MLmodel file once it has arrived, in a thread, while other files are downloading.
     """
     from google.api_core.exceptions import PreconditionFailed
 
-    deadline = time.monotonic() + TRY_AGAIN
+    deadline = time.monotonic() + RETRY_SECONDS
 
     def copy() -> None:
         blobs = _listed(client, uri, deadline)
@@ -49,7 +49,7 @@ def download(uri: str, folder: Path, came: Callable[[Path], None]) -> None:
         def fetch(blob: Any, path: Path) -> None:
             _copy(blob, path, deadline)
             if path == folder / "MLmodel":
-                came(path)
+                on_mlmodel(path)
 
         with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
             list(pool.map(fetch, blobs, paths))
@@ -59,15 +59,15 @@ def download(uri: str, folder: Path, came: Callable[[Path], None]) -> None:
 
 
 def generations(uri: str) -> str:
-    """Return a hash of the names and generations of all objects of a model: the same text means the same model."""
+    """Return a hash of the names and generations of all objects of a model, which identifies the model."""
     with _storage_errors(uri), _client() as client:
-        blobs = _listed(client, uri, time.monotonic() + TRY_AGAIN)
+        blobs = _listed(client, uri, time.monotonic() + RETRY_SECONDS)
     return hashlib.sha256(repr(sorted((blob.name, blob.generation) for blob in blobs)).encode()).hexdigest()
 
 
 def _client() -> Any:
-    """Return Google's client, which closes its connections at the end of a `with` block."""
-    # It would ask for the bucket itself beside each listing, to name it in traces; whoever reads objects may not.
+    """Return Google's client; as a context manager it closes its connections."""
+    # The client would also request the bucket's metadata, for traces; roles/storage.objectViewer does not allow that.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     from google.cloud import storage
 
@@ -75,12 +75,12 @@ def _client() -> Any:
 
 
 def _retry(deadline: float, *exceptions: type[Exception]) -> Any:
-    """Return how often to try again: until the deadline, for these exceptions or what Cloud Storage says to retry."""
+    """Return a retry policy: until the deadline, for these exceptions or for those that Cloud Storage says to retry."""
     from google.api_core.retry import if_exception_type
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     retry = DEFAULT_RETRY.with_timeout(max(0.0, deadline - time.monotonic()))
-    retry = retry.with_delay(initial=PAUSE[0], maximum=PAUSE[1])
+    retry = retry.with_delay(initial=RETRY_DELAY[0], maximum=RETRY_DELAY[1])
     return retry.with_predicate(if_exception_type(exceptions)) if exceptions else retry
 
 
@@ -92,21 +92,21 @@ def _place(uri: str) -> tuple[str, str]:
 
 
 def _listed(client: Any, uri: str, deadline: float) -> list[Any]:
-    """Return the objects under gs://bucket/prefix, without those that only stand for a folder."""
+    """Return the objects under gs://bucket/prefix, without the placeholders of folders."""
     bucket, prefix = _place(uri)
 
     def listed() -> list[Any]:
         return list(client.list_blobs(bucket, prefix=prefix, timeout=TIMEOUT, retry=_retry(deadline)))
 
-    blobs = _retry(deadline, ValueError)(listed)()  # JSON that is cut off is a ValueError
+    blobs = _retry(deadline, ValueError)(listed)()  # truncated JSON raises ValueError
     return [blob for blob in blobs if not blob.name.endswith("/")]
 
 
 def _copy(blob: Any, path: Path, deadline: float) -> None:
-    """Copy one object, as it was listed: its generation, size and checksum.
+    """Download one object with the generation, size and checksum that were listed.
 
-    Raise PreconditionFailed when it is another by now. The client does not check what it resumed after an interruption,
-    so the file is checked; only what is stored compressed and arrives unpacked is left to the client.
+    Raise PreconditionFailed when it has been replaced. The client does not verify a download that it resumed, so the
+    file is verified here; only objects stored compressed, which arrive decompressed, are left to the client.
     """
     from google.api_core.exceptions import NotFound, PreconditionFailed, RequestRangeNotSatisfiable
     from google.cloud.storage.exceptions import DataCorruption
@@ -122,16 +122,16 @@ def _copy(blob: Any, path: Path, deadline: float) -> None:
             retry=_retry(deadline),
         )
         if not packed and (path.stat().st_size, crc32c(path)) != (blob.size, blob.crc32c):
-            raise DataCorruption(None, f"{blob.name} arrived with another checksum than it was stored with")
+            raise DataCorruption(None, f"{blob.name} has another checksum than the stored object")
 
     try:
         _retry(deadline, DataCorruption, RequestRangeNotSatisfiable)(copy)()
     except NotFound as cause:
-        raise PreconditionFailed(f"{blob.name} was removed while it was read") from cause
+        raise PreconditionFailed(f"{blob.name} was deleted during its download") from cause
 
 
 def crc32c(path: Path) -> str:
-    """Return the checksum of a file as Cloud Storage writes it."""
+    """Return the CRC32C checksum of a file in base64, as Cloud Storage reports it."""
     import google_crc32c
 
     checksum = google_crc32c.Checksum()
@@ -142,12 +142,12 @@ def crc32c(path: Path) -> str:
 
 
 def _paths(uri: str, folder: Path, blobs: Sequence[Any]) -> list[Path]:
-    """Return where each object goes; raise ModelUnusable unless they are a model's files, and can lie there."""
+    """Return the path of each object; raise ModelUnusable unless they are a model's files and fit on this machine."""
     _, prefix = _place(uri)
     names = [blob.name.removeprefix(prefix) for blob in blobs]
     folders = {"/".join(name.split("/")[:depth]) for name in names for depth in range(1, name.count("/") + 1)}
     for name in names:
-        if reason := "is a folder at the same time" if name in folders else _unfit(name):
+        if reason := "is also the name of a folder" if name in folders else _why_invalid(name):
             raise ModelUnusable(f"The model at {uri} has an object {short_repr(name)}, whose name {reason}.")
     if "MLmodel" not in names:
         elsewhere = next((blob.name for blob in blobs if blob.name.endswith("/MLmodel")), None)
@@ -160,19 +160,19 @@ def _paths(uri: str, folder: Path, blobs: Sequence[Any]) -> list[Path]:
     size, memory, space = sum(blob.size for blob in blobs), memory_limit(), shutil.disk_usage(folder).free
     if size > min(memory, space):
         raise ModelUnusable(
-            f"The model at {uri} has {gigabytes(size)}, this function has {gigabytes(memory)} of memory and "
-            f"{gigabytes(space)} of disk left: deploy it with more --memory."
+            f"The model at {uri} takes {gigabytes(size)}, this function has {gigabytes(memory)} of memory and "
+            f"{gigabytes(space)} of free disk: deploy it with more --memory."
         )
     return [folder / name for name in names]
 
 
-def _unfit(name: str) -> str | None:
-    """Tell why an object's name cannot be that of a file in the model's folder."""
+def _why_invalid(name: str) -> str | None:
+    """Return why an object's name can't be the path of a file in the model's folder; None if it can."""
     parts = name.split("/")
     if ".." in parts or not parts[0]:
         return "leads out of the model's folder"
     if "" in parts or "." in parts or "\\" in name or not name.isprintable():
-        return "has an empty part, a dot alone, a backslash or an unprintable character"
+        return "has an empty or '.' component, a backslash or an unprintable character"
     if max(len(part.encode()) for part in parts) > NAME_LIMIT or len(name.encode()) > PATH_LIMIT:
         return "is too long for a file"
     return None
@@ -180,6 +180,7 @@ def _unfit(name: str) -> str | None:
 
 @contextlib.contextmanager
 def _storage_errors(uri: str) -> Iterator[None]:
+    """Turn the exceptions of Google's client into ModelUnusable or ModelUnreachable."""
     from google.api_core import exceptions
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
@@ -196,7 +197,7 @@ def _storage_errors(uri: str) -> Iterator[None]:
         raise ModelUnreachable(f"The model at {uri} cannot be read right now: {cause}") from cause
     except exceptions.GoogleAPIError as cause:
         raise ModelUnusable(f"The model at {uri} cannot be read: {cause}") from cause
-    # OSError holds all of requests' exceptions.
+    # All of requests' exceptions are OSErrors.
     except (OSError, http.client.HTTPException, GoogleAuthError) as cause:
         raise ModelUnreachable(
             f"The model at {uri} cannot be read right now: {type(cause).__name__}: {cause}"

@@ -1,8 +1,10 @@
-"""From a model's files to callables, for each way in which MLflow saves one.
+"""From a model's files to callables, for each flavor in which MLflow saves a model.
 
 A scikit-learn model is loaded from its files without importing `mlflow`, whose import takes longer than fetching and
-loading a small model; every other flavor goes through `mlflow.pyfunc`. The rule: what goes wrong with the model's files
-ends here as ModelUnusable, and nothing is built that a skops file asks for and loading/trusted_types.py does not list.
+loading a small model; every other flavor is loaded by `mlflow.pyfunc`. Errors in the model's files become
+ModelUnusable. From a skops file only the types in trusted_types.py are built.
+
+To add a flavor that bypasses `mlflow.pyfunc`, write its `load_...` function here, and choose it in build.py.
 """
 
 import contextlib
@@ -17,24 +19,24 @@ from loading.mlmodel import read_mlmodel
 from loading.trusted_types import TRUSTED_TYPES
 from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
 
-# Loaders of MLflow that read a model whole: its files are not needed any more once it is loaded.
+# MLflow loaders that read all of a model: its files are no longer needed once it is loaded.
 _READ_WHOLE = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm")
 
 
 def is_sklearn(flavors: Mapping[str, Any]) -> bool:
-    """Whether the model is loaded from its files as scikit-learn's."""
+    """Return whether the model is loaded from its files by load_sklearn."""
     return flavors.get("python_function", {}).get("loader_module") == "mlflow.sklearn" and "sklearn" in flavors
 
 
 def is_read_whole(flavors: Mapping[str, Any]) -> bool:
-    """Whether the model's files can go once it is loaded; code that it brings may be imported while it predicts."""
+    """Return whether the model's files can be deleted once it is loaded; its own code may be imported while it predicts."""
     loader = flavors.get("python_function", {}).get("loader_module")
     return loader in _READ_WHOLE and not any(flavor.get("code") for flavor in flavors.values())
 
 
 def import_early(mlmodel: Path) -> None:
-    """Import what a model will need as soon as its MLmodel file is there, while its other files are on their way."""
-    with contextlib.suppress(Exception):  # loading says it better
+    """Import the packages a model needs as soon as its MLmodel file has arrived, while its other files download."""
+    with contextlib.suppress(Exception):  # loading reports the error
         flavors = read_mlmodel(mlmodel.parent, "")["flavors"]
         if not is_sklearn(flavors):
             importlib.import_module("mlflow.pyfunc")
@@ -45,13 +47,13 @@ def import_early(mlmodel: Path) -> None:
 
 
 def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
-    """Refuse a model whose file asks for types that nobody here has reviewed; MLflow would build them."""
+    """Raise ModelUnusable for a model that asks for types that nobody has reviewed; MLflow would build them."""
     for name, flavor in flavors.items():
         asked = flavor.get("skops_trusted_types") or []
         if type(asked) is not list or not all(type(each) is str for each in asked):
             raise ModelUnusable(
                 f"The MLmodel file of {uri} has flavors.{name}.skops_trusted_types = {short_repr(asked)}; "
-                "expected a list of the names of types."
+                "expected a list of type names."
             )
         unknown = sorted(set(asked) - TRUSTED_TYPES)
         if unknown:
@@ -62,15 +64,15 @@ def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
 
 
 def load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str, Any]:
-    """Load a scikit-learn model from its files; skops builds only what TRUSTED_TYPES names, whatever the file says."""
+    """Return what Model needs of a scikit-learn model; skops builds only TRUSTED_TYPES, whatever the file asks for."""
     import sklearn
 
     flavor = flavors["sklearn"]
     saved_with, here = flavor.get("sklearn_version", ""), sklearn.__version__
     if saved_with.split(".")[:2] != here.split(".")[:2]:
         raise ModelUnusable(
-            f"The model at {uri} was saved with scikit-learn {saved_with}, here is {here}, which may compute other "
-            f"predictions: deploy with scikit-learn=={saved_with} in requirements.txt, or train again."
+            f"The model at {uri} was saved with scikit-learn {saved_with}; the function has {here}, which may predict "
+            f"differently: deploy with scikit-learn=={saved_with} in requirements.txt, or train again."
         )
     if flavor.get("code"):
         sys.path.insert(0, str(folder / flavor["code"]))
@@ -87,7 +89,7 @@ def load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str
     def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
         if params:
             raise BadRequest(
-                "MLflow passes no params to scikit-learn models: take `params` out of user_defined_context."
+                "MLflow passes no params to scikit-learn models: remove `params` from user_defined_context."
             )
         return method(data)
 
@@ -95,9 +97,9 @@ def load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str
 
 
 def load_pyfunc(folder: Path) -> dict[str, Any]:
-    """Load a model of any flavor through MLflow.
+    """Return what Model needs of a model of any flavor, loaded by MLflow.
 
-    MLflow's own check of the input is set aside: ours has been done by then, and MLflow's refuses NULL in optional
+    MLflow's own input validation is disabled: values have been checked by then, and MLflow's rejects NULL in optional
     INT64 and BOOL columns.
     """
     import mlflow.pyfunc
@@ -109,20 +111,21 @@ def load_pyfunc(folder: Path) -> dict[str, Any]:
     loaded.metadata.signature = ModelSignature(None, written.outputs, written.params) if rest else None
     try:
         raw = loaded.get_raw_model()
-    except Exception:  # the flavors that have none raise what they like
+    except Exception:  # flavors without one raise different exceptions
         raw = None
     return {"predictor": loaded.predict, **_classifier(raw)}
 
 
 def _classifier(estimator: Any) -> dict[str, Any]:
-    """Return what Model needs for predict_proba, for an estimator that has it."""
-    with contextlib.suppress(Exception):  # a pipeline asks its last step, which says no in many ways
+    """Return what Model needs for predict_proba, if the estimator has it."""
+    with contextlib.suppress(Exception):  # a pipeline asks its last step, which may raise anything
         return {"probabilities": estimator.predict_proba, "classes": list(estimator.classes_)}
     return {}
 
 
 @contextlib.contextmanager
 def loading_errors(folder: Path, uri: str) -> Iterator[None]:
+    """Turn whatever goes wrong with a model's files into ModelUnusable."""
     try:
         yield
     except (ModelUnusable, MemoryError):
@@ -133,7 +136,7 @@ def loading_errors(folder: Path, uri: str) -> Iterator[None]:
             pin for pin in wanted if pin.partition("==")[0].replace("-", "_") == (cause.name or "").partition(".")[0]
         ]
         raise ModelUnusable(
-            f"The model at {uri} needs the Python package {cause.name!r}, which is not installed here: "
+            f"The model at {uri} needs the Python package {cause.name!r}, which is not installed: "
             f"deploy with {pins[0] if pins else 'it'} in requirements.txt."
         ) from cause
     except Exception as cause:

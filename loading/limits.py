@@ -1,6 +1,6 @@
-"""How much memory there is for a model, and how a person reads that it is too little.
+"""How much memory a model may take, and the errors for a model that doesn't fit.
 
-On Cloud Functions the disk is a part of the memory: a model's files and the loaded model share it.
+On Cloud Functions the disk is part of the memory, so a model's files and the loaded model share it.
 """
 
 import contextlib
@@ -21,24 +21,25 @@ def memory_limit() -> int:
     if (own := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
         limits.append(own)
     for file in _CGROUPS:
-        with contextlib.suppress(OSError, ValueError):  # not there, or the word max
+        with contextlib.suppress(OSError, ValueError):  # missing, or the word max
             limits.append(int(Path(file).read_text()))
     return min(limits)
 
 
 def gigabytes(size: int) -> str:
+    """Return a number of bytes in GiB, as a message shows it."""
     return f"{size / 2**30:.2f} GiB"
 
 
 @contextlib.contextmanager
 def disk_errors(uri: str) -> Iterator[None]:
-    """Tell a disk that is full, or takes no file of that size, from files that cannot be read."""
+    """Turn the errors of a disk that is full, or accepts no file of that size, into ModelUnusable."""
     try:
         yield
     except OSError as cause:
         if cause.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise ModelUnusable(
-            f"The model at {uri} does not fit on the disk ({cause.strerror}), which is a part of the function's "
+            f"The model at {uri} does not fit on the disk ({cause.strerror}), which is part of the function's "
             f"{gigabytes(memory_limit())} of memory: deploy it with more --memory."
         ) from cause

@@ -1,8 +1,7 @@
 """From MODEL_URI to a local folder with the model's files.
 
-The only module that knows MLflow's registry, as bucket.py is the only one that knows Cloud Storage. Their
-exceptions end there, as one of two of ours: ModelUnusable where trying again will not help, ModelUnreachable where it
-may.
+Only this module knows MLflow's registry, and only bucket.py knows Cloud Storage. Both translate foreign exceptions into
+ModelUnusable, when a retry won't help, or ModelUnreachable, when it may.
 """
 
 import contextlib
@@ -19,10 +18,11 @@ FORMS = "gs://bucket/prefix, a local folder, models:/name@alias or models:/name/
 
 
 @contextlib.contextmanager
-def fetched(uri: str, came: Callable[[Path], None] = lambda _: None) -> Iterator[Path]:
-    """Give the model's local folder; one that was fetched is removed when the model cannot be loaded from it.
+def fetched(uri: str, on_mlmodel: Callable[[Path], None] = lambda _: None) -> Iterator[Path]:
+    """Yield the model's local folder; a downloaded one is removed if the block raises.
 
-    `came` is called with the MLmodel file of one in a bucket as soon as it is there, while others are on their way.
+    `on_mlmodel` is called with the MLmodel file of a model in a bucket as soon as it has arrived, while the other files
+    are still downloading.
     """
     if not uri:
         raise ModelUnusable(f"MODEL_URI is not set; expected {FORMS}.")
@@ -30,14 +30,14 @@ def fetched(uri: str, came: Callable[[Path], None] = lambda _: None) -> Iterator
         uri = _registered(uri)
     elif "://" not in uri:
         if not Path(uri).is_dir():
-            raise ModelUnusable(f"The model URI is {short_repr(uri)}, and there is no such folder; expected {FORMS}.")
+            raise ModelUnusable(f"The model URI is {short_repr(uri)}, but there is no such folder; expected {FORMS}.")
         yield Path(uri)
         return
     with disk_errors(uri):
         folder = Path(tempfile.mkdtemp(prefix="model-"))
     try:
         if uri.startswith("gs://"):
-            bucket.download(uri, folder, came)
+            bucket.download(uri, folder, on_mlmodel)
             yield folder
         elif uri.startswith(("models:/", "file:", "/", "mlflow-artifacts:", "runs:/")):
             yield _download_by_mlflow(uri, folder)
@@ -49,7 +49,7 @@ def fetched(uri: str, came: Callable[[Path], None] = lambda _: None) -> Iterator
 
 
 def pinned(uri: str) -> str:
-    """Return the URI with an alias of the registry replaced by the version that it names now; others as they are."""
+    """Return the URI with a registry alias replaced by the version it points to now; other URIs unchanged."""
     if not uri.startswith("models:/"):
         return uri
     from mlflow import MlflowClient
@@ -67,20 +67,20 @@ def pinned(uri: str) -> str:
 
 
 def version_of(pinned_uri: str) -> str | None:
-    """Return the registry's version in a URI that `pinned` gave; None where it is of no registry."""
+    """Return the registry's version in a URI that `pinned` returned; None for a URI outside a registry."""
     return pinned_uri.rpartition("/")[2] if pinned_uri.startswith("models:/") else None
 
 
 def state(uri: str) -> str:
-    """Return what stands at the URI now, without fetching it: the same text means the same model.
+    """Return a text that identifies the current model at the URI, without fetching it.
 
-    It is the registry's version, or a hash of the names and generations in the bucket; a folder is not looked at.
+    It is the registry's version, or a hash of the names and generations in the bucket; a local folder is not read.
     """
     return bucket.generations(uri) if uri.startswith("gs://") else pinned(uri)
 
 
 def _registered(uri: str) -> str:
-    """Return where the registry keeps a models:/ URI's files."""
+    """Return where the registry stores the files of a models:/ URI."""
     from mlflow import MlflowClient
 
     version_uri = pinned(uri)
@@ -100,10 +100,10 @@ def _download_by_mlflow(uri: str, folder: Path) -> Path:
 def _mlflow_errors(uri: str) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
-    lasting = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED")
+    permanent = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED")
     try:
         yield
     except MlflowException as cause:
-        unusable = getattr(cause, "error_code", "") in lasting
-        kind = ModelUnusable if unusable else ModelUnreachable
-        raise kind(f"The registry did not give {uri}: {cause}") from cause
+        unusable = getattr(cause, "error_code", "") in permanent
+        error = ModelUnusable if unusable else ModelUnreachable
+        raise error(f"The registry did not return {uri}: {cause}") from cause

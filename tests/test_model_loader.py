@@ -101,7 +101,7 @@ def test_wrong_digest(folder: Path) -> None:
     digest = folder_digest(folder)
     assert load(str(folder), digest.upper()).info.digest == digest
     (folder / "model.pkl").write_bytes(b"not even a pickle")
-    with pytest.raises(ModelUnusable, match=f"MODEL_DIGEST asks for {digest}"):
+    with pytest.raises(ModelUnusable, match=f"but MODEL_DIGEST is {digest}"):
         load(str(folder), digest)
 
 
@@ -247,7 +247,7 @@ def test_busy_bucket_then_retry(
         def log_message(self, *_: Any) -> None:
             pass
 
-    monkeypatch.setattr("loading.bucket.TRY_AGAIN", 0.5)
+    monkeypatch.setattr("loading.bucket.RETRY_SECONDS", 0.5)
     with serving(Busy) as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         loader = ModelLoader(f"gs://{BUCKET}/m")

@@ -51,8 +51,8 @@ def temp_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Never give up on Cloud Storage, however busy the machine is, but retry quickly."""
     monkeypatch.setattr("loading.bucket.TIMEOUT", (60, 60))
-    monkeypatch.setattr("loading.bucket.TRY_AGAIN", 600)
-    monkeypatch.setattr("loading.bucket.PAUSE", (0.005, 0.05))
+    monkeypatch.setattr("loading.bucket.RETRY_SECONDS", 600)
+    monkeypatch.setattr("loading.bucket.RETRY_DELAY", (0.005, 0.05))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def short_timeouts(fast_retries: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def few_retries(fast_retries: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop retrying almost at once."""
-    monkeypatch.setattr("loading.bucket.TRY_AGAIN", 0.4)
+    monkeypatch.setattr("loading.bucket.RETRY_SECONDS", 0.4)
 
 
 class _LogLines(logging.Handler):

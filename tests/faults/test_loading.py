@@ -134,7 +134,7 @@ def test_registry_refuses_connections(temp_dir: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for uri in ("models:/house@champion", "models:/house/1"):
-        with pytest.raises(ModelUnreachable, match=f"The registry did not give {uri}"):
+        with pytest.raises(ModelUnreachable, match=f"The registry did not return {uri}"):
             asyncio.run(ModelLoader(uri).model())
     assert list(temp_dir.iterdir()) == []
 
@@ -180,11 +180,11 @@ def test_request_times_out_and_next_joins(proxy: Proxy, monkeypatch: pytest.Monk
         with pytest.raises(ModelUnreachable, match="still being loaded"):
             await loader.model()
         resume.set()
-        monkeypatch.setattr("model_loader.ANSWER_WITHIN", 600)
+        monkeypatch.setattr("model_loader.MAX_WAIT", 600)
         await loader.model()
 
     monkeypatch.setattr("loading.bucket.TIMEOUT", (600, 600))
-    monkeypatch.setattr("model_loader.ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr("model_loader.MAX_WAIT", 0.2)
     proxy.plan = first(1, hold, "model.pkl")
     asyncio.run(ask())
     assert set(Counter(proxy.requests).values()) == {1}

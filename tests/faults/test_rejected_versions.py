@@ -94,7 +94,7 @@ def test_bad_version_rejected_once(
     (line,) = [line for line in log if line["severity"] != "INFO"]
     assert line["severity"] == "ERROR"
     assert line["message"].startswith(
-        f"Version {digest(saved('tree_regressor'))} goes on; what is to follow it was refused"
+        f"Still serving version {digest(saved('tree_regressor'))}: the next version was rejected"
     )
     assert reason in line["message"]
 
@@ -123,7 +123,7 @@ def test_other_code_under_same_name_rejected(
 ) -> None:
     """A version whose code has the file names of the old one and other content is rejected."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(mlmodel, "_code_here", {})
+    monkeypatch.setattr(mlmodel, "_admitted_code", {})
     folder = models.python_model(tmp_path / "model")
     publish(proxy.upstream, folder, "m")
 
@@ -132,7 +132,7 @@ def test_other_code_under_same_name_rejected(
         first = await loader.model()
         (folder / "code" / "prepare.py").write_text("def scale(frame, factor):\n    return frame.assign(total=0.0)\n")
         publish(proxy.upstream, folder, "m")
-        await wait_for_model(loader, lambda _: any("brings other code" in line["message"] for line in log))
+        await wait_for_model(loader, lambda _: any("has other code" in line["message"] for line in log))
         model = await loader.model()
         assert model is first
         assert model.predict(from_arguments(model.signature, [[1.5, 1, "x"]])) == ["x: 2.500"]
@@ -153,7 +153,7 @@ def test_unreadable_bucket_delays_no_request(
     async def follow() -> None:
         loader = ModelLoader(URI, refresh=REFRESH)
         first = await loader.model()
-        monkeypatch.setattr("loading.bucket.TRY_AGAIN", 0)
+        monkeypatch.setattr("loading.bucket.RETRY_SECONDS", 0)
         monkeypatch.setattr("loading.bucket.TIMEOUT", (60, 2 * DEADLINE))
         proxy.plan = always(hold)
         await wait_for_polls(proxy, loader, 1)

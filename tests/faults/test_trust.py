@@ -44,7 +44,7 @@ class Touch:
 def fresh_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the code of models when the test is over, so that no other test in this process sees it."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(mlmodel, "_code_here", {})
+    monkeypatch.setattr(mlmodel, "_admitted_code", {})
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_untrusted_types_in_skops_file(tmp_path: Path, step: Any) -> None:
 def test_model_that_exits(app: Callable[..., TestClient], folder: Path) -> None:
     """A model that calls sys.exit() while it is loaded is a 424."""
     (folder / "model.pkl").write_bytes(b"csys\nexit\n(tR.")
-    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "its code ends the process")
+    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "called sys.exit()")
 
 
 @pytest.mark.usefixtures("fresh_code")
@@ -104,7 +104,7 @@ def test_changed_code_rejected(tmp_path: Path) -> None:
     load(str(folder))
     load(str(folder))
     (folder / "code" / "prepare.py").write_text("scale = None")
-    with pytest.raises(ModelUnusable, match=r"brings other code .*: code/prepare.py\. .*deploy again"):
+    with pytest.raises(ModelUnusable, match=r"has other code .*: code/prepare.py\. .*deploy again"):
         load(str(folder))
 
 

@@ -90,7 +90,10 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "context a list": (request(calls=[ROW], userDefinedContext=[["function", "predict"]]), "`userDefinedContext`"),
     "context with a number": (request(calls=[ROW], userDefinedContext={"schema": 5}), "`userDefinedContext`"),
     "context with null": (request(calls=[ROW], userDefinedContext={"on_null": None}), "`userDefinedContext`"),
-    "unknown function": (calls(ROW, function="predcit"), "there are model_info, predict, predict_proba, predict_row"),
+    "unknown function": (
+        calls(ROW, function="predcit"),
+        "available functions: model_info, predict, predict_proba, predict_row",
+    ),
     "function with a path": (calls(ROW, function="../main"), "There is no SQL function"),
     "dunder function": (calls(ROW, function="__class__"), "There is no SQL function"),
     "unknown key": (calls(ROW, on_nul="pass"), "on_nul"),

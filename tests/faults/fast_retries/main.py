@@ -14,8 +14,8 @@ sys.path.insert(0, str(ROOT))
 
 from loading import bucket  # noqa: E402
 
-bucket.TRY_AGAIN = 1.5
-bucket.PAUSE = (0.02, 0.1)
+bucket.RETRY_SECONDS = 1.5
+bucket.RETRY_DELAY = (0.02, 0.1)
 
 if limit := int(os.environ.get("ADDRESS_SPACE", "0")):
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
