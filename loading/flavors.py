@@ -29,7 +29,7 @@ def is_sklearn(flavors: Mapping[str, Any]) -> bool:
 
 
 def is_read_whole(flavors: Mapping[str, Any]) -> bool:
-    """Return whether the model's files can be deleted once it is loaded; its own code may be imported while it predicts."""
+    """Return whether the model's files can be deleted after loading; its own code may be imported later."""
     loader = flavors.get("python_function", {}).get("loader_module")
     return loader in _READ_WHOLE and not any(flavor.get("code") for flavor in flavors.values())
 

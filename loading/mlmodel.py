@@ -45,7 +45,8 @@ def read_mlmodel(folder: Path, uri: str) -> dict[str, Any]:
         opened = keys[0] in _OPENED and not set(keys).intersection(_NOT_OPENED)
         if opened and (path.is_absolute() or ".." in path.parts):
             raise ModelUnusable(
-                f"The MLmodel file of {uri} has {'.'.join(keys)} = {short_repr(value)}, which leads out of the model's folder."
+                f"The MLmodel file of {uri} has {'.'.join(keys)} = {short_repr(value)}, "
+                "which leads out of the model's folder."
             )
     return mlmodel
 

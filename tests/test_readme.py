@@ -31,7 +31,7 @@ def test_every_key_of_the_context_and_every_function_is_described() -> None:
 def test_every_type_is_described() -> None:
     table = README[README.index("## SQL types") :]
     for kind, row in TYPES.items():
-        assert re.search(rf"^\|[^|]*\b{kind}\b[^|]*\| {sql_type} \|", table, re.MULTILINE), kind
+        assert re.search(rf"^\|[^|]*\b{kind}\b[^|]*\| {row.sql_type} \|", table, re.MULTILINE), kind
 
 
 def test_every_file_in_the_last_table_exists() -> None:

@@ -168,7 +168,7 @@ def test_unreadable_bucket_delays_no_request(
         await wait_for_version(loader, second_model)
 
     asyncio.run(follow())
-    assert [line["severity"] for line in log if "is not known" in line["message"]] == ["WARNING"]
+    assert [line["severity"] for line in log if "could not check" in line["message"]] == ["WARNING"]
 
 
 def test_forbidden_poll_tried_again(proxy: Proxy, second_model: str, log: list[dict[str, Any]]) -> None:

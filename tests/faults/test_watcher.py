@@ -58,8 +58,8 @@ def test_new_version_takes_over(
 
     asyncio.run(follow())
     old = digest(saved("tree_regressor"))
-    logged = [line["message"] for line in log if "now answers" in line["message"]]
-    assert logged == [f"Version {digest(second_model)} now answers, it was {old}."]
+    logged = [line["message"] for line in log if "Now serving" in line["message"]]
+    assert logged == [f"Now serving version {digest(second_model)} instead of version {old}."]
 
 
 def test_alias_followed_there_and_back(
