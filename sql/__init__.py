@@ -1,1 +1,1 @@
-"""The SQL side: CREATE FUNCTION statements written from a model's signature, and files to read and paste."""
+"""SQL functions in BigQuery: the statements that create them, and files to copy from."""

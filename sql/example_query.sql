@@ -1,4 +1,4 @@
--- The predicted beside the actual price of the ten dearest houses on record, in units of 100,000 US dollars.
+-- Predicted and actual prices of the ten most expensive houses, in units of 100,000 US dollars.
 SELECT
   Latitude,
   Longitude,

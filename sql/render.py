@@ -98,7 +98,9 @@ def _arguments(declaration: Declaration) -> str:
 @click.option("--connection", required=True, metavar="LOCATION.NAME", help="Connection, such as us.remote-models.")
 @click.option("--endpoint", required=True, metavar="URL", help="URL of the deployed function.")
 @click.option("--max-batching-rows", type=click.IntRange(1), metavar="N", help="Maximum number of rows per request.")
-@click.option("--format", "form", type=click.Choice(["sql", "terraform"]), default="sql", help="Output format.")
+@click.option(
+    "--format", "form", type=click.Choice(["sql", "terraform"]), default="sql", show_default=True, help="Output format."
+)
 def main(
     model_uri: str, project: str, dataset: str, connection: str, endpoint: str, max_batching_rows: int | None, form: str
 ) -> None:

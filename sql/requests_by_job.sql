@@ -1,11 +1,11 @@
--- What the function did for each query, from its log: requests, rows, retries, errors, seconds and the estimated cost.
--- A sink brings the log into BigQuery, here into the dataset `logs`:
+-- What each query cost, from the function's log: requests, rows, retries, errors, seconds and the estimated price.
+-- Export the log to BigQuery with a sink, here to the dataset `logs`:
 --   gcloud logging sinks create predict-log bigquery.googleapis.com/projects/my-project/datasets/logs \
 --     --use-partitioned-tables --log-filter='resource.labels.service_name="predict" AND jsonPayload.job:*'
--- `python -m local logs FILE` runs the same query over the lines of a file.
+-- `python -m local logs FILE` runs the same query on log lines in a file.
 CREATE OR REPLACE VIEW logs.requests_by_job AS
 WITH prices AS (
-  -- USD, as in local/prices.py; then the vCPUs and GiB of an instance: put yours here if you deployed another size.
+  -- Prices in USD, as in launch/prices.py, and the size of an instance: change it if you deployed another size.
   SELECT 0.000024 AS vcpu_second, 0.0000025 AS gib_second, 0.0000004 AS request, 1.0 AS vcpus, 2.0 AS gibs
 ),
 requests AS (
@@ -32,7 +32,7 @@ overlapping AS (
   FROM requests
 ),
 timed AS (
-  -- Requests that an instance answers at the same time share its price: each adds what no earlier one covers.
+  -- Concurrent requests on an instance share its price: each one adds only the time that no earlier one covers.
   SELECT *, GREATEST(0, TIMESTAMP_DIFF(ended, GREATEST(began, IFNULL(paid_until, began)), MICROSECOND)) / 1e6 AS paid
   FROM overlapping
 ),
@@ -53,8 +53,8 @@ jobs AS (
   GROUP BY job
 ),
 repeated AS (
-  -- BigQuery sends a request again after these statuses, and may do so after any answer. Whether a second try has the
-  -- id of the first is not documented, so each counts once: as the failure it follows, or as an id that came before.
+  -- BigQuery retries a request after these statuses, and may do so after any reply. It isn't documented whether a retry
+  -- has the request id of the first attempt, so a retry counts once: by the failure before it or by the repeated id.
   SELECT job, SUM(times) AS retries
   FROM (
     SELECT job, GREATEST(COUNT(*) - 1, COUNTIF(status IN (408, 429, 500, 503, 504))) AS times

@@ -1,5 +1,5 @@
--- Scores a large table into another one, slice by slice: a failure costs one slice, and each statement stays well
--- within BigQuery's six hours. Run the script again after a failure; slices that are there are left out.
+-- Scores a large table in 100 slices: a failure costs one slice, and each statement stays well below BigQuery's limit
+-- of six hours. After a failure, run the script again; it skips the slices that are already scored.
 CREATE TABLE IF NOT EXISTS ds.scored (id INT64, slice INT64, predicted FLOAT64);
 
 FOR part IN (

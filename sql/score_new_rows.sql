@@ -1,5 +1,5 @@
--- Scores only the rows that have no prediction yet. The join happens before the function is called, so BigQuery sends
--- the new rows alone. Schedule it.
+-- Scores only the rows that have no prediction yet; run it as a scheduled query. The join comes before the call, so
+-- BigQuery sends only the new rows to the function.
 INSERT INTO ds.scored (id, predicted)
 SELECT id, ds.predict(MedInc, HouseAge)
 FROM (

@@ -15,7 +15,7 @@ variable "region" {
 }
 
 variable "service" {
-  description = "The name of the Cloud Function, and of the Cloud Run service behind it."
+  description = "The name of the Cloud Function and of its Cloud Run service."
   type        = string
 }
 """
@@ -40,33 +40,38 @@ def terraform(
         "role": _text("roles/run.invoker"),
         "member": '"serviceAccount:${google_bigquery_connection.model.cloud_resource[0].service_account_id}"',
     }
-    blocks = [
-        VARIABLES,
-        f'resource "google_bigquery_connection" "model" {{\n{connected}\n  cloud_resource {{}}\n}}\n',
-        f'resource "google_cloud_run_v2_service_iam_member" "invoker" {{\n{_attributes(member)}}}\n',
-    ]
-    for declaration in declared:
-        attributes = {
-            "project": _text(project),
-            "dataset_id": _text(dataset),
-            "routine_id": _text(declaration.name),
-            "routine_type": _text("SCALAR_FUNCTION"),
-            "definition_body": '""',
-            "description": _text(declaration.description),
-            "return_type": _type(declaration.returns),
-        }
-        remote = {
-            "endpoint": _text(endpoint),
-            "connection": "google_bigquery_connection.model.name",
-            **({"max_batching_rows": _text(str(max_batching_rows))} if max_batching_rows else {}),
-        }
-        pairs = _attributes({key: _text(value) for key, value in declaration.context.items()}, 6)
-        options = f"{_attributes(remote, 4)}    user_defined_context = {{\n{pairs}    }}\n"
-        blocks.append(
-            f'resource "google_bigquery_routine" "{declaration.name}" {{\n{_attributes(attributes)}'
-            f"{''.join(map(_argument, declaration.arguments))}\n  remote_function_options {{\n{options}  }}\n}}\n"
-        )
-    return "\n".join(blocks)
+    remote = {
+        "endpoint": _text(endpoint),
+        "connection": "google_bigquery_connection.model.name",
+        **({"max_batching_rows": _text(str(max_batching_rows))} if max_batching_rows else {}),
+    }
+    place = {"project": _text(project), "dataset_id": _text(dataset)}
+    return "\n".join(
+        [
+            VARIABLES,
+            f'resource "google_bigquery_connection" "model" {{\n{connected}\n  cloud_resource {{}}\n}}\n',
+            f'resource "google_cloud_run_v2_service_iam_member" "invoker" {{\n{_attributes(member)}}}\n',
+            *[_routine(declaration, place, remote) for declaration in declared],
+        ]
+    )
+
+
+def _routine(declaration: Declaration, place: Mapping[str, str], remote: Mapping[str, str]) -> str:
+    attributes = {
+        **place,
+        "routine_id": _text(declaration.name),
+        "routine_type": _text("SCALAR_FUNCTION"),
+        "definition_body": '""',
+        "description": _text(declaration.description),
+        "return_type": _type(declaration.returns),
+    }
+    arguments = "".join(map(_argument, declaration.arguments))
+    context = _attributes({key: _text(value) for key, value in declaration.context.items()}, 6)
+    options = f"{_attributes(remote, 4)}    user_defined_context = {{\n{context}    }}\n"
+    return (
+        f'resource "google_bigquery_routine" "{declaration.name}" {{\n{_attributes(attributes)}{arguments}\n'
+        f"  remote_function_options {{\n{options}  }}\n}}\n"
+    )
 
 
 def _argument(argument: Argument) -> str:
@@ -75,7 +80,7 @@ def _argument(argument: Argument) -> str:
 
 
 def _attributes(values: Mapping[str, str], indent: int = 2) -> str:
-    """Return a line per attribute, the equals signs below each other as `terraform fmt` wants them."""
+    """Return a line per attribute, with the equals signs aligned as `terraform fmt` requires."""
     width = max(map(len, values))
     return "".join(f"{' ' * indent}{name:{width}} = {value}\n" for name, value in values.items())
 
@@ -85,5 +90,5 @@ def _type(sql_type: str) -> str:
 
 
 def _text(value: str) -> str:
-    """Return a string in Terraform's syntax, in which nothing is a template."""
+    """Return a string literal of Terraform, with template sequences escaped."""
     return json.dumps(value, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")

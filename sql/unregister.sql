@@ -1,4 +1,4 @@
--- Takes the SQL functions away. The Cloud Function and the model stay; `./deploy.sh --destroy` removes all it made.
+-- Drops the SQL functions. The Cloud Function and the model stay; `./deploy.sh --destroy` removes all it created.
 DROP FUNCTION IF EXISTS `my-project`.ds.predict;
 DROP FUNCTION IF EXISTS `my-project`.ds.predict_row;
 DROP FUNCTION IF EXISTS `my-project`.ds.predict_proba;

@@ -1,4 +1,4 @@
-"""SQL and MLflow give the same predictions, and where they do not, the rows are named."""
+"""`python -m local parity`: SQL and MLflow agree on a file of rows, and rows that differ are named."""
 
 import json
 from collections.abc import Callable
@@ -17,12 +17,14 @@ Saved = Callable[[str], str]
 
 
 def example(model: str) -> pd.DataFrame:
+    """Return a model's input example as a table with named columns."""
     rows = mlflow.pyfunc.load_model(model).input_example
     frame = pd.DataFrame(rows)
     return frame.set_axis([str(name) for name in frame.columns], axis=1)
 
 
-def test_a_model_agrees_with_mlflow_whatever_the_caller_and_the_table_do(saved: Saved, tmp_path: Path) -> None:
+def test_agrees_with_mlflow(saved: Saved, tmp_path: Path) -> None:
+    """Neither columns in another order, nor NULLs, nor a hostile caller makes a difference."""
     frame = pd.concat([example(saved("categories"))] * 8, ignore_index=True)
     frame.loc[[3, 7], "city"] = None  # a required column
     frame[["lift", "city", "size", "rooms", "a"]].assign(extra=1).to_csv(tmp_path / "rows.csv", index=False)
@@ -31,7 +33,8 @@ def test_a_model_agrees_with_mlflow_whatever_the_caller_and_the_table_do(saved: 
     assert str(report) == "40 rows, 2 of them NULL for a NULL, 0 differ"
 
 
-def test_several_outputs_are_compared_by_name(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
+def test_outputs_are_compared_by_name(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
+    """Several outputs are compared by name, in any order."""
     frame = example(saved("two_outputs"))
     frame.to_parquet(tmp_path / "rows.parquet")
     low, high = mlflow.pyfunc.load_model(saved("two_outputs")).predict(frame).T
@@ -42,10 +45,10 @@ def test_several_outputs_are_compared_by_name(saved: Saved, tmp_path: Path, endp
     assert [it.row for it in report.differences] == [2]
 
 
-def test_rows_that_differ_are_named(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
-    example(saved("tree_regressor")).to_parquet(
-        tmp_path / "rows.parquet"
-    )  # the endpoint replies the number of arguments
+def test_differing_rows_are_named(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
+    """The report has each row that differs, with both values, and the counts."""
+    example(saved("tree_regressor")).to_parquet(tmp_path / "rows.parquet")
+    # The endpoint replies with the number of arguments.
     with BigQuery() as bigquery:
         report = parity.compare(saved("tree_regressor"), bigquery, tmp_path / "rows.parquet", endpoint.url)
     assert [(it.row, it.answer) for it in report.differences] == [(row, 4.0) for row in range(5)]
@@ -53,7 +56,8 @@ def test_rows_that_differ_are_named(saved: Saved, tmp_path: Path, endpoint: Any)
     assert str(report).endswith("5 rows, 0 of them NULL for a NULL, 5 differ")
 
 
-def test_a_table_without_a_column_of_the_model_is_one_sentence(saved: Saved, tmp_path: Path) -> None:
+def test_missing_column(saved: Saved, tmp_path: Path) -> None:
+    """A table without one of the model's columns is an error that names it."""
     (tmp_path / "rows.csv").write_text("a,b,c\n1,2,3\n")
     with pytest.raises(SourceError, match=r"^The table has no column 'd', which the model needs; it has a, b, c\.$"):
         parity.run(saved("tree_regressor"), tmp_path / "rows.csv", endpoint="http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""What render writes is GoogleSQL, says the model's own names and types, and refuses what BigQuery would refuse."""
+"""The DDL is GoogleSQL with the model's own names and types, and malformed places are rejected before BigQuery sees them."""
 
 import re
 from collections.abc import Callable
@@ -18,14 +18,16 @@ PLACE = {
     "connection": "us.remote-models",
     "endpoint": "https://predict-abc-uc.a.run.app",
 }
-EVERY_MODEL = [
+MODELS = [
     "tree_regressor", "classifier", "categories", "times", "optional_columns", "tensor", "wide", "boosted",
     "python_model", "two_outputs", "odd_names",
 ]  # fmt: skip
+Saved = Callable[[str], str]
 
 
-@pytest.mark.parametrize("name", EVERY_MODEL)
-def test_every_statement_is_read_by_googlesql_and_by_sqlglot(name: str, saved: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_statements_parse(name: str, saved: Saved) -> None:
+    """GoogleSQL's parser and sqlglot both read every statement."""
     script = render(saved(name), **PLACE, max_batching_rows=500)
     count = script.count("CREATE OR REPLACE FUNCTION")
     assert googlesql.statements(script) == count
@@ -47,34 +49,42 @@ def functions(script: str) -> dict[str, str]:
         ("wide", {"predict_row": "FLOAT64", "model_info": "JSON"}),
     ],
 )
-def test_there_is_a_statement_for_each_function_that_makes_sense(
-    name: str, expected: dict[str, str], saved: Callable[[str], str]
-) -> None:
+def test_functions_and_return_types(name: str, expected: dict[str, str], saved: Saved) -> None:
+    """There is a statement for each function that the model has and BigQuery can declare."""
     assert functions(render(saved(name), **PLACE)) == expected
 
 
-def test_arguments_are_the_columns_with_their_types_in_the_order_of_the_signature(saved: Callable[[str], str]) -> None:
+def test_arguments_follow_the_signature(saved: Saved) -> None:
+    """Arguments are the columns, with their types, in the order of the signature."""
     script = render(saved("categories"), **PLACE)
     assert "predict(\n  a FLOAT64,\n  city STRING,\n  size STRING,\n  rooms INT64,\n  lift BOOL\n)" in script
 
 
-def test_the_context_names_the_function_and_the_schema_it_was_made_for(saved: Callable[[str], str]) -> None:
+def test_other_names_are_explained(saved: Saved) -> None:
+    """A comment has the model's name for an argument that can't have it."""
+    assert "  mean_radius FLOAT64,  -- mean radius\n" in render(saved("odd_names"), **PLACE)
+
+
+def test_reserved_argument_names_are_quoted(saved: Saved) -> None:
+    """An argument named by a reserved word is quoted."""
+    assert "  `select` FLOAT64,\n" in render(saved("odd_names"), **PLACE)
+
+
+def test_context(saved: Saved) -> None:
+    """Each function's context has its name and the schema that it was made for."""
     schema = load(saved("classifier")).signature.schema
     script = render(saved("classifier"), **PLACE)
     for name in ("predict", "predict_row", "predict_proba", "model_info"):
         assert f"user_defined_context = [('function', '{name}'), ('schema', '{schema}')]" in script
 
 
-def test_max_batching_rows_stands_there_only_when_given(saved: Callable[[str], str]) -> None:
+def test_max_batching_rows_is_optional(saved: Saved) -> None:
+    """The option is written only if it is given."""
     assert "max_batching_rows" not in render(saved("tensor"), **PLACE)
     assert render(saved("tensor"), **PLACE, max_batching_rows=128).count("max_batching_rows = 128") == 3
 
 
-def test_a_mapped_name_is_explained_beside_it(saved: Callable[[str], str]) -> None:
-    assert "  mean_radius FLOAT64,  -- mean radius\n" in render(saved("odd_names"), **PLACE)
-
-
-BAD = {
+MALFORMED = {
     "project": ["My-Project", "p", "my project", "p`; DROP TABLE x", "project-"],
     "dataset": ["my-dataset", "", "a.b"],
     "connection": ["remote-models", "us/remote", "us.a b", "p.us.c"],
@@ -85,10 +95,9 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in BAD.items() for value in values])
-def test_a_place_that_bigquery_would_refuse_is_refused_naming_it(
-    key: str, value: str, saved: Callable[[str], str]
-) -> None:
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in MALFORMED.items() for value in values])
+def test_malformed_place(key: str, value: str, saved: Saved) -> None:
+    """A place that BigQuery would reject is an error that names it."""
     with pytest.raises(RenderError, match=re.escape(f"The {key} is {value!r}; expected ")):
         render(saved("tensor"), **{**PLACE, key: value})
 
@@ -97,13 +106,22 @@ def arguments(model: str) -> list[str]:
     return ["--model", model, *[part for key, value in PLACE.items() for part in (f"--{key}", value)]]
 
 
-def test_the_command_prints_what_render_returns(saved: Callable[[str], str]) -> None:
+def test_command_prints_statements(saved: Saved) -> None:
+    """The command prints what render() returns."""
     result = CliRunner().invoke(main, arguments(saved("tensor")))
     assert result.exit_code == 0
     assert result.stdout == render(saved("tensor"), **PLACE)
 
 
-def test_a_model_that_is_not_there_is_one_sentence_on_stderr(tmp_path: Path) -> None:
+def test_help_has_an_example() -> None:
+    """--help ends with a complete command."""
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    assert "Example: python -m sql.render --model gs://" in " ".join(result.stdout.split())
+
+
+def test_command_without_model(tmp_path: Path) -> None:
+    """A missing model is one line on stderr and status 1."""
     result = CliRunner().invoke(main, arguments(str(tmp_path / "nothing")))
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -111,7 +129,8 @@ def test_a_model_that_is_not_there_is_one_sentence_on_stderr(tmp_path: Path) -> 
     assert result.stderr.count("\n") == 1
 
 
-def test_the_file_to_paste_is_what_render_writes_for_such_a_model(tmp_path: Path) -> None:
+def test_california_sql_is_current(tmp_path: Path) -> None:
+    """sql/california.sql is what render() writes for such a model, but for comments and descriptions."""
     pasted = (Path(__file__).parents[2] / "sql" / "california.sql").read_text()
     written = render(str(models.california(tmp_path / "model")), **{**PLACE, "dataset": "ds"}, max_batching_rows=1000)
 
@@ -120,8 +139,3 @@ def test_the_file_to_paste_is_what_render_writes_for_such_a_model(tmp_path: Path
         return [line.rstrip(",") for line in lines]
 
     assert statements(pasted) == statements(written)
-
-
-def test_the_example_query_is_googlesql() -> None:
-    for file in (Path(__file__).parents[2] / "sql").glob("*.sql"):
-        assert googlesql.statements(file.read_text()) > 0

@@ -1,11 +1,11 @@
-"""The view over Cloud Logging's export has the types it should, by GoogleSQL's own analysis; tests/local/test_logs.py runs it."""
+"""GoogleSQL's analyzer accepts the view over exported log entries; tests/local/test_logs.py runs its query."""
 
 from zetasql.api import Analyzer, CatalogBuilder, TableBuilder, TypeFactory
 from zetasql.types import AnalyzerOptions, LanguageOptions, TypeKind, ZetaSQLBuiltinFunctionOptions
 
 from local.logs import SCHEMA, TABLE, VIEW
 
-KINDS = {
+SIMPLE_TYPES = {
     "string": TypeKind.TYPE_STRING,
     "double": TypeKind.TYPE_DOUBLE,
     "timestamp[us, tz=UTC]": TypeKind.TYPE_TIMESTAMP,
@@ -13,12 +13,14 @@ KINDS = {
 
 
 def googlesql_type(arrow: object) -> object:
-    if str(arrow) in KINDS:
-        return TypeFactory.create_simple_type(KINDS[str(arrow)])
+    """Return the GoogleSQL type of an Arrow type."""
+    if str(arrow) in SIMPLE_TYPES:
+        return TypeFactory.create_simple_type(SIMPLE_TYPES[str(arrow)])
     return TypeFactory.create_struct_type([(field.name, googlesql_type(field.type)) for field in arrow])  # type: ignore[attr-defined]
 
 
-def test_every_column_of_the_view_has_its_type() -> None:
+def test_column_types() -> None:
+    """The view's columns have the documented names and types."""
     language = LanguageOptions.maximum_features()
     table = TableBuilder("exported")
     for field in SCHEMA:
@@ -27,10 +29,10 @@ def test_every_column_of_the_view_has_its_type() -> None:
     catalog = CatalogBuilder("logs").with_builtin_functions(functions).add_table(table.build()).build()
     query = VIEW.read_text().partition("requests_by_job AS\n")[2].replace(TABLE, "exported").rstrip().rstrip(";")
     analysed = Analyzer.analyze_statement_static(query, AnalyzerOptions(language_options=language), catalog)
-    kinds = {
+    types = {
         column.name: column.column.type.type_kind.name.removeprefix("TYPE_") for column in analysed.output_column_list
     }
-    assert kinds == {
+    assert types == {
         "job": "STRING",
         "started": "TIMESTAMP",
         **dict.fromkeys(("user", "functions", "models"), "STRING"),
