@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from benchmarks import cold_start, instances, report, servers, targets
 from benchmarks.measurements import Cell, Plan, compare
 from benchmarks.workloads import NUMERIC, WORKLOADS
-from launch.processes import ended_by_sigterm
+from launch.processes import exit_on_sigterm
 
 FULL, QUICK = Plan(rounds=5, seconds=0.6), Plan(rounds=3, seconds=0.5)
 ROWS, CONNECTIONS = (1, 128, 1_000, 5_000), (1, 4, 16)
@@ -62,7 +62,7 @@ def cells_by_model(quick: bool) -> list[list[Cell]]:
 @click.option("--quick", is_flag=True, help="Measure only the target figures, in about three minutes.")
 def main(quick: bool) -> None:
     """Measure this function beside what a user would pick instead."""
-    ended_by_sigterm()
+    exit_on_sigterm()
     plan = QUICK if quick else FULL
     compared = [servers.OURS, servers.FASTAPI, servers.MLFLOW]
     missing = {}

@@ -31,7 +31,7 @@ from benchmarks.servers import OURS
 from benchmarks.workloads import WORKLOADS, saved, slices
 from deploy.sizing.load_generator import UNEXPECTED_REPLY, Exchange, Outcome, generate, http_request
 from launch.function import ROOT, Function
-from launch.processes import ProcessError, ended_by_sigterm
+from launch.processes import ProcessError, exit_on_sigterm
 
 MIN_ROUNDS = 6  # the fewest with a 95% interval
 SLOWER = 0.97  # a workload is slower when its whole interval lies below this ratio
@@ -51,7 +51,7 @@ CELLS = (
 @click.option("--seconds", type=click.FloatRange(0.1), default=0.8, show_default=True, help="Per side and round.")
 def main(commit: str, quick: bool, rounds: int, seconds: float) -> None:
     """Compare the speed of this checkout with COMMIT's; exit with status 1 when a workload cannot be compared."""
-    ended_by_sigterm()
+    exit_on_sigterm()
     console = Console(width=None if sys.stdout.isatty() else 140)
     cells = targets.CELLS if quick else CELLS
     bar = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())

@@ -15,7 +15,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from bqlocal.encoding import encode
 from mlflow.models import infer_signature
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
@@ -24,6 +23,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 import model_steps
+from bqlocal.encoding import encode
 
 COLUMNS = 8
 NAMES = [chr(ord("a") + at) for at in range(COLUMNS)]

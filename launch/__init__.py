@@ -1,1 +1,1 @@
-"""The function as a process on this machine: free ports, servers and their logs, and what Cloud Run would charge."""
+"""Runs the function and other servers as processes on this machine, and knows what Cloud Run charges for them."""

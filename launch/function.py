@@ -1,8 +1,7 @@
-"""The function as Cloud Functions would run it: functions-framework as its own process, on a loopback
-port.
+"""The function as Cloud Functions runs it: functions-framework in its own process, on a loopback port.
 
-It is started from this interpreter's environment, in a session of its own: a Ctrl-C in the terminal reaches
-only us, and the end of the `with` block ends the server and its workers.
+The process uses this interpreter's environment. It leads its own session: a Ctrl-C in the terminal reaches only the
+parent, and the end of the `with` block stops the server and its workers.
 """
 
 import os
@@ -19,10 +18,11 @@ ROOT = Path(__file__).parent.parent
 
 
 class Function:
-    """The function for the length of a `with` block.
+    """The function, running for the length of a `with` block.
 
-    `environment` is added to this process's own. `log` is the file of everything that the function prints;
-    without one given it is a temporary file, which goes with the block.
+    `environment` is added to this process's own. `log` receives everything that the function prints; by default it is a
+    temporary file that is deleted with the block. `source` is the folder with main.py. Entering the block raises
+    ProcessError when the port is in use or the function does not start.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Function:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="function-"))
             self.log = self._given_log or Path(folder) / "function.log"
             command = ["functions_framework", "--target", "predict", "--host", HOST, "--port", str(self.port)]
-            # The framework answers this path by itself: to wait must not load the model.
+            # The framework itself answers this path, so waiting for the server does not load the model.
             probe = f"{self.url}/favicon.ico"
             running = server("The function", command, probe, self.log, cwd=self._source, env=self._environment)
             self.pid = stack.enter_context(running).pid
@@ -54,6 +54,6 @@ class Function:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()

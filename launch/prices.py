@@ -1,9 +1,9 @@
-"""What Cloud Run charges, for the estimates of `python -m local logs`, its SQL view and the benchmarks.
+"""Cloud Run's prices, for the cost estimates of `python -m local logs` and `python -m deploy.sizing`.
 
-List prices in USD of a region of tier 1 (us-central1, europe-west1, ...) with request-based billing, beyond the free
-tier: an instance is paid for while it answers at least one request, and by the request.
-Source: https://cloud.google.com/run/pricing, as read in November 2026. Change them here and in sql/requests_by_job.sql;
-a test compares the two.
+List prices in USD for a tier 1 region (us-central1, europe-west1, ...) with request-based billing, without the free
+tier: an instance is billed while it handles at least one request, plus a fee per request.
+Source: https://cloud.google.com/run/pricing, as of November 2026. sql/requests_by_job.sql repeats the numbers; change
+both, a test compares them.
 """
 
 VCPU_SECOND = 0.000024
@@ -12,5 +12,5 @@ REQUEST = 0.0000004
 
 
 def usd(instance_seconds: float, requests: int, vcpus: float, gibs: float) -> float:
-    """Return what instances of this size cost for the seconds in which they answered, and the requests."""
+    """Return the cost of the seconds in which instances of this size handled requests, and of the requests, in USD."""
     return instance_seconds * (vcpus * VCPU_SECOND + gibs * GIB_SECOND) + requests * REQUEST

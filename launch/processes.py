@@ -1,6 +1,6 @@
-"""What starting a server on this machine needs: a free port, and an end that takes the children along.
+"""Starts servers on this machine: finds free ports, waits until they answer, and stops them with all their children.
 
-The rule: everything is ended by the handle that started it, never by name.
+A process is stopped by the handle that started it, never by name.
 """
 
 import contextlib
@@ -17,50 +17,51 @@ import click
 import httpx
 
 HOST = "127.0.0.1"
-GRACE = 5.0  # seconds between asking a process to end and ending it
-STARTS_WITHIN = 60.0  # seconds, imports of a cold disk included
-TAIL = 20  # lines of the log in an error
-_POLL = 0.05  # seconds
+GRACE_SECONDS = 5.0  # between asking a process to stop and killing it
+# As long as the process lives: a cold disk and a busy machine make imports take minutes.
+MAX_START_SECONDS = 300.0
+POLL_SECONDS = 0.05
+MAX_LOG_LINES = 20  # of a server's log in an error
 
 
 class ProcessError(click.ClickException):
-    """A process or a port on this machine is not as needed; the message says what to do."""
+    """A process or port on this machine is not as required; the message says what to do."""
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def check_free(port: int) -> None:
-    """Say so, in one sentence, when a port is taken."""
+    """Raise ProcessError if a port is in use."""
     with socket.socket() as probe:
-        # As a server would: connections of an earlier one that still wait for their end do not count.
+        # As servers do: connections of an earlier one in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise ProcessError(
-                f"Port {port} on {HOST} is in use; choose another one or end what listens there."
+                f"Port {port} on {HOST} is in use; choose another one or stop the process that listens on it."
             ) from error
 
 
-def end(process: subprocess.Popen[bytes], ask: signal.Signals = signal.SIGTERM) -> None:
-    """End a process that leads its own session, and what it started; a second Ctrl-C does not stop this."""
-    with _uninterrupted():
-        process.send_signal(ask)
+def end(process: subprocess.Popen[bytes], request: signal.Signals = signal.SIGTERM) -> None:
+    """Stop a process that leads its own session, and its children; a second Ctrl-C does not interrupt this."""
+    with _ignore_sigint():
+        process.send_signal(request)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
-        # What it started may outlive it; where nothing did, the group is gone.
+            process.wait(GRACE_SECONDS)
+        # Children may outlive it. Without any, the group no longer exists.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def ended_by_sigterm() -> None:
-    """Have this process leave through every `with` block when it is asked to end, so that nothing stays behind."""
+def exit_on_sigterm() -> None:
+    """Make SIGTERM exit this process through all of its `with` blocks, so that nothing is left behind."""
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
@@ -75,7 +76,10 @@ def server(
     env: Mapping[str, str] | None = None,
     python: str = sys.executable,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server, `python -m` COMMAND, for the length of the block, which begins once the URL `probe` answers."""
+    """Run `python -m COMMAND` for the length of the block, which begins once the URL `probe` answers.
+
+    Raises ProcessError when the process exits or does not answer within MAX_START_SECONDS.
+    """
     with log.open("wb") as file:
         process = subprocess.Popen(
             [python, "-m", *command],
@@ -94,30 +98,30 @@ def server(
 
 
 def _wait(name: str, process: subprocess.Popen[bytes], probe: str, log: Path) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN
-    with httpx.Client(trust_env=False, timeout=STARTS_WITHIN) as client:  # creating one takes 30 ms
-        while time.monotonic() < deadline:
+    deadline = time.monotonic() + MAX_START_SECONDS
+    with httpx.Client(trust_env=False) as client:  # creating one takes 30 ms
+        while (left := deadline - time.monotonic()) > 0:
             if process.poll() is not None:
-                raise ProcessError(f"{name} ended with status {process.returncode}{_tail(log)}")
+                raise ProcessError(f"{name} exited with status {process.returncode}{_log_end(log)}")
             try:
-                client.get(probe)
+                client.get(probe, timeout=left)
             except httpx.TransportError:
-                time.sleep(_POLL)
+                time.sleep(POLL_SECONDS)
             else:
                 return
-    raise ProcessError(f"{name} does not answer on {probe} after {STARTS_WITHIN:.0f} s{_tail(log)}")
+    raise ProcessError(f"{name} did not answer on {probe} within {MAX_START_SECONDS:.0f} s{_log_end(log)}")
 
 
-def _tail(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()[-TAIL:]
+def _log_end(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-MAX_LOG_LINES:]
     return "; the end of its log:\n" + "\n".join(lines) if lines else "; its log is empty."
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _ignore_sigint() -> Iterator[None]:
     try:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # only the main thread may, and only it receives Ctrl-C
+    except ValueError:  # only the main thread may set handlers, and only it receives Ctrl-C
         yield
         return
     try:

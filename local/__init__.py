@@ -1,5 +1,4 @@
-"""The laptop's cloud: BigQuery on DuckDB, Cloud Storage on an emulator, the function as its own process.
+"""This project on a laptop: the demo, the function and Cloud Storage as local processes, parity, and costs from logs.
 
-This folder is the other side of the contract. It encodes and decodes SQL values by its own code and imports
-nothing from `serving/`, so that a mistake made there cannot hide behind the same mistake made here.
+BigQuery itself is emulated by bqlocal, a distribution that knows nothing of this project.
 """

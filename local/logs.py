@@ -1,8 +1,7 @@
-"""`python -m local logs`: what the function did for each query, rolled up from its log lines.
+"""`python -m local logs`: what the function did for each query, aggregated from its log lines.
 
-The rule: how lines become a row per query stands in sql/requests_by_job.sql alone, the view for BigQuery; here it runs
-on this machine, over a table in the form that a sink of Cloud Logging makes. A line that is none of a query is counted
-and said, never dropped in silence.
+Only sql/requests_by_job.sql, the view for BigQuery, defines how lines become a row per query. It runs here over a table
+of the form that a log sink of Cloud Logging creates. Lines that belong to no query are counted and reported.
 """
 
 import itertools
@@ -15,9 +14,9 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import sqlglot
-from bqlocal.bigquery import BigQuery, Result
-from bqlocal.errors import SourceError
 from sqlglot import exp
+
+from bqlocal import BigQuery, Result, SourceError
 
 VIEW = Path(__file__).parent.parent / "sql" / "requests_by_job.sql"
 TABLE = "logs.run_googleapis_com_stdout"
@@ -38,7 +37,7 @@ SCHEMA = pa.schema(
 
 @dataclass
 class Lines:
-    """The lines of a log: those of queries as rows of TABLE, and how many others there were."""
+    """The lines of a log: the requests of queries as rows of TABLE, and the number of other lines."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     others: int = 0
@@ -46,13 +45,32 @@ class Lines:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.rows):,} requests of queries; left out: {self.others:,} other entries, "
-            f"{self.not_json:,} lines that are no JSON"
+            f"{len(self.rows):,} requests of queries; ignored {self.others:,} other entries and "
+            f"{self.not_json:,} lines that are not JSON"
         )
 
 
+def read(text: Iterable[str]) -> Lines:
+    """Read the function's log lines, or entries of Cloud Logging, one per line or as one JSON array.
+
+    Raises SourceError when none of them is a request of a query.
+    """
+    lines = Lines()
+    for entry in _entries(text, lines):
+        try:
+            lines.rows.append(_row(entry))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            lines.others += 1
+    if not lines.rows:
+        raise SourceError(
+            f"The log has no line of a query ({lines}); expected what the function prints, or the output of "
+            "`gcloud logging read 'resource.labels.service_name=\"predict\"' --format=json`."
+        )
+    return lines
+
+
 def roll_up(lines: Lines, vcpus: float, gibs: float) -> Result:
-    """Return a row per query; the price is that of instances of this size."""
+    """Return a row per query, priced for instances with so many vCPUs and GiB of memory."""
     view = sqlglot.parse_one(VIEW.read_text(), read="bigquery")
     for constant in view.find_all(exp.Alias):
         if constant.alias in ("vcpus", "gibs"):
@@ -62,56 +80,40 @@ def roll_up(lines: Lines, vcpus: float, gibs: float) -> Result:
         return bigquery.sql(view.expression.sql("bigquery"))
 
 
-def read(text: Iterable[str]) -> Lines:
-    """Return what is in a log: lines of the function, or entries of Cloud Logging, one a line or as one JSON array.
-
-    Raise SourceError when there is no request of a query among them.
-    """
-    found = Lines()
-    for entry in _entries(text, found):
+def _entries(text: Iterable[str], lines: Lines) -> Iterator[Any]:
+    """Yield the JSON values of a log; count the lines that are not JSON."""
+    rest = iter(text)
+    first = next(rest, "")
+    # gcloud prints an array; a server's own line may look like "[2026-11-23 ...] ...".
+    if first.strip() in ("[", "[]") or first.startswith("[{"):
         try:
-            found.rows.append(_row(entry))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            found.others += 1
-    if not found.rows:
-        raise SourceError(
-            f"The log has no line of a query ({found}); expected what the function prints, or what "
-            "`gcloud logging read 'resource.labels.service_name=\"predict\"' --format=json` gives."
-        )
-    return found
-
-
-def _entries(text: Iterable[str], found: Lines) -> Iterator[Any]:
-    lines = iter(text)
-    first = next(lines, "")
-    if first.strip() in ("[", "[]") or first.startswith(
-        "[{"
-    ):  # gcloud's way, and not a server's "[2026-11-23 ...] ..."
-        try:
-            yield from orjson.loads(first + "".join(lines))
+            yield from orjson.loads(first + "".join(rest))
         except orjson.JSONDecodeError as error:
-            raise SourceError(f"The log is a JSON array that breaks off or is malformed: {error}.") from error
+            raise SourceError(f"The log is a JSON array that is incomplete or malformed: {error}.") from error
         return
-    for line in itertools.chain([first], lines):
+    for line in itertools.chain([first], rest):
         if not line.strip():
             continue
         try:
             yield orjson.loads(line)
         except orjson.JSONDecodeError:
-            found.not_json += 1
+            lines.not_json += 1
 
 
 def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entry as a row of TABLE; raise what dictionaries and numbers raise when it is no request of a query."""
+    """Return an entry as a row of TABLE.
+
+    An entry that is not a request of a query raises AttributeError, KeyError, TypeError or ValueError.
+    """
     exported = "jsonPayload" in entry
     payload = entry["jsonPayload"] if exported else entry
-    texts = ("job", "requestId", "user", "function", "model")
+    strings = ("job", "requestId", "user", "function", "model")
     numbers = ("status", "rows", "nullRows")
     return {
         "timestamp": datetime.fromisoformat(entry["timestamp" if exported else "time"]),
         "labels": {"instanceid": entry.get("labels", {}).get("instanceId")},
         "jsonPayload": {
-            **{key.lower(): str(payload[key]) for key in texts if payload.get(key) is not None},
+            **{key.lower(): str(payload[key]) for key in strings if payload.get(key) is not None},
             **{key.lower(): float(payload[key]) for key in numbers if payload.get(key) is not None},
             "job": str(payload["job"]),
             "milliseconds": {"total": float(payload["milliseconds"]["total"])},

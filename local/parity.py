@@ -15,9 +15,8 @@ from typing import Any
 import mlflow.pyfunc
 import pandas as pd
 import pyarrow as pa
-from bqlocal.bigquery import BigQuery
-from bqlocal.errors import SourceError
 
+from bqlocal import BigQuery, SourceError
 from launch.function import Function
 from loading.source import fetched
 from parity.compare import Difference, differences, tolerance
@@ -56,10 +55,10 @@ class Report:
         return "\n".join(lines)
 
 
-def run(model: str, table: Path, endpoint: str | None = None, adverse: int | None = None) -> Report:
+def run(model: str, table: Path, endpoint: str | None = None, chaos: int | None = None) -> Report:
     """Compare the predictions for the rows of a file. Without `endpoint`, start the function for the comparison."""
     try:
-        with fetched(model) as folder, BigQuery(chaos=adverse) as bigquery, _running(str(folder), endpoint) as url:
+        with fetched(model) as folder, BigQuery(chaos=chaos) as bigquery, _running(str(folder), endpoint) as url:
             return compare(str(folder), bigquery, table, url)
     except ServingError as error:
         raise SourceError(str(error)) from error

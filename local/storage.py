@@ -1,9 +1,7 @@
-"""Cloud Storage on this machine: gcp-storage-emulator over HTTP on a loopback port, its data in a
-temporary folder.
+"""Cloud Storage on this machine: gcp-storage-emulator on a loopback port, its data in a temporary folder.
 
-It runs as a process of its own, since the emulator logs through the root logger and answers with threads:
-neither belongs into a notebook or a test. Google's client libraries find it by the variable
-`STORAGE_EMULATOR_HOST`.
+The emulator runs in its own process, since it logs through the root logger and answers in threads, which neither a
+notebook nor a test should share. Google's client libraries find it by the variable `STORAGE_EMULATOR_HOST`.
 """
 
 import tempfile
@@ -18,7 +16,7 @@ from launch.processes import HOST, ProcessError, free_port, server
 
 
 class Storage:
-    """Cloud Storage for the length of a `with` block."""
+    """Cloud Storage, running for the length of a `with` block."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -35,12 +33,12 @@ class Storage:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
 
     def create_bucket(self, name: str) -> None:
-        """Create a bucket; one that is there already stays as it is."""
+        """Create a bucket unless it exists; raise ProcessError if the emulator rejects the name."""
         response = httpx.post(f"{self.url}/storage/v1/b", json={"name": name}, trust_env=False)
         if response.status_code not in (200, 409):
-            raise ProcessError(f"Bucket {name!r} cannot be created: {response.status_code} {response.text[:200]}")
+            raise ProcessError(f"Cannot create bucket {name!r}: {response.status_code} {response.text[:200]}")

@@ -1,6 +1,6 @@
-"""`python -m local up`: the function on this machine until Ctrl-C.
+"""`python -m local up`: runs the function on this machine until Ctrl-C.
 
-A folder is published to an emulated bucket first, since that is the way a deployed function gets its model.
+A model folder is first published to an emulated bucket, since a deployed function gets its model from one.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from bqlocal.errors import SourceError
 
 from launch.function import Function
 from local.storage import Storage
@@ -25,8 +24,8 @@ URI = f"gs://{BUCKET}/model"
 
 @contextlib.contextmanager
 def published(folder: Path) -> Iterator[Storage]:
-    """Run Cloud Storage with the model under `URI`."""
-    # Only here: MLflow and Google's client take seconds to import, which a query need not wait for.
+    """Run Cloud Storage with the model at `URI`; this process and its children use it meanwhile."""
+    # Imported here because MLflow and Google's client take seconds, which a query need not wait for.
     from loading.publish import PublishError, publish
 
     with Storage() as storage, _environment(storage.environment):
@@ -34,12 +33,12 @@ def published(folder: Path) -> Iterator[Storage]:
         try:
             publish(folder, URI)
         except PublishError as error:
-            raise SourceError(str(error)) from error
+            raise click.ClickException(str(error)) from error
         yield storage
 
 
 def run(model: str, port: int | None) -> None:
-    """Serve a model until Ctrl-C."""
+    """Serve a model, a folder or a URI, until Ctrl-C."""
     with contextlib.ExitStack() as stack:
         call = "[]"
         uri = model
@@ -49,24 +48,24 @@ def run(model: str, port: int | None) -> None:
             uri = URI
         function = stack.enter_context(Function(uri, port=port))
         body = f'{{"requestId": "1", "caller": "curl", "sessionUser": "you@example.com", "calls": [{call}]}}'
-        click.echo(f"Endpoint: {function.url} (log: {function.log}); Ctrl-C ends it.")
+        click.echo(f"The function runs on {function.url} (log: {function.log}); press Ctrl-C to stop it.")
         click.echo(f"curl {function.url} -H 'Content-Type: application/json' -d {shlex.quote(body)}")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
 
 
 def _example_call(folder: str) -> str:
-    """Return a row of the model's input example as the JSON of a call."""
+    """Return a row of the model's input example as JSON arguments."""
     try:
         example = load(folder).example
     except ServingError as error:
-        raise SourceError(str(error)) from error
+        raise click.ClickException(str(error)) from error
     return json.dumps(example[0]) if example else "[]"
 
 
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables: Google's client finds the emulator by them, and so does what is started meanwhile."""
+    """Set environment variables for the length of the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

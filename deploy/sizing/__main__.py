@@ -8,7 +8,7 @@ from rich.console import Console
 from deploy.sizing.measure import measure
 from deploy.sizing.recommend import choose_batch, recommend
 from deploy.sizing.report import print_report, write_files
-from launch.processes import ended_by_sigterm
+from launch.processes import exit_on_sigterm
 
 
 @click.command()
@@ -31,7 +31,7 @@ from launch.processes import ended_by_sigterm
 )
 def main(uri: str, rows: int, instances: int, seconds: float, output: Path) -> None:
     """Run the function with a model on this machine, and print the settings to deploy it with and the reasons."""
-    ended_by_sigterm()
+    exit_on_sigterm()
     with Console(stderr=True).status("starting") as status:
         measured = measure(uri, seconds, choose_batch, status.update)
     sizing = recommend(measured)

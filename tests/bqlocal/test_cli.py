@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from bqlocal.cli import main
 from click.testing import CliRunner, Result
 
+from bqlocal.cli import main
 from tests.endpoint import Endpoint
 
 

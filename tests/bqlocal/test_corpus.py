@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from bqlocal.json_values import to_json
 
 from bqlocal import BigQuery
+from bqlocal.json_values import to_json
 from tests import googlesql
 from tests.endpoint import Endpoint
 

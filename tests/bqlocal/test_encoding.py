@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
-from bqlocal.encoding import encode
 
 from bqlocal import BigQuery
+from bqlocal.encoding import encode
 from tests.bqlocal.conftest import Create
 from tests.endpoint import Endpoint
 

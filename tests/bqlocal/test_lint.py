@@ -1,8 +1,8 @@
 """The lint finds slow calls, with their line and a faster form, and nothing else."""
 
 import pytest
-from bqlocal.lint import find
 
+from bqlocal.lint import find
 from tests import googlesql
 
 

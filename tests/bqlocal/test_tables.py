@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from bqlocal.tables import read
 
 from bqlocal import BigQuery, SourceError
+from bqlocal.tables import read
 from tests.bqlocal.conftest import ROWS, Create
 from tests.endpoint import Endpoint
 

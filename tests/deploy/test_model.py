@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bqlocal.bigquery import BigQuery
 from click.testing import CliRunner
 
+from bqlocal.bigquery import BigQuery
 from deploy import parity
 from deploy.model import main
 from deploy.requirements import fitted

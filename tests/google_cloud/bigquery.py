@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import sqlglot
-from bqlocal.bigquery import BigQuery
-from bqlocal.errors import BqlocalError
-from bqlocal.remote import RemoteFunction
 from sqlglot import exp
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.routing import Route
 
 from bqlocal import ddl
+from bqlocal.bigquery import BigQuery
+from bqlocal.errors import BqlocalError
+from bqlocal.remote import RemoteFunction
 from tests.google_cloud.cloud import NUMBER, PROJECT, ApiError, Cloud
 from tests.google_cloud.rows import encoded
 

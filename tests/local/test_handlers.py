@@ -1,46 +1,43 @@
-"""Other people's ways to write a remote function, and ours, called as BigQuery calls: what each gets wrong.
+"""Common ways to write a remote function, and ours, called as BigQuery calls: which checks each of them fails.
 
-The handlers in `handlers/` are small ones in the manner of a blog post, of BigFunctions and of BigFrames. Each
-check is one demand of the contract; `FAILED` says which handler fails which, and nothing else may fail.
+The handlers in `handlers/` are small ones in the style of a blog post, of BigFunctions and of BigFrames. Each check is
+one requirement of BigQuery's contract; `FAILED` lists the checks that a handler fails, and it must pass all others.
 """
 
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
-from bqlocal.bigquery import BigQuery
-from bqlocal.errors import RemoteFunctionError
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
+from bqlocal.bigquery import BigQuery
+from bqlocal.errors import RemoteFunctionError
 from launch.function import ROOT, Function
-from launch.processes import HOST, end, free_port
+from launch.processes import HOST, free_port, server
 from local.parity import compare
 from sql.render import render
 from tests import models
 
 HANDLERS = Path(__file__).parent / "handlers"
 BLOG, BIGFUNCTIONS, BIGFRAMES, OURS = "blog", "bigfunctions", "bigframes", "ours"
-# Nobody listens there, which a deployed function may find true of anything for a moment.
+# Nothing listens there, as may happen to any service for a moment.
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A logarithm of a sum: not a number where the sum is negative."""
+    """Return a model that predicts the logarithm of a sum, which is NaN where the sum is negative."""
     X = models.numbers(400)
-    X = X.iloc[np.argsort(-X.sum(axis=1).to_numpy())]  # the input example, which is the first rows, has a logarithm
+    X = X.iloc[np.argsort(-X.sum(axis=1).to_numpy())]  # the input example, the first rows, has logarithms
     tree = make_pipeline(StandardScaler(), DecisionTreeRegressor(random_state=1))
     estimator = TransformedTargetRegressor(tree, func=np.positive, inverse_func=np.log, check_inverse=False)
     with np.errstate(invalid="ignore"):
@@ -48,10 +45,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def endpoints(model: str) -> Iterator[dict[str, str]]:
-    """All handlers with the same model, and those that start without it where it cannot be had."""
+def endpoints(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Return the URLs of all handlers with the same model, and of those that start even if its registry is down."""
     with ExitStack() as stack:
-        urls = {BLOG: stack.enter_context(Blog(model)).url}
+        urls = {BLOG: stack.enter_context(fastapi_server(model, tmp_path_factory.mktemp("blog") / "log"))}
         for name, source in ((BIGFUNCTIONS, HANDLERS / BIGFUNCTIONS), (BIGFRAMES, HANDLERS / BIGFRAMES), (OURS, ROOT)):
             urls[name] = stack.enter_context(Function(model, source=source)).url
             urls[f"{name} without its model"] = stack.enter_context(
@@ -60,38 +57,18 @@ def endpoints(model: str) -> Iterator[dict[str, str]]:
         yield urls
 
 
-class Blog:
-    """The FastAPI handler under its own server."""
-
-    def __init__(self, model: str) -> None:
-        port = free_port()
-        self.url = f"http://{HOST}:{port}"
-        command = [sys.executable, "-m", "uvicorn", "main:app", "--host", HOST, "--port", str(port)]
-        self._process = subprocess.Popen(
-            [*command, "--log-level", "critical"],
-            cwd=HANDLERS / BLOG,
-            env={**os.environ, "MODEL_URI": model},
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> "Blog":
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                httpx.get(self.url, trust_env=False)
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return self
-        end(self._process)
-        raise RuntimeError("the blog's handler did not start")
-
-    def __exit__(self, *_: object) -> None:
-        end(self._process)
+@contextmanager
+def fastapi_server(model: str, log: Path) -> Iterator[str]:
+    """Run the FastAPI handler under its own server; yield its URL."""
+    port = free_port()
+    url = f"http://{HOST}:{port}"
+    command = ["uvicorn", "main:app", "--host", HOST, "--port", str(port), "--log-level", "critical"]
+    with server("The blog's handler", command, url, log, cwd=HANDLERS / BLOG, env={**os.environ, "MODEL_URI": model}):
+        yield url
 
 
 class Case:
-    """A handler, registered for a model, in a BigQuery of its own."""
+    """A handler with the SQL functions of its model in an emulator."""
 
     def __init__(self, bigquery: BigQuery, model: str, endpoints: dict[str, str], name: str) -> None:
         self.bigquery, self.model, self.endpoints, self.name = bigquery, model, endpoints, name
@@ -110,52 +87,61 @@ class Case:
             self.bigquery.sql(f"SELECT {call}")
         return failure.value
 
-    def texts(self, value: str) -> RemoteFunctionError:
-        """Register the function for a text, and send one."""
+    def send_string(self, value: str) -> RemoteFunctionError:
+        """Declare a FLOAT64 argument as STRING and send one; return the error."""
         return self.failure(self.ddl.replace("a FLOAT64", "a STRING"), f"ds.predict('{value}', 2, 3, 4)")
 
 
-def whole_numbers_and_fractions_give_the_models_predictions(case: Case, tmp_path: Path) -> None:
-    # Positive sums: the logarithm of the others is another check's.
+def check_predictions(case: Case, tmp_path: Path) -> None:
+    """Integers and fractions give the model's predictions."""
+    # Positive sums have a logarithm.
     frame = pd.DataFrame({name: [1.0, 2.5, 3.0, 0.5] for name in "abcd"})
     frame.to_parquet(tmp_path / "rows.parquet")
     assert not compare(case.model, case.bigquery, tmp_path / "rows.parquet", case.url).differences
 
 
-def a_row_with_null_gets_null(case: Case, _: Path) -> None:
+def check_null(case: Case, _: Path) -> None:
+    """A row with NULL gets NULL."""
     first, second = case.predict("2.0", "NULL")
     assert first is not None
     assert second is None
 
 
-def what_is_not_a_number_is_answered_as_such(case: Case, _: Path) -> None:
+def check_nan(case: Case, _: Path) -> None:
+    """A prediction that is NaN comes back as NaN."""
     first, second = case.predict("2.0", "-3.0")
     assert np.isfinite(first)
     assert np.isnan(second)
 
 
-def a_fault_of_the_data_is_asked_once(case: Case, _: Path) -> None:
-    assert "Received response code 400" in case.texts("abc").message
+def check_bad_value(case: Case, _: Path) -> None:
+    """A bad value gets a status that is not retried."""
+    assert "Received response code 400" in case.send_string("abc").message
 
 
-def a_failure_has_a_message_of_less_than_a_kilobyte(case: Case, _: Path) -> None:
-    message = case.texts("x" * 3000).message
+def check_message_size(case: Case, _: Path) -> None:
+    """An error has a message of less than a kilobyte."""
+    message = case.send_string("x" * 3000).message
     assert re.search(r'with response \{"errorMessage": ?".+"\}', message, re.DOTALL)
     assert "cut after 1 KB" not in message
 
 
-def columns_of_another_model_are_refused(case: Case, _: Path) -> None:
+def check_schema(case: Case, _: Path) -> None:
+    """A SQL function created for other columns gets an error."""
     ddl = re.sub(r"\('schema', '\w+'\)", "('schema', '0000000000000000')", case.ddl)
     assert "Create the SQL function again" in case.failure(ddl).message
 
 
-def a_fault_that_may_pass_is_tried_again(case: Case, _: Path) -> None:
+def check_transient_error(case: Case, _: Path) -> None:
+    """An error that may pass gets a status that is retried."""
     away = case.endpoints.get(f"{case.name} without its model")
-    if away is not None:  # the blog's does not even start
+    if away is not None:  # the blog's handler does not even start
         assert "Received response code 503" in case.failure(case.ddl.replace(case.url, away)).message
 
 
-def a_batch_is_one_prediction(case: Case, _: Path) -> None:
+def check_batch(case: Case, _: Path) -> None:
+    """A batch is scored by one prediction, not row by row."""
+
     def seconds(rows: int) -> float:
         started = time.perf_counter()
         case.bigquery.sql(f"SELECT ds.predict(x, 1, 1, 1) FROM UNNEST(GENERATE_ARRAY(1, {rows})) AS x")
@@ -166,37 +152,37 @@ def a_batch_is_one_prediction(case: Case, _: Path) -> None:
 
 
 CHECKS: list[Callable[[Case, Path], None]] = [
-    whole_numbers_and_fractions_give_the_models_predictions,
-    a_row_with_null_gets_null,
-    what_is_not_a_number_is_answered_as_such,
-    a_fault_of_the_data_is_asked_once,
-    a_failure_has_a_message_of_less_than_a_kilobyte,
-    columns_of_another_model_are_refused,
-    a_fault_that_may_pass_is_tried_again,
-    a_batch_is_one_prediction,
+    check_predictions,
+    check_null,
+    check_nan,
+    check_bad_value,
+    check_message_size,
+    check_schema,
+    check_transient_error,
+    check_batch,
 ]
 FAILED = {
     BLOG: {
-        a_row_with_null_gets_null,
-        what_is_not_a_number_is_answered_as_such,
-        a_fault_of_the_data_is_asked_once,
-        a_failure_has_a_message_of_less_than_a_kilobyte,
-        columns_of_another_model_are_refused,
+        check_null,
+        check_nan,
+        check_bad_value,
+        check_message_size,
+        check_schema,
     },
     BIGFUNCTIONS: {
-        a_row_with_null_gets_null,
-        what_is_not_a_number_is_answered_as_such,
-        a_failure_has_a_message_of_less_than_a_kilobyte,
-        columns_of_another_model_are_refused,
-        a_fault_that_may_pass_is_tried_again,
+        check_null,
+        check_nan,
+        check_message_size,
+        check_schema,
+        check_transient_error,
     },
     BIGFRAMES: {
-        a_row_with_null_gets_null,
-        what_is_not_a_number_is_answered_as_such,
-        a_failure_has_a_message_of_less_than_a_kilobyte,
-        columns_of_another_model_are_refused,
-        a_fault_that_may_pass_is_tried_again,
-        a_batch_is_one_prediction,
+        check_null,
+        check_nan,
+        check_message_size,
+        check_schema,
+        check_transient_error,
+        check_batch,
     },
     OURS: set(),
 }
@@ -207,6 +193,7 @@ FAILED = {
 def test_handlers(
     name: str, check: Callable[[Case, Path], None], model: str, endpoints: dict[str, str], tmp_path: Path
 ) -> None:
+    """A handler fails the checks that FAILED lists for it, and passes all others."""
     with BigQuery(retry_delay=0.0) as bigquery:
         case = Case(bigquery, model, endpoints, name)
         if check not in FAILED[name]:

@@ -1,4 +1,4 @@
-"""`python -m local logs`, and with it the view in sql/requests_by_job.sql: a row per query, from the function's log."""
+"""`python -m local logs` and the view sql/requests_by_job.sql: a row per query from the function's log."""
 
 import json
 import random
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import sqlglot
-from bqlocal.bigquery import BigQuery
 from click.testing import CliRunner
 from sqlglot import exp
 
+from bqlocal.bigquery import BigQuery
 from launch import prices
 from launch.function import Function
 from local import logs
@@ -23,25 +23,27 @@ START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 
 def line(job: str, at: float = 0, took: float = 10, *, request: str = "r", status: int = 200, **fields: Any) -> str:
-    """Return the function's line of a request that began and took so many milliseconds."""
+    """Return the function's line for a request that began after `at` and took `took` milliseconds."""
     entry = RequestLog("POST", "/", request_id=request, job=job, user="ann@example.com", status=status, **fields)
     entry.began, entry.total = START + timedelta(milliseconds=at), took / 1000
     return entry.line()
 
 
 def exported(text: str, instance: str | None = None) -> dict[str, Any]:
-    """Return a line as Cloud Logging takes it apart; jsonPayload keeps what has no place of its own."""
+    """Return a line as Cloud Logging stores it: fields that it does not know stay in jsonPayload."""
     payload = json.loads(text)
     entry = {"timestamp": payload.pop("time").replace("+00:00", "Z"), "severity": payload.pop("severity")}
     return {**entry, "labels": {"instanceId": instance} if instance else {}, "jsonPayload": payload}
 
 
 def rolled(lines: list[str], vcpus: float = 1, gibs: float = 2) -> list[dict[str, Any]]:
+    """Return the rows per query."""
     rows: list[dict[str, Any]] = logs.roll_up(logs.read(lines), vcpus, gibs).table.to_pylist()
     return rows
 
 
-def test_queries_of_a_real_function_are_told_apart_and_counted(saved: Callable[[str], str], tmp_path: Path) -> None:
+def test_real_log(saved: Callable[[str], str], tmp_path: Path) -> None:
+    """The log of a real function has a row per query, with the numbers that the caller counted."""
     log = tmp_path / "function.log"
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({"a": at if at % 10 else None}) + "\n" for at in range(100)))
     with Function(saved("tree_regressor"), log=log) as function, BigQuery() as bigquery:
@@ -65,7 +67,7 @@ def test_queries_of_a_real_function_are_told_apart_and_counted(saved: Callable[[
         assert 0 < row["instance_seconds"] <= row["request_seconds"] + 0.001 <= calls.seconds + 0.002
     ours = [text for text in printed if '"job"' in text]
     array = json.dumps([exported(text) for text in ours], indent=2)
-    assert rolled([json.dumps(exported(text)) for text in ours]) == rows  # as a sink writes them into a bucket
+    assert rolled([json.dumps(exported(text)) for text in ours]) == rows  # as a sink writes them to a bucket
     assert rolled(array.splitlines(keepends=True)) == rows  # as gcloud prints them
 
 
@@ -76,24 +78,25 @@ def test_queries_of_a_real_function_are_told_apart_and_counted(saved: Callable[[
         ([("a", 400)], 0),
         ([("a", 503), ("b", 200)], 1),  # a new id for the second try
         ([("a", 503), ("a", 200)], 1),  # the same id
-        ([("a", 200), ("a", 200)], 1),  # sent again although it was answered
+        ([("a", 200), ("a", 200)], 1),  # sent again after an answer
         ([("a", 429), ("a", 500), ("a", 200), ("b", 200), ("c", 504)], 3),
     ],
 )
-def test_a_retry_is_a_repeated_id_or_what_follows_a_retried_status(
-    answers: list[tuple[str, int]], retries: int
-) -> None:
+def test_retries(answers: list[tuple[str, int]], retries: int) -> None:
+    """A repeated request id counts as a retry, and so does the request after a retried status."""
     (row,) = rolled([line("p:US.job", request=request, status=status) for request, status in answers])
     assert (row["requests"], row["retries"]) == (len(answers), retries)
     assert row["errors"] == sum(status != 200 for _, status in answers)
 
 
-def test_rows_of_failed_requests_are_not_counted_as_answered() -> None:
+def test_failed_requests() -> None:
+    """Rows of failed requests are not counted as answered."""
     (row,) = rolled([line("j", rows=5, null_rows=1), line("j", rows=7, null_rows=2, status=400), line("j", status=503)])
     assert (row["row_count"], row["null_rows"]) == (5, 1)
 
 
-def test_an_instance_is_paid_for_the_time_in_which_it_answers_anything() -> None:
+def test_instance_seconds() -> None:
+    """An instance costs the time in which it answers at least one request."""
     generator = random.Random(4)
     lines, paid = [], {}
     for job in map(str, range(40)):
@@ -111,7 +114,8 @@ def test_an_instance_is_paid_for_the_time_in_which_it_answers_anything() -> None
         assert row["estimated_usd"] == pytest.approx(prices.usd(paid[row["job"]], row["requests"], 2, 4), abs=5e-7)
 
 
-def test_the_view_has_the_prices_and_the_size_that_a_deployment_has_by_default() -> None:
+def test_constants_of_view() -> None:
+    """The view has the prices of launch/prices.py and the size of a default deployment."""
     view = sqlglot.parse_one(logs.VIEW.read_text(), read="bigquery")
     constants = {alias.alias: float(alias.this.name) for alias in view.find_all(exp.Alias) if alias.this.is_number}
     assert constants == {
@@ -123,7 +127,8 @@ def test_the_view_has_the_prices_and_the_size_that_a_deployment_has_by_default()
     }
 
 
-def test_other_lines_are_counted_and_said(tmp_path: Path) -> None:
+def test_other_lines(tmp_path: Path) -> None:
+    """Lines that belong to no query are counted on stderr."""
     page = RequestLog("GET", "/").line()
     (tmp_path / "log").write_text(
         "\n".join(["[2026-11-23] start", line("j"), "Traceback (most recent call last):", "", page, "{}", "5", "null"])
@@ -131,12 +136,15 @@ def test_other_lines_are_counted_and_said(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["logs", str(tmp_path / "log"), "--format", "json"])
     assert done.exit_code == 0
     assert [row["job"] for row in json.loads(done.stdout)] == ["j"]
-    assert done.stderr == "1 requests of queries; left out: 4 other entries, 2 lines that are no JSON.\n"
+    assert done.stderr == "1 requests of queries; ignored 4 other entries and 2 lines that are not JSON.\n"
 
 
-@pytest.mark.parametrize("form", ["table", "csv"])
-def test_a_log_can_come_from_standard_input(form: str) -> None:
-    done = CliRunner().invoke(main, ["logs", "-", "--format", form, "--cpu", "2"], input=line("p:US.bquxjob_1"))
+@pytest.mark.parametrize("output_format", ["table", "csv"])
+def test_standard_input(output_format: str) -> None:
+    """A log can be read from stdin."""
+    done = CliRunner().invoke(
+        main, ["logs", "-", "--format", output_format, "--cpu", "2"], input=line("p:US.bquxjob_1")
+    )
     assert done.exit_code == 0
     assert "p:US.bquxjob_1" in done.stdout
 
@@ -145,12 +153,13 @@ def test_a_log_can_come_from_standard_input(form: str) -> None:
     ("text", "words"),
     [
         ("", "has no line of a query"),
-        ("no JSON\n{}\n", "1 other entries, 1 lines that are no JSON"),
-        ('[{"jsonPayload": ', "breaks off"),
+        ("no JSON\n{}\n", "1 other entries and 1 lines that are not JSON"),
+        ('[{"jsonPayload": ', "incomplete or malformed"),
         ("[]", "gcloud logging read"),
     ],
 )
-def test_a_log_without_a_query_is_an_error_that_says_what_was_expected(text: str, words: str) -> None:
+def test_log_without_query(text: str, words: str) -> None:
+    """A log without a request of a query is an error that says what was expected."""
     done = CliRunner().invoke(main, ["logs", "-"], input=text)
     assert done.exit_code == 1
     assert words in done.stderr

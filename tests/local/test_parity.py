@@ -28,7 +28,7 @@ def test_agrees_with_mlflow(saved: Saved, tmp_path: Path) -> None:
     frame = pd.concat([example(saved("categories"))] * 8, ignore_index=True)
     frame.loc[[3, 7], "city"] = None  # a required column
     frame[["lift", "city", "size", "rooms", "a"]].assign(extra=1).to_csv(tmp_path / "rows.csv", index=False)
-    report = parity.run(saved("categories"), tmp_path / "rows.csv", adverse=1)
+    report = parity.run(saved("categories"), tmp_path / "rows.csv", chaos=1)
     assert report.differences == []
     assert str(report) == "40 rows, 2 of them NULL for a NULL, 0 differ"
 

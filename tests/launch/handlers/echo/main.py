@@ -1,11 +1,11 @@
-"""A remote function for the tests: it does what its context asks for, and repeats what it was sent."""
+"""A remote function for tests: replies with a property of its arguments or of its environment."""
 
 import json
 import os
 
 import functions_framework
 
-# What a reply is made of: the function's context says which.
+# The `reply` of the user-defined context -> the reply to a call.
 REPLIES = {
     "sum": lambda call: sum(value for value in call if value is not None),
     "first": lambda call: call[0],

@@ -1,4 +1,4 @@
-"""A handler in the manner of BigFrames: a Python function for each row, every failure a 400 with its traceback."""
+"""A handler in the style of BigFrames: a Python function per row; every failure is a 400 with the traceback."""
 
 import functools
 import json

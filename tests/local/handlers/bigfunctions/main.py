@@ -1,4 +1,4 @@
-"""A handler in the manner of BigFunctions: Flask, all rows at once, every failure a 400 with the error's own text."""
+"""A handler in the style of BigFunctions: Flask, all rows at once; every failure is a 400 with the error's text."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""A handler in the manner of a blog post: FastAPI, one DataFrame per batch, errors left to the framework."""
+"""A handler in the style of a blog post: FastAPI, a DataFrame per batch, errors left to the framework."""
 
 import os
 import pickle
