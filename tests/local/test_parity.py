@@ -8,9 +8,9 @@ from typing import Any
 import mlflow.pyfunc
 import pandas as pd
 import pytest
+
 from bqlocal.bigquery import BigQuery
 from bqlocal.errors import SourceError
-
 from local import parity
 
 Saved = Callable[[str], str]
