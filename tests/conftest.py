@@ -44,14 +44,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.environ.update(before)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def patience() -> Iterator[None]:
-    """Let servers take as long to start as a busy machine needs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("launch.processes.STARTS_WITHIN", 600.0)
-        yield
-
-
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Return the folder of a model in tests/models.py by name; each is saved once for all tests."""
