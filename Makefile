@@ -1,26 +1,33 @@
-# One target per verb. Each makes .venv and installs the locked packages first, once.
+# One target per verb. Each first creates .venv with the locked packages, once.
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest -n 2 $(if $(COVERAGE),--cov --cov-append --cov-report=)
 LOCK := $(BIN)/uv pip compile --universal --quiet --custom-compile-command 'make lock'
 
-.PHONY: help demo test slow fuzz soak bench lint lock clean
+.PHONY: help demo test check slow fuzz soak bench lint lock clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed  ## train, publish, serve and query a model, all on this machine
 	@$(BIN)/python -m local demo
 
-test: .venv/installed  ## run the tests
-	$(BIN)/python -m pytest -n 2
+test: .venv/installed  ## run the fast tests
+	$(PYTEST)
 
-slow: .venv/installed  ## run the tests that take long: every step of a deployment failing, 300 sequences of faults
-	$(BIN)/python -m pytest -n 2 -m slow
+check: lint  ## run what CI runs: lint, the fast tests, those that take longer or create environments; print the coverage
+	rm -f .coverage
+	$(MAKE) test COVERAGE=1
+	$(PYTEST) --cov --cov-append --cov-report= -m 'check or environments'
+	@echo "Coverage: $$($(BIN)/coverage report --format=total)% of the lines, by tests that run in pytest's own processes"
 
-fuzz: .venv/installed  ## a quarter of an hour of requests by chance against the running function
+slow: .venv/installed  ## run the longest tests: every step of a deployment failing, 300 sequences of faults
+	$(PYTEST) -m slow
+
+fuzz: .venv/installed  ## send random requests to the running function, for a quarter of an hour
 	FUZZ_SECONDS=960 $(BIN)/python -m pytest -s tests/fuzz
 
-soak: .venv/installed  ## ten minutes of full load: replies, memory and files
+soak: .venv/installed  ## put the function under full load for ten minutes: replies, memory and files
 	$(BIN)/python -m tests.soak --minutes 10
 
 bench: .venv/installed  ## measure beside the baselines, 20 minutes; with AGAINST=COMMIT beside that commit; QUICK=1 for less
@@ -32,19 +39,19 @@ lint: .venv/installed  ## ruff, mypy and shellcheck
 	$(BIN)/mypy
 	$(BIN)/shellcheck -x -a deploy.sh
 
-lock: .venv/installed  ## pin pyproject.toml's packages anew, the function's being a part of all
+lock: .venv/installed  ## pin the packages of pyproject.toml again; the function's are a subset of all
 	$(LOCK) --group train --group deploy --group local --group bench --group dev --no-emit-package bqlocal \
 		pyproject.toml -o requirements-dev.txt
 	$(LOCK) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
 	$(LOCK) --group mlserver -o benchmarks/mlserver.txt
 
-clean:  ## remove everything that make made
-	rm -rf .venv .deploy benchmarks/.venv-mlserver demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis
+clean:  ## remove everything that make created
+	rm -rf .venv .deploy benchmarks/.venv-mlserver demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
 
 .venv/installed: requirements-dev.txt bqlocal/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, %s is %s: name another with make PYTHON=..." % (sys.executable, sys.version.split()[0]))'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	# Compiled at once, as the builder of Cloud Functions does it, and not by each start that finds nothing compiled.
+	# Compile now, as the builder of Cloud Functions does, instead of at every start that finds nothing compiled.
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-dev.txt --editable ./bqlocal
 	@touch $@

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loading.build import build, warm_up
-from loading.flavors import import_early, is_read_whole, is_sklearn
+from loading.flavors import flavor_of, import_early, keeps_files
 from loading.limits import gigabytes, memory_limit
 from loading.source import fetched, pinned, version_of
 from loading.watcher import ModelWatcher
@@ -130,17 +130,17 @@ def load(uri: str, digest: str | None = None) -> Model:
             )
         model, flavors = build(folder, uri, found)
         loaded_at = time.perf_counter()
-        model.takes_array = warm_up(model) and is_sklearn(flavors)
+        model.takes_array = warm_up(model) and flavor_of(flavors).may_take_array
     warm_at = time.perf_counter()
     seconds = {"fetch": fetched_at - started, "load": loaded_at - fetched_at, "warmUp": warm_at - loaded_at}
     rounded = {phase: round(value, 3) for phase, value in seconds.items()}
     model.info = dataclasses.replace(model.info, version=version_of(source) or found, seconds=rounded)
     if folder != Path(uri):
         # On Cloud Functions the disk is memory. A model that opens its files to predict keeps them as long as it lives.
-        if is_read_whole(flavors):
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
+        if keeps_files(flavors):
             weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     return model
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from loading.flavors import check_trusted, is_sklearn, load_pyfunc, load_sklearn, loading_errors
+from loading.flavors import check_trusted, flavor_of, loading_errors
 from loading.mlmodel import admit_code, own_code, read_mlmodel, requirements
 from serving.model import Model, ModelInfo
 from serving.signature import read_signature
@@ -31,7 +31,7 @@ def build(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[str, Any]
     check_trusted(flavors, uri)
     admit_code(code, uri)
     with loading_errors(folder, uri):
-        parts = load_sklearn(folder, flavors, uri) if is_sklearn(flavors) else load_pyfunc(folder)
+        parts = flavor_of(flavors).load(folder, flavors, uri)
     model = Model(
         info=ModelInfo(
             uri=uri,

@@ -4,14 +4,15 @@ A scikit-learn model is loaded from its files without importing `mlflow`, whose 
 loading a small model; every other flavor is loaded by `mlflow.pyfunc`. Errors in the model's files become
 ModelUnusable. From a skops file only the types in trusted_types.py are built.
 
-To add a flavor that bypasses `mlflow.pyfunc`, write its `load_...` function here, and choose it in build.py.
+To load another flavor without `mlflow.pyfunc`, write its `_load` function and add a row to _FLAVORS.
 """
 
 import contextlib
 import importlib
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +20,41 @@ from loading.mlmodel import read_mlmodel
 from loading.trusted_types import TRUSTED_TYPES
 from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
 
-# MLflow loaders that read all of a model: its files are no longer needed once it is loaded.
-_READ_WHOLE = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm")
+
+@dataclass(frozen=True)
+class Flavor:
+    """How models of one flavor are loaded.
+
+    `load` takes the model's folder, its flavors and its URI, and returns keyword arguments of Model: `predictor`, and
+    for classifiers `probabilities` and `classes`. `package` takes the flavors and names the package that loading imports.
+    `reads_everything` says that the model's files are no longer needed once it is loaded, and `may_take_array` that a
+    model may get an array instead of a DataFrame, if that gives the same answers.
+    """
+
+    load: Callable[[Path, Mapping[str, Any], str], dict[str, Any]]
+    package: Callable[[Mapping[str, Any]], str]
+    reads_everything: bool = False
+    may_take_array: bool = False
 
 
-def is_sklearn(flavors: Mapping[str, Any]) -> bool:
-    """Return whether the model is loaded from its files by load_sklearn."""
-    return flavors.get("python_function", {}).get("loader_module") == "mlflow.sklearn" and "sklearn" in flavors
-
-
-def is_read_whole(flavors: Mapping[str, Any]) -> bool:
-    """Return whether the model's files can be deleted after loading; its own code may be imported later."""
+def flavor_of(flavors: Mapping[str, Any]) -> Flavor:
+    """Return how a model with these flavors, as the MLmodel file has them, is loaded."""
     loader = flavors.get("python_function", {}).get("loader_module")
-    return loader in _READ_WHOLE and not any(flavor.get("code") for flavor in flavors.values())
+    if loader == "mlflow.sklearn" and "sklearn" not in flavors:
+        return _PYFUNC
+    return _FLAVORS.get(loader, _PYFUNC)
+
+
+def keeps_files(flavors: Mapping[str, Any]) -> bool:
+    """Return whether a model needs its files after loading: to open them, or to import its own code from them."""
+    return not flavor_of(flavors).reads_everything or any(flavor.get("code") for flavor in flavors.values())
 
 
 def import_early(mlmodel: Path) -> None:
-    """Import the packages a model needs as soon as its MLmodel file has arrived, while its other files download."""
+    """Import the package a model needs as soon as its MLmodel file has arrived, while its other files download."""
     with contextlib.suppress(Exception):  # loading reports the error
         flavors = read_mlmodel(mlmodel.parent, "")["flavors"]
-        if not is_sklearn(flavors):
-            importlib.import_module("mlflow.pyfunc")
-        elif flavors["sklearn"].get("serialization_format") == "skops":
-            importlib.import_module("skops.io")
-        else:
-            importlib.import_module("sklearn.pipeline")
+        importlib.import_module(flavor_of(flavors).package(flavors))
 
 
 def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
@@ -63,7 +74,7 @@ def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
             )
 
 
-def load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str, Any]:
+def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str, Any]:
     """Return what Model needs of a scikit-learn model; skops builds only TRUSTED_TYPES, whatever the file asks for."""
     import sklearn
 
@@ -96,7 +107,7 @@ def load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str
     return {"predictor": predict, **_classifier(estimator)}
 
 
-def load_pyfunc(folder: Path) -> dict[str, Any]:
+def _load_pyfunc(folder: Path, _: Mapping[str, Any], __: str) -> dict[str, Any]:
     """Return what Model needs of a model of any flavor, loaded by MLflow.
 
     MLflow's own input validation is disabled: values have been checked by then, and MLflow's rejects NULL in optional
@@ -121,6 +132,22 @@ def _classifier(estimator: Any) -> dict[str, Any]:
     with contextlib.suppress(Exception):  # a pipeline asks its last step, which may raise anything
         return {"probabilities": estimator.predict_proba, "classes": list(estimator.classes_)}
     return {}
+
+
+def _sklearn_package(flavors: Mapping[str, Any]) -> str:
+    return "skops.io" if flavors["sklearn"].get("serialization_format") == "skops" else "sklearn.pipeline"
+
+
+def _pyfunc_package(_: Mapping[str, Any]) -> str:
+    return "mlflow.pyfunc"
+
+
+_PYFUNC = Flavor(_load_pyfunc, _pyfunc_package)
+_FLAVORS = {  # by MLflow's loader module
+    "mlflow.sklearn": Flavor(_load_sklearn, _sklearn_package, reads_everything=True, may_take_array=True),
+    "mlflow.lightgbm": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
+    "mlflow.xgboost": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
+}
 
 
 @contextlib.contextmanager
