@@ -61,7 +61,8 @@ def modules(root: Path) -> dict[str, str]:
     files = {path.name: path for path in root.glob("*.py")}
     for part in ALLOWED:
         folder = root / "bqlocal" if part == "bqlocal" else root
-        files |= {str(path.relative_to(folder)): path for path in (folder / part).rglob("*.py")}
+        found = (path.relative_to(folder) for path in (folder / part).rglob("*.py"))
+        files |= {str(path): folder / path for path in found if "/." not in str(path)}  # such as .venv-mlserver
     names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for name, path in files.items()}
     return {name: path.read_text() for name, path in names.items()}
 
