@@ -26,7 +26,7 @@ class Flavor:
     """How models of one flavor are loaded.
 
     `load` takes the model's folder, its flavors and its URI, and returns keyword arguments of Model: `predictor`, and
-    for classifiers `probabilities` and `classes`. `package` takes the flavors and names the package that loading imports.
+    for classifiers `probabilities` and `classes`. `package` takes the flavors and names the package to import early.
     `reads_everything` says that the model's files are no longer needed once it is loaded, and `may_take_array` that a
     model may get an array instead of a DataFrame, if that gives the same answers.
     """
