@@ -17,7 +17,7 @@ test: .venv/installed  ## run the fast tests
 
 check: lint  ## run what CI runs: lint, the fast tests, those that take longer or create environments; print the coverage
 	rm -f .coverage
-	$(MAKE) test COVERAGE=1
+	FUZZ_SECONDS=60 $(MAKE) test COVERAGE=1
 	$(PYTEST) --cov --cov-append --cov-report= -m 'check or environments'
 	@echo "Coverage: $$($(BIN)/coverage report --format=total)% of the lines, by tests that run in pytest's own processes"
 
