@@ -1,9 +1,8 @@
-"""Steps of a pipeline that scikit-learn lacks.
+"""Pipeline steps that scikit-learn lacks.
 
-A model that holds one of these classes carries this file in its folder (MLflow's code_paths), so that it loads
-where the project is not installed. Two rules follow: only NumPy, pandas and scikit-learn are imported, and no
-class may change what it computes, since older models meet the newer file wherever the project is installed; new
-behaviour gets a new name.
+A model with one of these classes carries this file in its folder (MLflow's code_paths), so it loads where the project
+is not installed. Hence this file imports only NumPy, pandas and scikit-learn. A class must never change what it
+computes, because older models load the newer file wherever the project is installed: new behavior needs a new class.
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 
 
 class DateParts(TransformerMixin, BaseEstimator):
-    """Turn each moment into numbers: days since 1970, year, month, day, day of the week and hour."""
+    """Replace each timestamp by numbers: days since 1970, year, month, day, day of the week and hour."""
 
     parts = ("days", "year", "month", "day", "day_of_week", "hour")
 
@@ -28,9 +27,9 @@ class DateParts(TransformerMixin, BaseEstimator):
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         columns = []
         for name in self.feature_names_in_:
-            moments = X[name]
-            columns.append((moments - pd.Timestamp(0)) / pd.Timedelta(days=1))
-            columns.extend(getattr(moments.dt, part) for part in self.parts[1:])
+            times = X[name]
+            columns.append((times - pd.Timestamp(0)) / pd.Timedelta(days=1))
+            columns.extend(getattr(times.dt, part) for part in self.parts[1:])
         return np.column_stack([column.to_numpy(np.float64, na_value=np.nan) for column in columns])
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -38,7 +37,7 @@ class DateParts(TransformerMixin, BaseEstimator):
 
 
 class ZeroCount(TransformerMixin, BaseEstimator):
-    """Put the number of zeros and of other values of each row before its columns."""
+    """Prepend two columns: the number of zeros in each row, and the number of other values."""
 
     def fit(self, X: Any, y: Any = None) -> "ZeroCount":
         self.n_features_in_ = X.shape[1]
@@ -46,12 +45,12 @@ class ZeroCount(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> np.ndarray:
         values = np.asarray(X)
-        others = np.count_nonzero(values, axis=1).reshape(-1, 1)
-        return np.hstack([self.n_features_in_ - others, others, values])
+        nonzero = np.count_nonzero(values, axis=1).reshape(-1, 1)
+        return np.hstack([self.n_features_in_ - nonzero, nonzero, values])
 
 
 class Recode(TransformerMixin, BaseEstimator):
-    """Replace each of a few values, such as the 0, 1 and 2 of a genotype, by another; the rest stays."""
+    """Replace some values, such as the 0, 1 and 2 of a genotype; `values` maps old to new, others stay."""
 
     def __init__(self, values: dict[float, float]) -> None:
         self.values = values
@@ -66,7 +65,7 @@ class Recode(TransformerMixin, BaseEstimator):
 
 
 class RowArithmetic(TransformerMixin, BaseEstimator):
-    """Compute with the columns of each row: its sum, product, smallest or largest value, or each value's sign."""
+    """Reduce each row to one value (sum, prod, min, max), or transform each value (its sign, negative, reciprocal)."""
 
     def __init__(self, function: str) -> None:
         self.function = function
@@ -86,13 +85,13 @@ class RowArithmetic(TransformerMixin, BaseEstimator):
                 return -values
             case "reciprocal":
                 return np.divide(1.0, values, out=np.zeros_like(values), where=values != 0)
-        raise ValueError(f"{self.function!r} is no function of RowArithmetic.")
+        raise ValueError(f"RowArithmetic has no function {self.function!r}.")
 
 
 class Stacked(TransformerMixin, BaseEstimator):
-    """Hand on what an estimator says about the rows: its probabilities, decisions or predictions.
+    """Replace the rows by an estimator's probabilities, decision values or predictions.
 
-    With `cv`, what follows is fitted on predictions for rows that the estimator has not seen.
+    With `cv`, the next step is fitted on predictions for rows that the estimator was not fitted on.
     """
 
     def __init__(self, estimator: Any, cv: Any = None) -> None:
@@ -116,14 +115,14 @@ class Stacked(TransformerMixin, BaseEstimator):
         return self._columns(self.estimator_.predict(X))
 
     def _columns(self, predicted: np.ndarray) -> np.ndarray:
-        """Return predictions as one column, classes by their position."""
+        """Return predictions as one column, with classes as their positions."""
         if hasattr(self.estimator_, "classes_"):
             predicted = np.searchsorted(self.estimator_.classes_, predicted)
         return np.asarray(predicted).reshape(len(predicted), -1)
 
 
 class LabelEncoded(ClassifierMixin, BaseEstimator):
-    """Let a classifier that takes the classes 0, 1, 2, ... only predict any labels."""
+    """Let a classifier that accepts only the classes 0, 1, 2, ... predict any labels."""
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
