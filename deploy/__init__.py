@@ -1,4 +1,6 @@
-"""The parts of deploy.sh: its steps in shell, and in Python what a deployment must know of the model.
+"""Deploys an MLflow model as SQL functions in BigQuery: the Python behind deploy.sh.
 
-The rule: the shell part talks to the cloud and knows nothing of models; the Python part is the other way round.
+A deployment reads top to bottom: `options` become a `plan`; `observation` reads what exists, in parallel; `preflight`
+lists every blocker; `steps` create what is missing and `record` remembers it; `verify` compares SQL with the model.
+gcloud and bq make all changes, with the user's own login; `gcloud` runs them.
 """

@@ -1,15 +1,14 @@
-"""What a deployment must know of the model, found out before anything is made: `python -m deploy.model`.
+"""Finds out whether and how a model can be deployed, before anything is created: `python -m deploy.model`.
 
-Into the output folder go `digest`, `runtime`, `requirements.txt`, `functions` (the names of the SQL functions), and for
-the parity gate `parity.sql` and `expected.json`: the input example as a query, and what the model's own library
-predicts for it. Problems are printed, one sentence a line, and end with status 2.
-
-The findings are kept in `.deploy/`, by the content of the model and of this project, so that a second run need not load
-the model again.
+It runs in a process of its own, because loading a model runs the model's code. Its report is a JSON file, see
+ModelReport; problems are printed, one sentence a line, and end with status 2. Reports are kept in `.deploy/` by the
+content of the model and of this project, so a second run need not load the model again.
 """
 
+import dataclasses
 import hashlib
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,114 +16,119 @@ from pathlib import Path
 import click
 import yaml
 
-from deploy.requirements import fitted
+from deploy.errors import Blocked
+from deploy.observation import ModelReport
+from deploy.requirements import fit_requirements
 from loading.source import fetched
 from model_loader import folder_digest, load
+from parity.query import example_query
 from serving.errors import ServingError
-from serving.signature import read_signature
+from sql.names import callable_functions
 
 ROOT = Path(__file__).parent.parent
-KEPT = ROOT / ".deploy"
+REPORTS = ROOT / ".deploy"
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
-def inspect(folder: Path, uri: str, function: str, output: Path) -> list[str]:
-    """Write what is known of the model in a folder; return what stands against deploying it."""
+def inspect(folder: Path, uri: str, functions: str) -> ModelReport:
+    """Return the report on a model in a folder. Raise Blocked with everything that prevents its deployment."""
     mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
-    read_signature(mlmodel, uri)
     flavors = mlmodel["flavors"]
     python = str(flavors.get("python_function", {}).get("python_version", ""))
     minor = ".".join(python.split(".")[:2])
     file = folder / "requirements.txt"
-    wanted = file.read_text().splitlines() if file.is_file() else []
-    requirements, problems = fitted((ROOT / "requirements.txt").read_text(), wanted, flavors)
+    needed = file.read_text().splitlines() if file.is_file() else []
+    requirements, problems = fit_requirements((ROOT / "requirements.txt").read_text(), needed, flavors)
     if minor not in PYTHONS:
-        problems.append(
-            f"The model at {uri} was saved with Python {python or '?'}; the function runs on {', '.join(PYTHONS)}."
-        )
+        saved_with = f"Python {python}" if python else "an unknown version of Python"
+        problems.append(f"The model at {uri} was saved with {saved_with}; the function runs on {', '.join(PYTHONS)}.")
+    if not mlmodel.get("signature"):
+        problems.append(f"The model at {uri} has no signature: save it again with signature=infer_signature(X, y).")
     if not mlmodel.get("saved_input_example_info"):
         problems.append(
-            f"The model at {uri} has no input example, so nothing can show that SQL gives its predictions: "
+            f"The model at {uri} has no input example, so SQL's predictions cannot be compared with the model's own: "
             "save it again with input_example=X.head()."
         )
     if problems:
-        return problems
-    kept = KEPT / _key(folder, function)
-    if not kept.is_dir():
-        problems = _compute(folder, uri, function, minor, requirements, output)
-        if not problems:
-            shutil.copytree(output, kept)
-        return problems
-    shutil.copytree(kept, output, dirs_exist_ok=True)
-    return []
+        raise Blocked(problems)
+    kept = REPORTS / f"{_key(folder, functions)}.json"
+    if kept.is_file():
+        return ModelReport.parse(json.loads(kept.read_text()))
+    report = _report(folder, uri, functions, f"python{minor.replace('.', '')}", requirements)
+    REPORTS.mkdir(exist_ok=True)
+    partial = kept.with_suffix(f".{os.getpid()}")  # never a half-written report under its final name
+    partial.write_text(_json(report))
+    partial.replace(kept)
+    return report
 
 
-def _key(folder: Path, function: str) -> str:
-    """Return the hash of everything that the findings depend on."""
-    found = hashlib.sha256(f"{folder_digest(folder)} {function} {sys.version}".encode())
-    for file in (
+def _key(folder: Path, functions: str) -> str:
+    """Return the hash of everything that a report depends on."""
+    found = hashlib.sha256(f"{folder_digest(folder)} {functions} {sys.version}".encode())
+    rooms = ("deploy", "loading", "parity", "serving", "sql")
+    sources = [
         *ROOT.glob("requirements*.txt"),
-        *sorted(ROOT.glob("*.py")),
-        *sorted(ROOT.glob("loading/*.py")),
-        *sorted(ROOT.glob("[ds]e*/*.py")),
-        *sorted(ROOT.glob("parity/*.py")),
-        *sorted(ROOT.glob("sql/*.py")),
-    ):
+        *ROOT.glob("*.py"),
+        *(it for room in rooms for it in ROOT.glob(f"{room}/*.py")),
+    ]
+    for file in sorted(sources):
         found.update(file.read_bytes())
     return found.hexdigest()[:40]
 
 
-def _compute(folder: Path, uri: str, function: str, minor: str, requirements: str, output: Path) -> list[str]:
-    # Only here: both take seconds to import what models need.
-    from parity.expected import input_example
-    from parity.query import example_query
-    from serving.functions import available_functions
+def _report(folder: Path, uri: str, functions: str, runtime: str, requirements: str) -> ModelReport:
+    from parity.expected import input_example  # imports mlflow, which takes seconds; a kept report needs none of it
 
     model = load(str(folder))
-    (output / "digest").write_text(f"{model.info.digest}\n")
-    (output / "runtime").write_text(f"python{minor.replace('.', '')}\n")
-    (output / "requirements.txt").write_text(requirements)
-    (output / "functions").write_text("".join(f"{function.name}\n" for function in available_functions(model)))
     rows, expected = input_example(folder, model)
     if not rows:
-        return [f"The input example of the model at {uri} cannot be written as SQL: save it as a DataFrame."]
-    (output / "parity.sql").write_text(example_query(model.signature, rows, function))
-    (output / "expected.json").write_text(
-        json.dumps({"digest": model.info.digest, "predictions": expected.predictions})
+        raise Blocked([f"The input example of the model at {uri} cannot be written as SQL: save it as a DataFrame."])
+    return ModelReport(
+        digest=model.info.digest,
+        runtime=runtime,
+        requirements=requirements,
+        functions=tuple(function.name for function in callable_functions(model)),
+        parity_query=example_query(model.signature, rows, functions),
+        predictions=expected.predictions,
     )
-    return []
+
+
+def _json(report: ModelReport) -> str:
+    return json.dumps(dataclasses.asdict(report))
 
 
 @click.command()
 @click.option("--model", "uri", required=True, help="gs://bucket/prefix or a folder.")
 @click.option("--functions", required=True, metavar="PROJECT.DATASET", help="Where the SQL functions will be.")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder for what is found out.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="The JSON file for the report.")
 def main(uri: str, functions: str, output: Path) -> None:
     """Find out whether and how a model can be deployed."""
-    output.mkdir(parents=True, exist_ok=True)
     try:
         with fetched(uri) as folder:
             try:
-                problems = _inspect(folder, uri, functions, output)
+                output.write_text(_json(_inspect(folder, uri, functions)))
             finally:
                 if str(folder) != uri:
                     shutil.rmtree(folder, ignore_errors=True)
-    except ServingError as error:
-        problems = [str(error)]
-    for problem in problems:
-        click.echo(" ".join(problem.split()))
-    sys.exit(2 if problems else 0)
+    except (Blocked, ServingError) as error:
+        for problem in error.blockers if isinstance(error, Blocked) else [str(error)]:
+            click.echo(" ".join(problem.split()))
+        sys.exit(2)
 
 
-def _inspect(folder: Path, uri: str, functions: str, output: Path) -> list[str]:
+def _inspect(folder: Path, uri: str, functions: str) -> ModelReport:
+    """Inspect a folder; raise Blocked for whatever is wrong with it, and name the model by its URI."""
     if not (folder / "MLmodel").is_file():
-        return [f"There is no MLmodel file in {uri}; expected a folder saved by mlflow.<flavor>.save_model."]
+        raise Blocked([f"There is no MLmodel file in {uri}; expected a folder saved by mlflow.<flavor>.save_model."])
     try:
-        return inspect(folder, uri, functions, output)
+        return inspect(folder, uri, functions)
+    except Blocked:
+        raise
     except ServingError as error:
-        return [str(error).replace(str(folder), uri)]
-    except Exception as error:  # whatever the model's own library raises on its own example
-        return [f"The model at {uri} does not predict its own input example: {type(error).__name__}: {error}"]
+        raise Blocked([str(error).replace(str(folder), uri)]) from error
+    except Exception as error:  # anything the model's own library raises on its own example
+        problem = f"The model at {uri} cannot predict its own input example: {type(error).__name__}: {error}"
+        raise Blocked([problem]) from error
 
 
 if __name__ == "__main__":

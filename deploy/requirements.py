@@ -1,8 +1,8 @@
-"""The deployed function's requirements.txt, made to fit one model.
+"""Fits the deployed function's requirements.txt to one model.
 
-The rule: the project's locked versions stay, since they were tested together. A package that the model needs besides
-is added as the model's own requirements.txt pins it; the patch version of scikit-learn follows the model. What a
-pickle does not survive, another minor version of scikit-learn or another major version of the rest, is a problem.
+The project's locked versions stay, since they were tested together. Packages that only the model needs are added as
+its own requirements.txt pins them, and the patch version of scikit-learn follows the model. Pickles do not survive
+another minor version of scikit-learn, or another major version of other packages: that is a problem.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,70 +19,71 @@ FLAVORS = {
     "sklearn": ("scikit-learn", "sklearn_version"),
     "xgboost": ("xgboost", "xgb_version"),
 }
-# mlflow-skinny serves in the function's stead of it, from the lock.
-LEFT_OUT = {"mlflow", "mlflow-skinny"}
+# The function uses the locked mlflow-skinny instead.
+SKIPPED = {"mlflow", "mlflow-skinny"}
 
 
-def fitted(locked: str, wanted: Sequence[str], flavors: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[str]]:
-    """Return the text of a requirements.txt, and what makes it unfit, one sentence each.
+def fit_requirements(
+    locked: str, needed: Sequence[str], flavors: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, list[str]]:
+    """Return the text of a requirements.txt, and why the model cannot use it, one sentence each.
 
-    `locked` is the project's requirements.txt; `wanted` are the lines of the model's; `flavors` are those in MLmodel.
+    `locked` is the project's requirements.txt; `needed` are the lines of the model's; `flavors` are those in MLmodel.
     """
-    needed, problems = _needed(wanted, flavors)
+    additions, problems = _parse(needed, flavors)
     lines = []
     for line in locked.splitlines():
-        requirement = _requirement(line)
-        if requirement is None:
+        text = line.strip()
+        if not text or text.startswith("#"):
             continue
-        model_s = needed.pop(canonicalize_name(requirement.name), None)
-        version = _pinned(model_s) if model_s else None
-        here = _pinned(requirement)
-        if version and here and version != here:
-            if not _compatible(requirement.name, version, here):
+        requirement = Requirement(text)
+        wanted = additions.pop(canonicalize_name(requirement.name), None)
+        saved_with, provided = _pinned(wanted), _pinned(requirement)
+        if wanted and saved_with and provided and saved_with != provided:
+            if not _compatible(requirement.name, saved_with, provided):
                 problems.append(
-                    f"The model was saved with {requirement.name} {version}, the function has {here}, which may not "
-                    f"read it or may compute other predictions: train again with {here}, or pin {version} in "
+                    f"The model was saved with {requirement.name} {saved_with}, but the function has {provided}, which "
+                    f"may fail to load it or predict differently: train again with {provided}, or pin {saved_with} in "
                     "pyproject.toml and run `make lock`."
                 )
             elif canonicalize_name(requirement.name) == "scikit-learn":
-                line = str(model_s)
+                line = str(wanted)
         lines.append(line)
-    lines += [str(requirement) for _, requirement in sorted(needed.items())]
+    lines += [str(requirement) for _, requirement in sorted(additions.items())]
     return "".join(f"{line}\n" for line in lines), problems
 
 
-def _needed(
-    wanted: Sequence[str], flavors: Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, Requirement], list[str]]:
-    needed: dict[str, Requirement] = {}
+def _parse(needed: Sequence[str], flavors: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Requirement], list[str]]:
+    """Return the model's requirements by package, and a sentence for each line that is not one."""
+    requirements: dict[str, Requirement] = {}
     problems = []
-    for line in wanted:
+    for line in needed:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
-            problems.append(f"The model's requirements.txt has {line!r}; only packages with versions can be deployed.")
+            problems.append(
+                f"The model's requirements.txt has {line!r}; expected a package and its version, such as numpy==2.4.6."
+            )
             continue
-        if canonicalize_name(requirement.name) not in LEFT_OUT:
-            needed[canonicalize_name(requirement.name)] = requirement
+        if canonicalize_name(requirement.name) not in SKIPPED:
+            requirements[canonicalize_name(requirement.name)] = requirement
     for flavor, (package, key) in FLAVORS.items():
         version = flavors.get(flavor, {}).get(key)
-        if version and (package not in needed or not needed[package].specifier):
-            needed[canonicalize_name(package)] = Requirement(f"{package}=={version}")
-    return needed, problems
+        if version and (package not in requirements or not requirements[package].specifier):
+            requirements[package] = Requirement(f"{package}=={version}")
+    return requirements, problems
 
 
-def _requirement(line: str) -> Requirement | None:
-    text = line.strip()
-    return Requirement(text) if text and not text.startswith("#") else None
-
-
-def _pinned(requirement: Requirement) -> Version | None:
-    pins = [spec.version for spec in requirement.specifier if spec.operator == "==" and not spec.version.endswith("*")]
+def _pinned(requirement: Requirement | None) -> Version | None:
+    """Return the version that a requirement pins with ==, if it pins one."""
+    specifiers = requirement.specifier if requirement else ()
+    pins = [it.version for it in specifiers if it.operator == "==" and not it.version.endswith("*")]
     return Version(pins[0]) if pins else None
 
 
-def _compatible(package: str, version: Version, here: Version) -> bool:
+def _compatible(package: str, saved_with: Version, provided: Version) -> bool:
+    """Tell whether the version that the function has can be trusted with a pickle of the other."""
     parts = 2 if canonicalize_name(package) == "scikit-learn" else 1
-    return version.release[:parts] == here.release[:parts]
+    return saved_with.release[:parts] == provided.release[:parts]

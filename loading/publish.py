@@ -6,6 +6,7 @@ publishing the same folder twice writes nothing.
 """
 
 import contextlib
+import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
@@ -100,3 +101,16 @@ def _protect_other_objects(existing: Collection[str], files: Collection[str], ur
         )
     if existing and MARKER not in existing and not set(existing) & set(files):
         raise PublishError(f"{uri} holds other objects ({min(existing)}) and no model; publish to an empty prefix.")
+
+
+def main() -> None:
+    """Publish a folder for deploy.sh, as a command that it can bound in time and print in a dry run."""
+    folder, uri = sys.argv[1:]
+    try:
+        publish(Path(folder), uri)
+    except PublishError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

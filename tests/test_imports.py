@@ -48,13 +48,6 @@ ALLOWED = {
 OUTER = ("serving.handler", "serving.page", "serving.telemetry")
 OUTER_PACKAGES = ("functions_framework", "logging", "os", "starlette", "werkzeug")
 
-# Known violations: may only become fewer.
-EXCEPTIONS = {
-    # deploy/ is being rewritten in Python.
-    "deploy.model imports serving.functions",
-    "deploy.model imports serving.signature",
-}
-
 
 def modules(root: Path) -> dict[str, str]:
     """Return the source of each Python module below a checkout, by its dotted name."""
@@ -104,8 +97,8 @@ def violations(sources: Mapping[str, str]) -> list[str]:
 
 
 def test_imports() -> None:
-    """No import breaks a rule, but for the known exceptions."""
-    assert set(violations(modules(ROOT))) <= EXCEPTIONS
+    """No import breaks a rule."""
+    assert list(violations(modules(ROOT))) == []
 
 
 @pytest.mark.parametrize(

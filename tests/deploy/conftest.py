@@ -1,4 +1,4 @@
-"""deploy.sh as a person runs it: the real script, the real gcloud and bq, and Google Cloud on a loopback port."""
+"""Runs deploy.sh as a user would: the real script, gcloud and bq, with a stand-in for Google Cloud on a loopback port."""
 
 import os
 import re
@@ -23,16 +23,16 @@ OPTIONS = {
     "dataset": "ds",
     "location": "US",
     "model": f"gs://{BUCKET}/{PREFIX}",
-    "wait": "60",
+    "wait": "600",
 }
 RECORD = f"deployments/{PROJECT}/us-central1/predict.txt"
 ANALYST = "user:ana@example.com"
-ENDS_WITHIN = 300  # seconds
+MAX_SECONDS = 1200  # of one run, for a busy machine
 
 
 @dataclass
 class Run:
-    """What one run of the script said and asked for."""
+    """What one run printed, and the requests it made."""
 
     status: int
     out: str
@@ -41,40 +41,43 @@ class Run:
 
     @property
     def changes(self) -> list[str]:
-        """The requests for a change, as METHOD path; a SELECT is none."""
+        """The requests that change something, as METHOD path; a SELECT is not one of them."""
         return [f"{it.method} {it.path}" for it in self.requests if it.writes and not selects(it)]
 
 
 def selects(request: Recorded) -> bool:
+    """Tell whether a request is a query that only reads, or BigQuery's call of the function for one."""
     if not request.path.endswith("/jobs"):
         return request.path.startswith("/service/")
     return str(request.body["configuration"]["query"]["query"]).startswith("SELECT")
 
 
 class Deployment:
-    """The stand-in, and deploy.sh run against it."""
+    """deploy.sh and the stand-in it runs against."""
 
     def __init__(self, google: GoogleCloud) -> None:
         self.google = google
         self.cloud: Cloud = google.cloud
 
     def run(self, *flags: str, environment: dict[str, str] | None = None, **options: str) -> Run:
-        """Run the script with OPTIONS, changed by `options`; None takes one out."""
+        """Run the script with OPTIONS, updated by `options`; an empty value removes an option."""
         given = {**OPTIONS, **{name.replace("_", "-"): value for name, value in options.items()}}
         arguments = [part for name, value in given.items() if value for part in (f"--{name}", value)]
         before = len(self.cloud.requests)
         ended = subprocess.run(
             [ROOT / "deploy.sh", *arguments, *flags],
             env={**os.environ, **self.google.environment, **(environment or {})},
-            capture_output=True, text=True, timeout=ENDS_WITHIN, stdin=subprocess.DEVNULL, check=False,
+            capture_output=True, text=True, timeout=MAX_SECONDS, stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         return Run(ended.returncode, ended.stdout, ended.stderr, self.cloud.requests[before:])
 
     def objects(self, prefix: str = "") -> list[str]:
+        """Return the names of the bucket's objects."""
         listed = httpx.get(f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o", trust_env=False).json()["items"]
         return sorted(it["name"] for it in listed if it["name"].startswith(prefix))
 
     def upload(self, name: str, content: bytes) -> None:
+        """Create an object in the bucket."""
         url = f"{self.cloud.storage_url}/upload/storage/v1/b/{BUCKET}/o"
         httpx.post(
             url, params={"uploadType": "media", "name": name}, content=content, trust_env=False,
@@ -82,13 +85,15 @@ class Deployment:
         ).raise_for_status()  # fmt: skip
 
     def delete(self, name: str) -> None:
+        """Delete an object of the bucket."""
         httpx.delete(f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o/{name.replace('/', '%2F')}", trust_env=False)
 
     def snapshot(self) -> dict[str, Any]:
+        """Return the state of the project, the record included."""
         return {**self.cloud.snapshot(), "record": self.record()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a snapshot, with nothing recorded and nothing failing."""
+        """Return to a snapshot, with no recorded requests and no failures."""
         self.cloud.restore(snapshot)
         if snapshot["record"]:
             self.upload(RECORD, snapshot["record"].encode())
@@ -96,6 +101,7 @@ class Deployment:
             self.delete(RECORD)
 
     def record(self) -> str:
+        """Return the text of the record, empty if there is none."""
         name = RECORD.replace("/", "%2F")
         url = f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o/{name}?alt=media"
         return httpx.get(url, trust_env=False).text if RECORD in self.objects() else ""
@@ -103,10 +109,10 @@ class Deployment:
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory, saved: Callable[[str], str]) -> Iterator[Deployment]:
-    """Return deploy.sh beside a project that holds a bucket with a model, and other people's rights."""
+    """Return deploy.sh with a project that has a bucket, a model in it, and grants to other people."""
     for tool in ("gcloud", "bq"):
         if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed, which deploy.sh needs")
+            pytest.skip(f"{tool} is not installed; deploy.sh needs it")
     with GoogleCloud(tmp_path_factory.mktemp("google-cloud")) as google:
         google.create_bucket(BUCKET)
         found = Deployment(google)
@@ -123,19 +129,19 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, saved: Callable[[str], 
 
 @pytest.fixture(scope="session")
 def before(deployment: Deployment) -> dict[str, Any]:
-    """Return the project as it is before anything is deployed."""
+    """Return the state of the project before any deployment."""
     return deployment.snapshot()
 
 
 @pytest.fixture(scope="session")
 def first(deployment: Deployment, before: dict[str, Any]) -> tuple[Run, dict[str, Any]]:
-    """Return the first run, on an empty project, and what the project is after it."""
+    """Return the first run, in an empty project, and the state of the project after it."""
     deployment.restore(before)
-    deployment.cloud.delay = 1  # the right to call the function takes effect late
+    deployment.cloud.delay = 1  # the invoker grant takes effect late
     run = deployment.run("--grant", ANALYST)
     return run, deployment.snapshot()
 
 
 def members(value: Any) -> set[str]:
-    """Return everyone who is named anywhere in a request or a policy."""
+    """Return every principal named in a request or a policy."""
     return set(re.findall(r"(?:user|group|serviceAccount|domain):[\w.@-]+|allUsers|allAuthenticatedUsers", str(value)))

@@ -1,4 +1,4 @@
-"""A deployment from nothing to a SQL function that answers, run again, changed and taken away."""
+"""Deploys from nothing to a SQL function that answers, deploys again, changes a setting and destroys."""
 
 import io
 import zipfile
@@ -17,28 +17,33 @@ CONNECTION = f"projects/{PROJECT}/locations/us/connections/predict"
 
 @pytest.fixture(scope="module")
 def dry(deployment: Deployment, before: dict[str, Any]) -> Run:
+    """Return a dry run in an empty project."""
     deployment.restore(before)
     return deployment.run("--dry-run", "--grant", ANALYST)
 
 
 @pytest.fixture(scope="module")
-def made(first: tuple[Run, dict[str, Any]]) -> dict[str, Any]:
+def deployed(first: tuple[Run, dict[str, Any]]) -> dict[str, Any]:
+    """Return the state of the project after the first run."""
     return first[1]
 
 
 @pytest.fixture(scope="module")
-def second(deployment: Deployment, made: dict[str, Any]) -> Run:
-    deployment.restore(made)
+def second(deployment: Deployment, deployed: dict[str, Any]) -> Run:
+    """Return a second run with the same options."""
+    deployment.restore(deployed)
     return deployment.run("--grant", ANALYST)
 
 
 @pytest.fixture(scope="module")
-def changed(deployment: Deployment, made: dict[str, Any]) -> Run:
-    deployment.restore(made)
+def changed(deployment: Deployment, deployed: dict[str, Any]) -> Run:
+    """Return a run with more memory than the first."""
+    deployment.restore(deployed)
     return deployment.run("--grant", ANALYST, memory="4Gi")
 
 
-def test_a_dry_run_prints_every_command_and_asks_for_no_change(dry: Run) -> None:
+def test_dry_run(dry: Run) -> None:
+    """A dry run prints every command and changes nothing."""
     assert (dry.status, dry.changes) == (0, [])
     for command in (
         "gcloud iam service-accounts create", "gcloud storage buckets add-iam-policy-binding", "gcloud functions deploy",
@@ -48,22 +53,25 @@ def test_a_dry_run_prints_every_command_and_asks_for_no_change(dry: Run) -> None
         assert command in dry.out
 
 
-def test_the_first_run_ends_with_sql_that_gives_the_model_s_own_predictions(first: tuple[Run, dict[str, Any]]) -> None:
+def test_first_run(first: tuple[Run, dict[str, Any]]) -> None:
+    """The first run ends with SQL that returns the model's own predictions."""
     run = first[0]
     assert (run.status, run.err) == (0, "")
-    assert run.out.endswith("5 predictions equal the model's own.\n")
+    assert run.out.endswith("5 predictions match the model's own.\n")
 
 
-def test_everything_is_made_and_nothing_else(made: dict[str, Any]) -> None:
-    assert list(made["accounts"]) == [ACCOUNT.partition(":")[2]]
-    assert list(made["functions"]) == [FUNCTION]
-    assert list(made["connections"]) == [CONNECTION]
-    assert made["datasets"]["ds"]["location"] == "US"
-    assert sorted(made["routines"]) == ["ds.model_info", "ds.predict", "ds.predict_row"]
+def test_created_resources(deployed: dict[str, Any]) -> None:
+    """A deployment creates its resources and no others."""
+    assert list(deployed["accounts"]) == [ACCOUNT.partition(":")[2]]
+    assert list(deployed["functions"]) == [FUNCTION]
+    assert list(deployed["connections"]) == [CONNECTION]
+    assert deployed["datasets"]["ds"]["location"] == "US"
+    assert sorted(deployed["routines"]) == ["ds.model_info", "ds.predict", "ds.predict_row"]
 
 
-def test_the_function_runs_as_its_own_account_on_the_model_that_was_checked(made: dict[str, Any]) -> None:
-    function = made["functions"][FUNCTION]
+def test_function_settings(deployed: dict[str, Any]) -> None:
+    """The function runs as its own account and loads only the model that was checked."""
+    function = deployed["functions"][FUNCTION]
     config = function["serviceConfig"]
     assert function["buildConfig"]["runtime"] == "python311"
     assert f"serviceAccount:{config['serviceAccountEmail']}" == ACCOUNT
@@ -71,33 +79,34 @@ def test_the_function_runs_as_its_own_account_on_the_model_that_was_checked(made
     assert len(config["environmentVariables"]["MODEL_DIGEST"]) == 64
 
 
-def test_rights_are_given_on_one_bucket_one_service_one_connection_and_the_routines(
-    made: dict[str, Any], before: dict[str, Any]
-) -> None:
-    caller = f"serviceAccount:{made['connections'][CONNECTION]['cloudResource']['serviceAccountId']}"
+def test_grants(deployed: dict[str, Any], before: dict[str, Any]) -> None:
+    """Roles are granted on one bucket, one service, one connection and the routines."""
+    caller = f"serviceAccount:{deployed['connections'][CONNECTION]['cloudResource']['serviceAccountId']}"
     routines = {
         f"projects/{PROJECT}/datasets/ds/routines/{name}": {ANALYST}
         for name in ("predict", "predict_row", "model_info")
     }
     granted = {
-        name: members(policy) - members(before["policies"].get(name)) for name, policy in made["policies"].items()
+        name: members(policy) - members(before["policies"].get(name)) for name, policy in deployed["policies"].items()
     }
     assert {name: found for name, found in granted.items() if found} == {
         f"buckets/{BUCKET}": {ACCOUNT}, SERVICE: {caller}, CONNECTION: {ANALYST}, **routines
     }  # fmt: skip
 
 
-def test_nobody_loses_a_right_and_no_request_grants_one_on_the_project_or_to_all(
-    first: tuple[Run, dict[str, Any]], second: Run, changed: Run, before: dict[str, Any], made: dict[str, Any]
+def test_grants_of_others(
+    first: tuple[Run, dict[str, Any]], second: Run, changed: Run, before: dict[str, Any], deployed: dict[str, Any]
 ) -> None:
+    """Nobody loses a role, and no role is granted on the project or to everyone."""
     for run in (first[0], second, changed):
         assert not [it.path for it in run.requests if it.path.endswith(f"/projects/{PROJECT}:setIamPolicy")]
         assert not [it.path for it in run.requests if members(it.body) & {"allUsers", "allAuthenticatedUsers"}]
     for resource, policy in before["policies"].items():
-        assert members(policy) <= members(made["policies"][resource])
+        assert members(policy) <= members(deployed["policies"][resource])
 
 
-def test_the_uploaded_source_is_what_the_function_needs_and_small(deployment: Deployment, made: dict[str, Any]) -> None:
+def test_uploaded_source(deployment: Deployment, deployed: dict[str, Any]) -> None:
+    """The uploaded source is small and holds only what the function needs."""
     archive = next(it for it in deployment.google.functions.archives if it)
     names = zipfile.ZipFile(io.BytesIO(archive)).namelist()
     assert {name.partition("/")[0] for name in names if not name.endswith("/")} == {
@@ -109,33 +118,35 @@ def test_the_uploaded_source_is_what_the_function_needs_and_small(deployment: De
     assert len(archive) < 200_000
 
 
-def test_a_second_run_asks_for_no_change(second: Run) -> None:
+def test_second_run(second: Run) -> None:
+    """A second run changes nothing."""
     assert (second.status, second.changes) == (0, [])
-    assert second.out.endswith("5 predictions equal the model's own.\n")
+    assert second.out.endswith("5 predictions match the model's own.\n")
 
 
-def test_a_changed_setting_asks_for_the_redeploy_alone(changed: Run) -> None:
+def test_changed_setting(changed: Run) -> None:
+    """A changed setting redeploys the function and changes nothing else."""
     assert changed.status == 0
     assert [change.split("/")[-1] for change in changed.changes][::2] == ["functions:generateUploadUrl", "predict"]
     assert changed.changes[1].startswith("PUT /source/")
     assert changed.changes[-1] == f"PATCH /v2/{FUNCTION}"
 
 
-def test_destroy_takes_away_what_was_made_and_leaves_the_rest(
-    deployment: Deployment, made: dict[str, Any], before: dict[str, Any]
-) -> None:
-    deployment.restore(made)
+def test_destroy(deployment: Deployment, deployed: dict[str, Any], before: dict[str, Any]) -> None:
+    """--destroy deletes what was created and leaves the rest."""
+    deployment.restore(deployed)
     run = deployment.run("--destroy")
     after = deployment.snapshot()
     assert (run.status, run.err) == (0, "")
-    for kind in ("accounts", "functions", "connections", "datasets", "routines"):
-        assert after[kind] == before[kind]
+    for resources in ("accounts", "functions", "connections", "datasets", "routines"):
+        assert after[resources] == before[resources]
     assert members(after["policies"][f"buckets/{BUCKET}"]) == members(before["policies"][f"buckets/{BUCKET}"])
     assert RECORD not in deployment.objects()
     assert f"{PREFIX}/MLmodel" in deployment.objects()
 
 
-def test_the_options_can_come_from_the_environment(deployment: Deployment) -> None:
+def test_options_from_environment(deployment: Deployment) -> None:
+    """Every option can be an environment variable."""
     variables = {name.upper(): value for name, value in OPTIONS.items()} | {"MEMORY": "lots"}
     run = deployment.run(environment=variables, **dict.fromkeys(OPTIONS, ""))
     assert (run.status, run.err) == (

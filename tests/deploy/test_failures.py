@@ -1,4 +1,4 @@
-"""Every step failing: the run ends with a status, names the step and what to do, and the next run goes on from there."""
+"""Makes every step fail: the run must end with a status, the step and what to do, and the next run must continue."""
 
 import copy
 import re
@@ -18,51 +18,50 @@ FUNCTIONS = "/v2/projects/my-project/locations/us-central1/functions"
 
 @dataclass
 class Case:
-    """A failure: what is missing of a complete deployment, which request fails with what, and the step named."""
+    """A failure: the resources missing from a deployment, the request that fails, its status, and the step to be named."""
 
     missing: tuple[str, ...]
     fails: str
     status: int
     step: str
     times: int | None = None
-    wait: str = "60"
+    wait: str = "600"
 
 
 EVERYTHING = ("accounts", "policies", "functions", "connections", "datasets", "routines", "record")
 CASES = {
-    "record-not-writable": Case(EVERYTHING, "POST /upload/storage", 403, "Writing down what is made"),
-    "account-forbidden": Case(EVERYTHING, "POST /v1/projects/.*/serviceAccounts", 403, "Making the service account"),
-    "account-made-meanwhile": Case(EVERYTHING, "POST /v1/projects/.*/serviceAccounts", 409, "Making the service account"),
-    "bucket-policy-forbidden": Case(("policies",), "PUT /storage/v1/b/models/iam", 403, "Letting sql-fn-predict@"),
+    "record-not-writable": Case(EVERYTHING, "POST /upload/storage", 403, "Recording what deploy.sh creates"),
+    "account-forbidden": Case(EVERYTHING, "POST /v1/projects/.*/serviceAccounts", 403, "Creating the service account"),
+    "account-made-meanwhile": Case(EVERYTHING, "POST /v1/projects/.*/serviceAccounts", 409, "Creating the service account"),
+    "bucket-policy-forbidden": Case(("policies",), "PUT /storage/v1/b/models/iam", 403, "Allowing sql-fn-predict@"),
     "upload-place-not-found": Case(("functions",), f"POST {FUNCTIONS}:generateUploadUrl", 404, "Deploying the function"),
     "function-forbidden": Case(("functions",), f"POST {FUNCTIONS}$", 403, "Deploying the function"),
     "operation-never-ends": Case(("functions",), "stuck", 0, "Deploying the function", wait="6"),
-    "connection-forbidden": Case(("connections",), "POST /v1/.*/connections$", 403, "Making the connection"),
-    "connection-quota-for-long": Case(("connections",), "POST /v1/.*/connections$", 429, "Making the connection", wait="6"),
-    "connection-server-error": Case(("connections",), "POST /v1/.*/connections$", 500, "Making the connection", wait="9"),
-    "invoker-forbidden": Case(("policies",), "POST /v1/.*/services/predict:setIamPolicy", 403, "Letting the connection call"),
-    "dataset-made-meanwhile": Case(("datasets", "routines"), "POST /bigquery/.*/datasets$", 409, "Making the dataset"),
+    "connection-forbidden": Case(("connections",), "POST /v1/.*/connections$", 403, "Creating the connection"),
+    "connection-quota-for-long": Case(("connections",), "POST /v1/.*/connections$", 429, "Creating the connection", wait="6"),
+    "connection-server-error": Case(("connections",), "POST /v1/.*/connections$", 500, "Creating the connection", wait="9"),
+    "invoker-forbidden": Case(("policies",), "POST /v1/.*/services/predict:setIamPolicy", 403, "Allowing the connection to call"),
+    "dataset-made-meanwhile": Case(("datasets", "routines"), "POST /bigquery/.*/datasets$", 409, "Creating the dataset"),
     "sql-forbidden": Case(("routines",), "POST /bigquery/.*/jobs$", 403, "Registering the SQL functions"),
-    "connection-user-forbidden": Case(("policies",), "connections/predict:setIamPolicy", 403, f"Letting {ANALYST} use"),
-    "routine-right-forbidden": Case(("policies",), "routines/predict:setIamPolicy", 403, f"Letting {ANALYST} call"),
-    "grant-never-takes-effect": Case((), "delay", 0, "Comparing what SQL answers", wait="6"),
+    "connection-user-forbidden": Case(("policies",), "connections/predict:setIamPolicy", 403, f"Allowing {ANALYST} to use"),
+    "routine-right-forbidden": Case(("policies",), "routines/predict:setIamPolicy", 403, f"Allowing {ANALYST} to call"),
+    "grant-never-takes-effect": Case((), "delay", 0, "Comparing what SQL returns", wait="6"),
 }  # fmt: skip
 
 
 @pytest.fixture
 def complete(deployment: Deployment, first: tuple[Run, dict[str, Any]]) -> dict[str, Any]:
-    """Put the project into the state after a deployment, and return it for changes."""
+    """Restore the state after a deployment, and return a copy to change."""
     deployment.restore(first[1])
     return copy.deepcopy(first[1])
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_failing_step_is_named_with_what_to_do_next(
-    name: str, deployment: Deployment, complete: dict[str, Any], before: dict[str, Any]
-) -> None:
+def test_failing_step(name: str, deployment: Deployment, complete: dict[str, Any], before: dict[str, Any]) -> None:
+    """A failing step is named, with the reason and what to do next."""
     case = CASES[name]
-    for kind in case.missing:
-        complete[kind] = copy.deepcopy(before[kind])
+    for resources in case.missing:
+        complete[resources] = copy.deepcopy(before[resources])
     deployment.restore(complete)
     if case.fails == "stuck":
         deployment.cloud.stuck = True
@@ -74,11 +73,12 @@ def test_a_failing_step_is_named_with_what_to_do_next(
     run = deployment.run(*flags, wait=case.wait)
     assert run.status == 1
     assert re.match(rf"deploy\.sh: failed: {re.escape(case.step)}", run.err)
-    assert re.search(r"\n  Why: \S.*\n  Next: \S.* Then run deploy\.sh again; it goes on from here\.\n$", run.err)
+    assert re.search(r"\n  Why: \S.*\n  Next: \S.* Then run deploy\.sh again; it continues from here\.\n$", run.err)
     assert "Traceback" not in run.err
 
 
-def test_all_that_stands_against_a_deployment_is_listed_at_once(deployment: Deployment, before: dict[str, Any]) -> None:
+def test_all_blockers_at_once(deployment: Deployment, before: dict[str, Any]) -> None:
+    """Preflight lists every blocker at once and changes nothing."""
     deployment.restore(before)
     cloud = deployment.cloud
     cloud.services -= {"run.googleapis.com", "cloudbuild.googleapis.com"}
@@ -91,11 +91,11 @@ def test_all_that_stands_against_a_deployment_is_listed_at_once(deployment: Depl
     )
     assert (run.status, run.changes) == (2, [])
     for said in (
-        "APIs are not enabled: gcloud services enable cloudbuild.googleapis.com run.googleapis.com --project=my-project",
+        "APIs are not enabled; run: gcloud services enable cloudbuild.googleapis.com run.googleapis.com --project=my-project",
         "You lack these permissions on my-project: cloudfunctions.functions.create",
-        "The bucket gs://models is not there",
-        "The function predict was not made by deploy.sh",
-        "The dataset's location EU and the region us-central1 do not fit",
+        "The bucket gs://models does not exist",
+        "The function predict was not created by deploy.sh",
+        "The dataset's location EU and the region us-central1 do not match",
         "The service account another@my-project.iam.gserviceaccount.com does not exist",
         "There is no MLmodel file at gs://models/none",
     ):
@@ -103,9 +103,8 @@ def test_all_that_stands_against_a_deployment_is_listed_at_once(deployment: Depl
     assert len(run.err.splitlines()) == 7
 
 
-def test_a_project_that_cannot_be_read_is_a_problem_and_nothing_is_made(
-    deployment: Deployment, before: dict[str, Any]
-) -> None:
+def test_unreadable_project(deployment: Deployment, before: dict[str, Any]) -> None:
+    """A project that cannot be read is a blocker."""
     deployment.restore(before)
     deployment.cloud.fail("GET /v1/projects/my-project/services$", 403)
     run = deployment.run()
@@ -113,7 +112,8 @@ def test_a_project_that_cannot_be_read_is_a_problem_and_nothing_is_made(
     assert "The project my-project cannot be read" in run.err
 
 
-def test_too_many_requests_are_waited_for(deployment: Deployment, complete: dict[str, Any]) -> None:
+def test_too_many_requests(deployment: Deployment, complete: dict[str, Any]) -> None:
+    """A request answered with 429 is retried."""
     deployment.restore({**complete, "connections": {}})
     deployment.cloud.fail("POST /v1/.*/connections$", 429, times=1)
     run = deployment.run()
@@ -121,7 +121,8 @@ def test_too_many_requests_are_waited_for(deployment: Deployment, complete: dict
     assert len([change for change in run.changes if change.endswith("/connections")]) == 2
 
 
-def test_the_next_run_goes_on_from_a_half_finished_one(deployment: Deployment, before: dict[str, Any]) -> None:
+def test_run_after_a_failure(deployment: Deployment, before: dict[str, Any]) -> None:
+    """A run after a failed one continues from there."""
     deployment.restore(before)
     deployment.cloud.fail(f"POST {FUNCTIONS}$", 403, times=1)
     broken, whole = deployment.run(), deployment.run()
@@ -129,7 +130,8 @@ def test_the_next_run_goes_on_from_a_half_finished_one(deployment: Deployment, b
     assert not [change for change in whole.changes if "serviceAccounts" in change or change.startswith("PUT /storage")]
 
 
-def test_a_function_whose_build_failed_is_deployed_again(deployment: Deployment, complete: dict[str, Any]) -> None:
+def test_failed_build(deployment: Deployment, complete: dict[str, Any]) -> None:
+    """A function whose build failed is deployed again."""
     complete["functions"][FUNCTION]["state"] = "FAILED"
     deployment.restore(complete)
     run = deployment.run()
@@ -137,16 +139,18 @@ def test_a_function_whose_build_failed_is_deployed_again(deployment: Deployment,
     assert run.changes[-1] == f"PATCH /v2/{FUNCTION}"
 
 
-def test_a_sql_function_of_somebody_else_is_not_replaced(deployment: Deployment, complete: dict[str, Any]) -> None:
+def test_foreign_sql_function(deployment: Deployment, complete: dict[str, Any]) -> None:
+    """A SQL function that is not in the record is not replaced."""
     deployment.restore({**complete, "record": ""})
     run = deployment.run()
     assert (run.status, run.changes) == (2, [])
-    assert "ds.predict is there and was not made by this deployment: choose another --dataset." in run.err
+    assert "ds.predict exists and was not created by this deployment: choose another --dataset." in run.err
 
 
-def test_destroy_after_nothing_was_made_says_so(deployment: Deployment, before: dict[str, Any]) -> None:
+def test_destroy_nothing(deployment: Deployment, before: dict[str, Any]) -> None:
+    """--destroy without a record deletes nothing and says so."""
     deployment.restore(before)
     run = deployment.run("--destroy")
     assert (run.status, run.changes, run.err) == (0, [], "")
-    assert "There is nothing to take away" in run.out
+    assert "There is nothing to delete" in run.out
     assert f"{PREFIX}/MLmodel" in deployment.objects()

@@ -1,6 +1,7 @@
 """What a deployment finds out about a model: what it needs, whether it fits, and what it predicts."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import yaml
 from click.testing import CliRunner
 
 from bqlocal.bigquery import BigQuery
-from deploy import parity
 from deploy.model import main
-from deploy.requirements import fitted
+from deploy.observation import ModelReport
+from deploy.requirements import fit_requirements
+from deploy.verify import differences
 from launch.function import Function
 from model_loader import load
 from sql.render import render
@@ -20,14 +22,14 @@ LOCKED = "numpy==2.4.6\nscikit-learn==1.9.1\n    # via x\npandas==3.1.1\n"
 
 
 def run(model: str, output: Path) -> tuple[int, list[str]]:
+    """Return the status of `python -m deploy.model` and the lines it printed."""
     ended = CliRunner().invoke(main, ["--model", model, "--functions", "my-project.ds", "--output", str(output)])
     return ended.exit_code, ended.output.splitlines()
 
 
 @pytest.fixture
 def edited(tmp_path: Path, saved: Callable[[str], str]) -> Callable[[str, Callable[[dict], None]], str]:  # type: ignore[type-arg]
-    """Return a copy of a model whose MLmodel file was changed."""
-    import shutil
+    """Return a function that copies a model and changes its MLmodel file."""
 
     def edit(name: str, change: Callable[[dict], None]) -> str:  # type: ignore[type-arg]
         folder = tmp_path / "edited"
@@ -50,16 +52,17 @@ def edited(tmp_path: Path, saved: Callable[[str], str]) -> Callable[[str, Callab
     ],
     ids=["no-signature", "other-scikit-learn", "other-python", "no-example"],
 )
-def test_a_model_that_cannot_be_deployed_is_refused_by_a_sentence(
-    change: Callable[..., None], said: str, edited: Callable[..., str], tmp_path: Path
-) -> None:
+def test_unfit_model(change: Callable[..., None], said: str, edited: Callable[..., str], tmp_path: Path) -> None:
+    """A model that cannot be deployed is reported in one sentence."""
     status, lines = run(edited("tree_regressor", change), tmp_path / "out")
     assert status == 2
     assert len(lines) == 1
     assert said in lines[0]
 
 
-def test_all_that_stands_against_a_model_is_listed(edited: Callable[..., str], tmp_path: Path) -> None:
+def test_all_problems_at_once(edited: Callable[..., str], tmp_path: Path) -> None:
+    """All problems of a model are listed at once."""
+
     def change(mlmodel: dict) -> None:  # type: ignore[type-arg]
         mlmodel["flavors"]["sklearn"]["sklearn_version"] = "1.7.0"
         mlmodel["flavors"]["python_function"]["python_version"] = "3.9.1"
@@ -67,21 +70,24 @@ def test_all_that_stands_against_a_model_is_listed(edited: Callable[..., str], t
     assert len(run(edited("tree_regressor", change), tmp_path / "out")[1]) == 2
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+def test_folder_without_model(tmp_path: Path) -> None:
+    """A folder without an MLmodel file is a problem."""
     assert run(str(tmp_path), tmp_path / "out")[0] == 2
 
 
 @pytest.mark.parametrize(
     "name", ["categories", "times", "classifier", "two_outputs", "wide", "optional_columns", "tensor"]
 )
-def test_the_gate_holds_for_columns_of_every_kind(name: str, saved: Callable[[str], str], tmp_path: Path) -> None:
+def test_parity(name: str, saved: Callable[[str], str], tmp_path: Path) -> None:
+    """SQL returns the model's own predictions, whatever the types of its columns."""
     output = tmp_path / "out"
     assert run(saved(name), output) == (0, [])
     with Function(saved(name)) as function, BigQuery("my-project") as bigquery:
         place = {"project": "my-project", "dataset": "ds", "connection": "us.predict", "endpoint": function.url}
         bigquery.sql(render(saved(name), **place))
-        rows = bigquery.sql((output / "parity.sql").read_text()).table.to_pylist()
-    assert parity.differences(json.loads((output / "expected.json").read_text()), rows) == []
+        report = ModelReport.parse(json.loads(output.read_text()))
+        rows = bigquery.sql(report.parity_query).table.to_pylist()
+    assert differences(report, rows) == []
 
 
 @pytest.mark.parametrize(
@@ -99,9 +105,10 @@ def test_the_gate_holds_for_columns_of_every_kind(name: str, saved: Callable[[st
     ],
     ids=["equal", "within-tolerance", "differs", "null", "too-few", "another-model"],
 )
-def test_a_difference_is_named_by_its_row(rows: Sequence[tuple[str, str]], said: list[str]) -> None:
-    expected = {"digest": "d", "predictions": [1.0, 2.5]}
-    assert parity.differences(expected, [{"predicted": value, "digest": digest} for value, digest in rows]) == said
+def test_difference(rows: Sequence[tuple[str, str]], said: list[str]) -> None:
+    """A difference names its row and both values."""
+    report = ModelReport("d", "python311", "", ("predict", "model_info"), "", [1.0, 2.5])
+    assert differences(report, [{"predicted": value, "digest": digest} for value, digest in rows]) == said
 
 
 @pytest.mark.parametrize(
@@ -115,30 +122,28 @@ def test_a_difference_is_named_by_its_row(rows: Sequence[tuple[str, str]], said:
     ],
     ids=["same", "patch-of-scikit-learn", "lock-stays", "added", "flavor-s-package"],
 )
-def test_the_requirements_are_the_lock_with_what_the_model_needs(
-    wanted: list[str], flavors: dict[str, dict[str, str]], lines: list[str]
-) -> None:
-    text, problems = fitted(LOCKED, wanted, flavors)
+def test_requirements(wanted: list[str], flavors: dict[str, dict[str, str]], lines: list[str]) -> None:
+    """The requirements are the locked ones, and what else the model needs."""
+    text, problems = fit_requirements(LOCKED, wanted, flavors)
     assert (text.split(), problems) == (lines, [])
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("scikit-learn==1.8.0", "The model was saved with scikit-learn 1.8.0, the function has 1.9.1"),
-        ("numpy==1.26.4", "The model was saved with numpy 1.26.4, the function has 2.4.6"),
+        ("scikit-learn==1.8.0", "The model was saved with scikit-learn 1.8.0, but the function has 1.9.1"),
+        ("numpy==1.26.4", "The model was saved with numpy 1.26.4, but the function has 2.4.6"),
         ("-e git+https://example.com/x.git", "The model's requirements.txt has '-e git+https://example.com/x.git'"),
     ],
 )
-def test_a_version_that_does_not_fit_is_a_problem(line: str, said: str) -> None:
-    assert [problem[: len(said)] for problem in fitted(LOCKED, [line], {})[1]] == [said]
+def test_incompatible_version(line: str, said: str) -> None:
+    """A package whose version does not fit the function is a problem."""
+    assert [problem[: len(said)] for problem in fit_requirements(LOCKED, [line], {})[1]] == [said]
 
 
-def test_what_was_found_out_is_not_computed_twice(saved: Callable[[str], str], tmp_path: Path) -> None:
-    assert (
-        run(saved("tree_regressor"), tmp_path / "first")[0] == run(saved("tree_regressor"), tmp_path / "second")[0] == 0
-    )
-    digest = load(saved("tree_regressor")).info.digest
-    for name in ("digest", "runtime", "requirements.txt", "functions", "parity.sql", "expected.json"):
-        assert (tmp_path / "first" / name).read_text() == (tmp_path / "second" / name).read_text()
-    assert (tmp_path / "second" / "digest").read_text().strip() == digest
+def test_report_is_kept(saved: Callable[[str], str], tmp_path: Path) -> None:
+    """The second report on a model is the first one, kept."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(saved("tree_regressor"), first)[0] == run(saved("tree_regressor"), second)[0] == 0
+    assert first.read_text() == second.read_text()
+    assert json.loads(second.read_text())["digest"] == load(saved("tree_regressor")).info.digest

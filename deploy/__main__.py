@@ -1,0 +1,116 @@
+"""The command line behind deploy.sh: from the options to a deployment, or to the deletion of one."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from deploy.advise import measured_options
+from deploy.deployment import Deployment
+from deploy.destroy import destroy
+from deploy.errors import Blocked
+from deploy.gcloud import Commands
+from deploy.options import OPTIONS, Option, find_problems, to_plan
+from deploy.preflight import blockers, missing_tools
+from deploy.reading import Reader, observe
+from deploy.steps import STEPS
+
+INTERRUPTED = 130  # the exit status after Ctrl-C
+
+
+def _add_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(OPTIONS):
+        command = _click_option(option)(command)
+    return command
+
+
+def _click_option(option: Option) -> Callable[..., Any]:
+    repeatable = option.name == "grant"
+    return click.option(
+        f"--{option.name}",
+        default=() if repeatable else option.default,
+        envvar=option.variable,
+        help=option.meaning,
+        metavar=option.example,
+        show_default=bool(option.default),
+        show_envvar=True,
+        callback=_joined if repeatable else None,
+        multiple=repeatable,
+        # An option without its value is reported together with all other problems.
+        is_flag=False,
+        flag_value="",
+    )
+
+
+def _joined(context: click.Context, _: click.Parameter, members: Sequence[str]) -> str:
+    """Return the members of every --grant, which add to those of the environment variable."""
+    if context.get_parameter_source("grant") is ParameterSource.COMMANDLINE:
+        members = [os.environ.get("GRANT", ""), *members]
+    return " ".join(" ".join(members).split())
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "max_content_width": 120})
+@_add_options
+@click.option("--advise", is_flag=True, help="Measure the model on this machine first and set the sizes not given.")
+@click.option("--dry-run", is_flag=True, help="Print every command and change nothing.")
+@click.option("--destroy", "destroys", is_flag=True, help="Delete what deploy.sh created with the same options.")
+@click.argument("unknown", nargs=-1, type=click.UNPROCESSED, metavar="")
+@click.pass_context
+def main(
+    context: click.Context,
+    /,
+    advise: bool,
+    dry_run: bool,
+    destroys: bool,
+    unknown: tuple[str, ...],
+    **values: str,
+) -> None:
+    """Deploy an MLflow model as SQL functions in BigQuery, such as
+
+    \b
+    ./deploy.sh --project my-project --region us-central1 --dataset ds \\
+      --model gs://my-bucket/houses
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(INTERRUPTED))
+    given = {key for key in values if context.get_parameter_source(key) is not ParameterSource.DEFAULT}
+    unexpected = [f"There is no option {text}; see ./deploy.sh --help." for text in unknown]
+    without_value = {key for key in given if not values[key]}
+    _stop_on([*unexpected, *find_problems(values, without_value)])
+
+    plan = to_plan(values)
+    commands = Commands(plan.project, plan.wait, dry_run=dry_run)
+    _stop_on(missing_tools())
+    try:
+        if destroys:
+            reader = Reader(plan, commands)
+            record = reader.record()
+            _stop_on(reader.problems)
+            destroy(plan, record, commands)
+            return
+        click.echo(f"Checking {plan.project}, {plan.region} and the model")
+        seen = observe(plan, commands)
+        _stop_on(blockers(plan, seen))
+        if advise:
+            plan = to_plan({**values, **measured_options(plan, values, given, commands)})
+        with tempfile.TemporaryDirectory() as folder:
+            deployment = Deployment(plan, seen, commands, Path(folder))
+            for step in STEPS:
+                step(deployment)
+    finally:
+        commands.stop()
+
+
+def _stop_on(problems: Sequence[str]) -> None:
+    if problems:
+        raise Blocked(problems)
+
+
+if __name__ == "__main__":
+    main(prog_name="./deploy.sh")

@@ -1,0 +1,110 @@
+"""--destroy: deletes the resources that the record lists, in reverse order of creation. Everything else stays."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+from deploy.errors import StepFailed
+from deploy.gcloud import ABSENT, Commands
+from deploy.observation import BUCKET_READER, CONNECTION_USER
+from deploy.plan import Plan
+from deploy.record import Entry, Record
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """One command that deletes a resource or a grant, and what to do if it fails."""
+
+    step: str
+    advice: str
+    command: Sequence[str]
+    kept: str = ""  # what to say, in place of failing, of a resource that cannot be deleted
+
+
+def destroy(plan: Plan, record: Record | None, commands: Commands) -> None:
+    """Delete what the record lists, then the record itself. Resources that are gone already are skipped."""
+    if record is None:
+        click.echo(f"There is nothing to delete: {plan.record_uri} does not exist.")
+        return
+    for deletion in (*_sql(plan, record, commands), *_connection(plan, record, commands), *_function(plan, record)):
+        _delete(deletion, commands)
+    advice = f"Ask for roles/storage.objectUser on gs://{plan.bucket}."
+    command = ["gcloud", "storage", "rm", plan.record_uri, "--no-user-output-enabled"]
+    _delete(Deletion("Deleting the record", advice, command), commands)
+    if not commands.dry_run:
+        click.echo(f"Everything that deploy.sh created is deleted; the model in {plan.model_uri} stays.")
+
+
+def _delete(deletion: Deletion, commands: Commands) -> None:
+    try:
+        commands.change(deletion.step, deletion.advice, deletion.command)
+    except StepFailed as failure:
+        if re.search(ABSENT, failure.reason):
+            return
+        if not deletion.kept:
+            raise
+        click.echo(f"{deletion.kept}: {failure.reason}")
+
+
+def _sql(plan: Plan, record: Record, commands: Commands) -> Iterator[Deletion]:
+    for name in record.names("routine"):
+        yield Deletion(
+            f"Deleting the SQL function {plan.dataset}.{name}",
+            f"Ask for roles/bigquery.dataEditor on {plan.dataset}.",
+            commands.bq("rm", "-f", "--routine", f"{plan.project}:{plan.dataset}.{name}"),
+        )
+    for name in record.names("dataset"):
+        yield Deletion(
+            f"Deleting the dataset {name} if it is empty",
+            f"Ask for roles/bigquery.dataOwner on {name}.",
+            # Without -r, which would also delete other people's tables.
+            commands.bq("rm", "-f", "--dataset", f"{plan.project}:{name}"),
+            kept=f"The dataset {name} stays",
+        )
+
+
+def _connection(plan: Plan, record: Record, commands: Commands) -> Iterator[Deletion]:
+    for pair in record.names("analyst"):
+        name, member = pair.split()
+        if Entry("connection", name) not in record:  # or its grants go with it
+            yield Deletion(
+                f"Revoking the connection {name} from {member}",
+                f"Ask for roles/bigquery.connectionAdmin on {name}.",
+                commands.bq(
+                    "remove-iam-policy-binding", "--connection", f"--member={member}", f"--role={CONNECTION_USER}", name
+                ),
+            )
+    for name in record.names("connection"):
+        yield Deletion(
+            f"Deleting the connection {name}",
+            f"Ask for roles/bigquery.connectionAdmin on {plan.project}.",
+            commands.bq("rm", "-f", "--connection", name),
+        )
+
+
+def _function(plan: Plan, record: Record) -> Iterator[Deletion]:
+    project = f"--project={plan.project}"
+    for name in record.names("function"):
+        yield Deletion(
+            f"Deleting the function {name}",
+            f"Ask for roles/cloudfunctions.developer on {plan.project}.",
+            ["gcloud", "functions", "delete", name, "--gen2", project, f"--region={plan.region}", "--quiet"],
+        )
+    # Before the account: a policy would keep the name of a deleted account.
+    for name in record.names("reader"):
+        yield Deletion(
+            f"Revoking access to gs://{plan.bucket} from {name}",
+            f"Ask for roles/storage.admin on gs://{plan.bucket}.",
+            [
+                "gcloud", "storage", "buckets", "remove-iam-policy-binding", f"gs://{plan.bucket}",
+                f"--member=serviceAccount:{name}", f"--role={BUCKET_READER}", "--no-user-output-enabled",
+            ],
+        )  # fmt: skip
+    for name in record.names("account"):
+        yield Deletion(
+            f"Deleting the service account {name}",
+            f"Ask for roles/iam.serviceAccountAdmin on {plan.project}.",
+            ["gcloud", "iam", "service-accounts", "delete", name, project, "--quiet"],
+        )

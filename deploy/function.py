@@ -1,0 +1,71 @@
+"""The Cloud Function: its options, and its source, which is what .gcloudignore admits and fitting requirements."""
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from deploy.deployment import Deployment
+from deploy.errors import StepFailed
+from deploy.gcloud import ROOT, Commands
+
+
+def deploy_function(deployment: Deployment) -> None:
+    """Deploy the Cloud Function unless its label says that it has the same source and options."""
+    plan, existing = deployment.plan, deployment.seen.function
+    source = deployment.folder / "source"
+    _stage_source(source, deployment.model.requirements, deployment.commands)
+    options = {
+        "project": plan.project,
+        "region": plan.region,
+        "runtime": deployment.model.runtime,
+        "entry-point": "predict",
+        "service-account": plan.account,
+        "memory": plan.memory,
+        "cpu": plan.cpu,
+        "concurrency": plan.concurrency,
+        "timeout": f"{plan.timeout}s",
+        "min-instances": plan.min_instances,
+        "max-instances": plan.max_instances,
+        "update-env-vars": f"MODEL_URI={plan.model_uri},MODEL_DIGEST={deployment.model.digest},WORKERS={plan.workers}",
+    }
+    arguments = [plan.function, "--gen2", "--trigger-http", *(f"--{name}={value}" for name, value in options.items())]
+    source_hash = _source_hash(arguments, source)
+    if existing and existing.state == "ACTIVE" and existing.source_hash == source_hash:
+        click.echo(f"The function {plan.function} is up to date")
+        return
+    # Updating an existing function with this flag would also remove callers that others have allowed.
+    private = [] if existing else ["--no-allow-unauthenticated"]
+    result = deployment.change(
+        f"Deploying the function {plan.function}, which takes a few minutes",
+        f"Read the build's log: gcloud functions logs read {plan.function} --gen2 --region={plan.region} "
+        f"--project={plan.project}.",
+        [
+            "gcloud", "functions", "deploy", *arguments, *private, f"--source={source}",
+            f"--update-labels=deployed={source_hash}", "--quiet", "--format=json(serviceConfig.uri)",
+        ],
+    )  # fmt: skip
+    if not deployment.commands.dry_run:
+        deployment.function_url = result.json()["serviceConfig"]["uri"]
+
+
+def _stage_source(folder: Path, requirements: str, commands: Commands) -> None:
+    """Copy the source to a folder, with these requirements."""
+    listed = commands.run(["gcloud", "meta", "list-files-for-upload", str(ROOT)])
+    if not listed.ok:
+        raise StepFailed("Listing the function's source files", listed.reason, "Correct what the message names.")
+    for file in listed.out.splitlines():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / file, folder / file)
+    (folder / "requirements.txt").write_text(requirements)
+
+
+def _source_hash(arguments: Iterable[str], folder: Path) -> str:
+    """Return the hash of a function's arguments and source, which its label `deployed` holds: 40 hex digits."""
+    found = hashlib.sha256("\0".join(arguments).encode())
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found.update(f"\0{file.relative_to(folder).as_posix()}\0".encode())
+        found.update(file.read_bytes())
+    return found.hexdigest()[:40]

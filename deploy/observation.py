@@ -1,0 +1,103 @@
+"""What a deployment found when it looked: resources, policies and the model, as typed values.
+
+A resource that does not exist is None.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.record import Record
+
+BUCKET_READER = "roles/storage.objectViewer"
+INVOKER = "roles/run.invoker"
+CONNECTION_USER = "roles/bigquery.connectionUser"
+ROUTINE_CALLER = "roles/bigquery.dataViewer"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who has which role on one resource."""
+
+    members: Mapping[str, frozenset[str]]  # by role
+
+    @classmethod
+    def parse(cls, policy: Mapping[str, Any]) -> "Policy":
+        """Read a policy as the APIs return it; an empty one has no bindings."""
+        members: dict[str, frozenset[str]] = {}
+        for binding in policy.get("bindings", []):
+            members[binding["role"]] = members.get(binding["role"], frozenset()) | set(binding["members"])
+        return cls(members)
+
+    def grants(self, role: str, member: str) -> bool:
+        """Tell whether a member has a role."""
+        return member in self.members.get(role, ())
+
+
+NO_POLICY = Policy({})
+
+
+@dataclass(frozen=True)
+class Function:
+    """A Cloud Function that exists."""
+
+    state: str
+    source_hash: str  # the label `deployed`, which only deploy.sh sets
+    url: str
+    policy: Policy  # of its Cloud Run service
+
+    @property
+    def ours(self) -> bool:
+        """Whether deploy.sh created it."""
+        return bool(re.fullmatch(r"[0-9a-f]{40}", self.source_hash))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that exists."""
+
+    location: str
+    routines: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A BigQuery connection that exists."""
+
+    account: str  # BigQuery calls the function as this service account
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """What `deploy.model` found out about a model that can be deployed."""
+
+    digest: str
+    runtime: str  # of Cloud Functions, such as python311
+    requirements: str  # the deployed requirements.txt
+    functions: tuple[str, ...]  # the SQL functions that the model offers
+    parity_query: str  # scores the input example in SQL
+    predictions: list[Any]  # what the model's own library predicts for it, a JSON value per row
+
+    @classmethod
+    def parse(cls, report: Mapping[str, Any]) -> "ModelReport":
+        """Read a report from JSON."""
+        return cls(**{**report, "functions": tuple(report["functions"])})
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything that was read before the first change."""
+
+    gcloud_version: str
+    apis: frozenset[str] | None  # None: could not be read
+    permissions: frozenset[str] | None
+    record: Record
+    account_exists: bool
+    bucket_policy: Policy
+    function: Function | None
+    dataset: Dataset | None
+    connection: Connection | None
+    model: ModelReport | None
+    problems: tuple[str, ...]  # what could not be read, and why a model cannot be deployed

@@ -1,0 +1,171 @@
+"""The options of deploy.sh, in one table: name, default, example, meaning and check.
+
+Each option is also an environment variable: its name in capitals, with _ for -. The checks return every problem rather
+than stop at the first.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deploy.plan import Plan, default_account, location_problem
+
+MODEL_URI = r"gs://[a-z0-9][a-z0-9._-]+/[^\s,*?]+"
+MEMBER = r"(user|group|serviceAccount):[^\s@]+@[^\s@]+"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option; a value must match `pattern`, and only required options must have one."""
+
+    name: str
+    default: str
+    example: str
+    meaning: str
+    pattern: str
+    expected: str
+    required: bool = False
+
+    @property
+    def key(self) -> str:
+        """The option's name as a Python identifier."""
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable used when the option is not given."""
+        return self.key.upper()
+
+    def problem(self, value: str) -> str:
+        """Return what is wrong with a value in one sentence, or an empty text."""
+        expected = f"expected {self.expected}, such as {self.example}"
+        if not value:
+            return f"--{self.name} is required; {expected}." if self.required else ""
+        if re.fullmatch(self.pattern, value, re.ASCII):
+            return ""
+        return f"--{self.name} is {value!r}; {expected}."
+
+
+OPTIONS = (
+    Option(
+        "project", "", "my-project", "The Google Cloud project.",
+        r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "6 to 30 lowercase letters, digits and hyphens", required=True,
+    ),
+    Option(
+        "region", "", "us-central1", "The region where the function runs.",
+        r"[a-z]+-[a-z]+[0-9]+", "a Google Cloud region", required=True,
+    ),
+    Option(
+        "dataset", "", "ds", "The dataset that gets the SQL functions.",
+        r"[A-Za-z0-9_]{1,1024}", "letters, digits and underscores", required=True,
+    ),
+    Option(
+        "model", "", "gs://my-bucket/houses", "The model: gs://bucket/prefix, or a folder to publish first.",
+        MODEL_URI, "gs://bucket/prefix or an existing folder", required=True,
+    ),
+    Option(
+        "publish", "", "gs://my-bucket/houses", "Where to publish a model from a local folder.",
+        MODEL_URI, "gs://bucket/prefix",
+    ),
+    Option(
+        "location", "", "US", "Where to create the dataset if it does not exist; default: the region.",
+        r"[A-Za-z]+(-[a-z]+[0-9]+)?", "a BigQuery location",
+    ),
+    Option(
+        "function", "predict", "houses", "The name of the Cloud Function.",
+        r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", "at most 63 lowercase letters, digits and hyphens",
+    ),
+    Option(
+        "service-account", "", "houses-reader", "The account that the function runs as; default: sql-fn-FUNCTION.",
+        r"[a-z][a-z0-9-]{4,28}[a-z0-9](@[a-z0-9.-]+)?", "6 to 30 lowercase letters, digits and hyphens, or an email",
+    ),
+    Option(
+        "connection", "", "houses", "The BigQuery connection; default: the function's name.",
+        r"[A-Za-z0-9_-]+", "letters, digits, _ and -",
+    ),
+    Option("memory", "2Gi", "4Gi", "Memory per instance.", r"[0-9]+(Mi|Gi|M|G|MB|GB)", "a number and a unit"),
+    Option("cpu", "1", "2", "CPUs per instance.", r"0?\.[0-9]+|[1248]", "a number of CPUs"),
+    Option("workers", "1", "2", "Processes per instance: one for each CPU.", r"[1-9]", "1 to 9"),
+    Option(
+        "concurrency", "8", "16", "Requests that an instance handles at a time.", r"[1-9][0-9]{0,2}|1000", "1 to 1000"
+    ),
+    Option(
+        "min-instances", "0", "1", "Instances that always run; 1 spares the first query a cold start.",
+        r"[0-9]{1,4}", "a whole number",
+    ),
+    Option("max-instances", "10", "50", "Maximum number of instances.", r"[1-9][0-9]{0,3}", "a whole number from 1"),
+    Option(
+        "timeout", "300", "600", "Seconds per request, at most 1200.",
+        r"[1-9][0-9]{0,2}|1[01][0-9]{2}|1200", "1 to 1200 seconds (BigQuery waits no longer)",
+    ),
+    Option(
+        "max-batching-rows", "", "1000", "Maximum number of rows per request; default: BigQuery chooses.",
+        r"[1-9][0-9]{0,8}", "a whole number from 1",
+    ),
+    Option(
+        "grant", "", "user:ana@example.com",
+        "Who may call the SQL functions: user:, group: or serviceAccount: and an email; repeatable.",
+        rf"{MEMBER}( {MEMBER})*", "user:, group: or serviceAccount: and an email",
+    ),
+    Option(
+        "wait", "1800", "3600", "Seconds that a step may take, including the wait for granted rights.",
+        r"[1-9][0-9]{0,5}", "seconds",
+    ),
+)  # fmt: skip
+
+
+BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def find_problems(values: Mapping[str, str], without_value: Collection[str] = ()) -> list[str]:
+    """Return everything that is wrong with the options, one sentence each.
+
+    `values` holds every option by its key; `without_value` has the keys of options that were given no value.
+    """
+    checked = [option for option in OPTIONS if option.key not in without_value]
+    problems = [
+        *(f"--{it.name} needs a value, such as --{it.name} {it.example}." for it in OPTIONS if it not in checked),
+        *(it.problem(values[it.key]) for it in checked if it.name not in ("model", "publish")),
+    ]
+    fewest, most = values["min_instances"], values["max_instances"]
+    if fewest.isdecimal() and most.isdecimal() and int(fewest) > int(most):
+        problems.append(f"--min-instances {fewest} is greater than --max-instances {most}.")
+    if is_folder(values["model"]):
+        problems.append(replace(BY_NAME["publish"], required=True).problem(values["publish"]))
+    elif BY_NAME["model"] in checked:
+        problems.append(BY_NAME["model"].problem(values["model"]))
+    if values["location"] and values["region"]:
+        problems.append(location_problem(values["location"], values["region"]))
+    return [problem for problem in problems if problem]
+
+
+def is_folder(model: str) -> bool:
+    """Tell whether --model names a local folder rather than a place in a bucket."""
+    return bool(model) and "://" not in model and Path(model).is_dir()
+
+
+def to_plan(values: Mapping[str, str]) -> Plan:
+    """Return the plan for options without problems."""
+    folder = Path(values["model"]).resolve() if is_folder(values["model"]) else None
+    return Plan(
+        project=values["project"],
+        region=values["region"],
+        dataset=values["dataset"],
+        location=values["location"],
+        model_uri=values["publish" if folder else "model"].rstrip("/"),
+        model_folder=folder,
+        function=values["function"],
+        service_account=values["service_account"] or default_account(values["function"]),
+        connection=values["connection"] or values["function"],
+        memory=values["memory"],
+        cpu=values["cpu"],
+        workers=int(values["workers"]),
+        concurrency=int(values["concurrency"]),
+        min_instances=int(values["min_instances"]),
+        max_instances=int(values["max_instances"]),
+        timeout=int(values["timeout"]),
+        max_batching_rows=int(values["max_batching_rows"]) if values["max_batching_rows"] else None,
+        grant=tuple(values["grant"].split()),
+        wait=int(values["wait"]),
+    )

@@ -1,0 +1,85 @@
+"""What to deploy, where and for whom: the options as a typed plan, and every name that follows from them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+# BigQuery calls a function in the dataset's region, or in any region inside its multi-region.
+# https://cloud.google.com/bigquery/docs/remote-functions#supported_regions
+MULTI_REGIONS = {
+    "us": (r"us-.+", "any region us-*"),
+    # London and Zurich are not in the EU.
+    "eu": (r"europe-(?!west2$|west6$).+", "any region europe-* inside the EU"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The options of one deployment, checked and typed."""
+
+    project: str
+    region: str
+    dataset: str
+    location: str  # of the dataset when it is created; empty for the region
+    model_uri: str  # where the function reads the model
+    model_folder: Path | None  # a local model, published to model_uri first
+    function: str
+    service_account: str  # an email, or the name of an account in the project
+    connection: str
+    memory: str
+    cpu: str
+    workers: int
+    concurrency: int
+    min_instances: int
+    max_instances: int
+    timeout: int  # seconds per request
+    max_batching_rows: int | None  # None: BigQuery chooses
+    grant: tuple[str, ...]
+    wait: int  # seconds per step
+
+    @property
+    def model_source(self) -> str:
+        """Where the model can be read now: a local one is not published yet, and a dry run never publishes it."""
+        return str(self.model_folder or self.model_uri)
+
+    @property
+    def bucket(self) -> str:
+        """The bucket that holds the model and the record."""
+        return self.model_uri.removeprefix("gs://").partition("/")[0]
+
+    @property
+    def record_uri(self) -> str:
+        """The object that lists what deploy.sh created."""
+        return f"gs://{self.bucket}/deployments/{self.project}/{self.region}/{self.function}.txt"
+
+    @property
+    def account(self) -> str:
+        """The email of the account that the function runs as."""
+        if "@" in self.service_account:
+            return self.service_account
+        return f"{self.service_account}@{self.project}.iam.gserviceaccount.com"
+
+    @property
+    def new_location(self) -> str:
+        """Where the dataset is created if it does not exist."""
+        return self.location or self.region
+
+    def connection_id(self, location: str) -> str:
+        """Return the connection's name as bq takes it, for the dataset's location."""
+        return f"{self.project}.{location.lower()}.{self.connection}"
+
+
+def default_account(function: str) -> str:
+    """Return the account's name for a function, within the 30 characters of an account's name."""
+    return f"sql-fn-{function[:23]}".removesuffix("-")
+
+
+def location_problem(location: str, region: str) -> str:
+    """Return why BigQuery can't call a function in the region from the dataset's location, or an empty text."""
+    pattern, allowed = MULTI_REGIONS.get(location.lower(), (re.escape(location.lower()), f"{location.lower()} only"))
+    if re.fullmatch(pattern, region):
+        return ""
+    return (
+        f"The dataset's location {location} and the region {region} do not match: "
+        f"BigQuery calls functions in {allowed}."
+    )

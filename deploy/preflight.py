@@ -1,0 +1,83 @@
+"""Decides whether a deployment can start: pure functions from what was planned and observed to a list of blockers."""
+
+import shutil
+from collections.abc import Iterator
+
+from deploy.observation import Observation
+from deploy.plan import Plan, location_problem
+from deploy.record import Entry
+
+OLDEST_GCLOUD = 500  # of November 2024; older versions are untested
+APIS = tuple(
+    f"{name}.googleapis.com"
+    for name in (
+        "artifactregistry", "bigquery", "bigqueryconnection", "cloudbuild", "cloudfunctions", "iam", "run", "storage",
+    )
+)  # fmt: skip
+# What the steps need of the person or account that runs them, on the project.
+PERMISSIONS = (
+    "bigquery.connections.create", "bigquery.connections.delegate", "bigquery.connections.get",
+    "bigquery.datasets.create", "bigquery.jobs.create", "bigquery.routines.create", "cloudfunctions.functions.create",
+    "cloudfunctions.functions.update", "iam.serviceAccounts.actAs", "iam.serviceAccounts.create",
+    "run.services.setIamPolicy",
+)  # fmt: skip
+
+
+def missing_tools() -> list[str]:
+    """Return how to install each tool that is not on PATH."""
+    advice = {
+        "gcloud": "gcloud is not installed: see https://cloud.google.com/sdk/docs/install.",
+        "bq": "bq is not installed: run 'gcloud components install bq'.",
+    }
+    return [text for tool, text in advice.items() if not shutil.which(tool)]
+
+
+def blockers(plan: Plan, seen: Observation) -> list[str]:
+    """Return everything that prevents the deployment, one sentence each."""
+    return [
+        *_version_blockers(seen),
+        *seen.problems,
+        *_project_blockers(plan, seen),
+        *_function_blockers(plan, seen),
+        *_dataset_blockers(plan, seen),
+    ]
+
+
+def _version_blockers(seen: Observation) -> Iterator[str]:
+    major = seen.gcloud_version.partition(".")[0]
+    if not major.isdecimal() or int(major) < OLDEST_GCLOUD:
+        yield (
+            f"gcloud is version {seen.gcloud_version or 'unknown'}; version {OLDEST_GCLOUD} or later is required: "
+            "run 'gcloud components update'."
+        )
+
+
+def _project_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
+    if seen.apis is not None and (missing := [api for api in APIS if api not in seen.apis]):
+        yield f"APIs are not enabled; run: gcloud services enable {' '.join(missing)} --project={plan.project}"
+    if seen.permissions is not None and (missing := [name for name in PERMISSIONS if name not in seen.permissions]):
+        yield f"You lack these permissions on {plan.project}: {' '.join(missing)}"
+
+
+def _function_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
+    if "@" in plan.service_account and not seen.account_exists:
+        yield f"The service account {plan.account} does not exist; give a name without @ to have it created."
+    if seen.function and not seen.function.ours:
+        yield f"The function {plan.function} was not created by deploy.sh: choose another --function."
+
+
+def _dataset_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
+    if not seen.dataset:
+        return
+    location = seen.dataset.location
+    if not plan.location:
+        if problem := location_problem(location, plan.region):
+            yield problem
+    elif plan.location.lower() != location.lower():
+        yield (
+            f"The dataset {plan.dataset} is in {location}, not in {plan.location}: omit --location or choose another "
+            "--dataset."
+        )
+    for name in seen.model.functions if seen.model else ():
+        if name in seen.dataset.routines and Entry("routine", name) not in seen.record:
+            yield f"{plan.dataset}.{name} exists and was not created by this deployment: choose another --dataset."

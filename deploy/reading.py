@@ -1,0 +1,188 @@
+"""Reads everything that a deployment depends on, in parallel, and changes nothing."""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.gcloud import Commands, Result
+from deploy.observation import NO_POLICY, Connection, Dataset, Function, ModelReport, Observation, Policy
+from deploy.plan import Plan
+from deploy.preflight import PERMISSIONS
+from deploy.record import Record
+
+RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com/"
+HTTP_SECONDS = 60.0
+
+
+def observe(plan: Plan, commands: Commands) -> Observation:
+    """Read all there is to know for a plan."""
+    reader = Reader(plan, commands)
+    version = commands.start(reader.gcloud_version)
+    apis = commands.start(reader.apis)
+    permissions = commands.start(reader.permissions)
+    account = commands.start(reader.account)
+    bucket_policy = commands.start(reader.bucket_policy)
+    record = commands.start(reader.record)
+    function = commands.start(reader.function)
+    dataset = commands.start(reader.dataset)
+    connection = commands.start(lambda: reader.connection(dataset.result()))
+    model = commands.start(reader.model)
+    return Observation(
+        gcloud_version=version.result(),
+        apis=apis.result(),
+        permissions=permissions.result(),
+        account_exists=account.result() is not None,
+        bucket_policy=bucket_policy.result(),
+        record=record.result() or Record(),
+        function=function.result(),
+        dataset=dataset.result(),
+        connection=connection.result(),
+        model=model.result(),
+        problems=tuple(sorted(reader.problems)),
+    )
+
+
+@dataclass
+class Reader:
+    """Reads one thing per method, and collects a sentence for each that cannot be read."""
+
+    plan: Plan
+    commands: Commands
+    problems: list[str] = field(default_factory=list)
+
+    def gcloud_version(self) -> str:
+        """Return the version of the Google Cloud SDK."""
+        found = self._existing("version of gcloud", ["gcloud", "version", "--format=json"])
+        return str(found["Google Cloud SDK"]) if found else ""
+
+    def apis(self) -> frozenset[str] | None:
+        """Return the APIs enabled in the project."""
+        result = self.commands.run(
+            ["gcloud", "services", "list", "--enabled", self._project, "--format=json(config.name)"]
+        )
+        if result.ok:
+            return frozenset(service["config"]["name"] for service in result.json())
+        self.problems.append(
+            f"The project {self.plan.project} cannot be read: {result.reason} "
+            "Log in with 'gcloud auth login' and check --project."
+        )
+        return None
+
+    def permissions(self) -> frozenset[str] | None:
+        """Return which of PERMISSIONS the caller has on the project; gcloud has no command for that."""
+        token = self.commands.run(["gcloud", "auth", "print-access-token"])
+        result = _test_permissions(self.plan.project, token.out.strip()) if token.ok else token
+        if result.ok:
+            return frozenset(result.json().get("permissions", []))
+        self.problems.append(f"Your permissions on {self.plan.project} cannot be read: {result.reason}")
+        return None
+
+    def account(self) -> str | None:
+        """Return the email of the account that the function runs as."""
+        command = ["gcloud", "iam", "service-accounts", "describe", self.plan.account, self._project, "--format=json"]
+        found = self._existing("service account", command)
+        return str(found["email"]) if found else None
+
+    def bucket_policy(self) -> Policy:
+        """Return who may do what with the bucket."""
+        bucket = f"gs://{self.plan.bucket}"
+        result = self.commands.run(["gcloud", "storage", "buckets", "get-iam-policy", bucket, "--format=json"])
+        if result.ok:
+            return Policy.parse(result.json())
+        self.problems.append(f"The bucket {bucket} does not exist or its policy cannot be read: {result.reason}")
+        return NO_POLICY
+
+    def record(self) -> Record | None:
+        """Return what earlier runs created."""
+        result = self.commands.run(["gcloud", "storage", "cat", self.plan.record_uri])
+        if result.ok:
+            return Record.parse(result.out)
+        if not result.absent:
+            self.problems.append(f"The record {self.plan.record_uri} cannot be read: {result.reason}")
+        return None
+
+    def function(self) -> Function | None:
+        """Return the Cloud Function with its service's policy."""
+        name = [self.plan.function, self._project, f"--region={self.plan.region}", "--format=json"]
+        found = self._existing("function", ["gcloud", "functions", "describe", "--v2", *name])
+        if not found:
+            return None
+        policy = self.commands.run(["gcloud", "run", "services", "get-iam-policy", *name])
+        return Function(
+            state=found.get("state", ""),
+            source_hash=found.get("labels", {}).get("deployed", ""),
+            url=found.get("serviceConfig", {}).get("uri", ""),
+            policy=Policy.parse(policy.json()) if policy.ok else NO_POLICY,
+        )
+
+    def dataset(self) -> Dataset | None:
+        """Return the dataset with the names of its routines."""
+        name = f"{self.plan.project}:{self.plan.dataset}"
+        found = self._existing("dataset", self.commands.bq("show", name))
+        if not found:
+            return None
+        listed = self._existing("routines", self.commands.bq("ls", "--routines", "--max_results=1000", name))
+        names = frozenset(routine["routineReference"]["routineId"] for routine in listed or ())
+        return Dataset(location=found["location"], routines=names)
+
+    def connection(self, dataset: Dataset | None) -> Connection | None:
+        """Return the connection, whose name has the dataset's location."""
+        name = self.plan.connection_id(dataset.location if dataset else self.plan.new_location)
+        found = self._existing("connection", self.commands.bq("show", "--connection", name))
+        if not found:
+            return None
+        policy = NO_POLICY
+        if self.plan.grant:
+            result = self.commands.run(self.commands.bq("get-iam-policy", "--connection", name))
+            policy = Policy.parse(result.json()) if result.ok else NO_POLICY
+        return Connection(account=found["cloudResource"]["serviceAccountId"], policy=policy)
+
+    def model(self) -> ModelReport | None:
+        """Return what a process of its own finds out about the model, since a model's code may do anything."""
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "model.json"
+            place = ["--functions", f"{self.plan.project}.{self.plan.dataset}", "--output", str(output)]
+            result = self.commands.run(
+                [sys.executable, "-m", "deploy.model", "--model", self.plan.model_source, *place], seconds=None
+            )
+            if result.ok:
+                return ModelReport.parse(json.loads(output.read_text()))
+        self.problems += result.out.splitlines() or [f"The model cannot be read: {result.reason}"]
+        return None
+
+    @property
+    def _project(self) -> str:
+        return f"--project={self.plan.project}"
+
+    def _existing(self, what: str, command: Sequence[str]) -> Any:
+        """Return the JSON that describes a resource, or None when it does not exist or cannot be read."""
+        result = self.commands.run(command)
+        if result.ok:
+            return result.json()
+        if not result.absent:
+            self.problems.append(f"The {what} cannot be read: {result.reason}")
+        return None
+
+
+def _test_permissions(project: str, token: str) -> Result:
+    """Ask Resource Manager which of PERMISSIONS the caller has on the project."""
+    endpoint = os.environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", RESOURCE_MANAGER)
+    try:
+        response = httpx.post(
+            f"{endpoint}v1/projects/{project}:testIamPermissions",
+            json={"permissions": PERMISSIONS},
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=HTTP_SECONDS,
+        )
+    except httpx.HTTPError as error:
+        return Result(1, "", f"{type(error).__name__}: {error}")
+    if response.is_success:
+        return Result(0, response.text, "")
+    return Result(1, "", f"HTTP {response.status_code}: {response.text}")

@@ -1,0 +1,96 @@
+"""The SQL functions in BigQuery: their statements, and who may call them."""
+
+import hashlib
+import sys
+
+import click
+
+from deploy.deployment import Deployment
+from deploy.errors import StepFailed
+from deploy.gcloud import ROOT
+from deploy.observation import CONNECTION_USER, NO_POLICY, ROUTINE_CALLER, Policy
+from deploy.record import Entry
+
+
+def register_sql(deployment: Deployment) -> None:
+    """Create the SQL functions, or replace them if anything that their statements say has changed."""
+    plan = deployment.plan
+    entry = Entry("sql", _sql_hash(deployment))
+    existing = deployment.seen.dataset.routines if deployment.seen.dataset else frozenset()
+    if entry in deployment.record and existing.issuperset(deployment.record.names("routine")):
+        click.echo(f"The SQL functions in {plan.dataset} are up to date")
+        return
+    statements = _render(deployment)
+    deployment.remember(*(Entry("routine", name) for name in deployment.model.functions))
+    deployment.change(
+        f"Registering the SQL functions in {plan.dataset}",
+        f"Ask for roles/bigquery.dataEditor on the dataset {plan.dataset} and roles/bigquery.connectionAdmin on the "
+        "connection.",
+        deployment.commands.bq(f"--location={deployment.location}", "query", "--nouse_legacy_sql", statements),
+    )
+    deployment.remember(entry)
+
+
+def _sql_hash(deployment: Deployment) -> str:
+    """Return the hash of everything that the statements depend on."""
+    found = hashlib.sha256()
+    for file in sorted([*ROOT.glob("sql/*.py"), *ROOT.glob("serving/*.py")]):
+        found.update(file.read_bytes())
+    plan = deployment.plan
+    values = (
+        deployment.model.digest,
+        plan.model_uri,
+        deployment.function_url,
+        deployment.connection_id,
+        plan.max_batching_rows,
+    )
+    found.update("\n".join(map(str, values)).encode())
+    return found.hexdigest()[:40]
+
+
+def _render(deployment: Deployment) -> str:
+    """Return the CREATE FUNCTION statements, written by a process that loads the model."""
+    plan = deployment.plan
+    command = [
+        sys.executable, "-m", "sql.render", f"--model={plan.model_source}", f"--project={plan.project}",
+        f"--dataset={plan.dataset}", f"--connection={deployment.location.lower()}.{plan.connection}",
+        f"--endpoint={deployment.function_url}",
+    ]  # fmt: skip
+    if plan.max_batching_rows:
+        command.append(f"--max-batching-rows={plan.max_batching_rows}")
+    result = deployment.commands.run(command)
+    if not result.ok:
+        raise StepFailed("Writing the SQL statements", result.reason, "Correct what the message names.")
+    return result.out
+
+
+def grant_analysts(deployment: Deployment) -> None:
+    """Let those named by --grant use the connection and call each SQL function."""
+    commands, names = deployment.commands, deployment.record.names("routine")
+    routines = (
+        [f"{deployment.plan.project}:{deployment.plan.dataset}.{name}" for name in names]
+        if deployment.plan.grant
+        else []
+    )
+    read = {name: commands.read(commands.bq("get-iam-policy", "--routine", name)) for name in routines}
+    results = {name: future.result() for name, future in read.items()}
+    policies = {name: Policy.parse(it.json()) if it.ok else NO_POLICY for name, it in results.items()}
+    for member in deployment.plan.grant:
+        if Entry("analyst", f"{deployment.connection_id} {member}") in deployment.missing:
+            deployment.change(
+                f"Allowing {member} to use the connection",
+                f"Ask for roles/bigquery.connectionAdmin on the connection {deployment.connection_id}.",
+                commands.bq(
+                    "add-iam-policy-binding", "--connection", f"--member={member}", f"--role={CONNECTION_USER}",
+                    deployment.connection_id,
+                ),
+            )  # fmt: skip
+        for name in routines:
+            if not policies[name].grants(ROUTINE_CALLER, member):
+                deployment.change(
+                    f"Allowing {member} to call {name.partition(':')[2]}",
+                    f"Ask for roles/bigquery.dataOwner on the dataset {deployment.plan.dataset}.",
+                    commands.bq(
+                        "add-iam-policy-binding", "--routine", f"--member={member}", f"--role={ROUTINE_CALLER}", name
+                    ),
+                )

@@ -1,0 +1,122 @@
+"""The steps of a deployment, in order. Each creates one thing if it is missing; none deletes anything.
+
+To add a step, write a function of a Deployment and list it in STEPS. It must change things through `Deployment.change`,
+which prints the command in a dry run, retries transient errors, and names the step and what to do when it fails. If it
+creates a resource that --destroy should delete, add it to `Deployment._missing` and to destroy.py.
+"""
+
+import sys
+from collections.abc import Callable
+
+from deploy.deployment import Deployment
+from deploy.errors import StepFailed
+from deploy.function import deploy_function
+from deploy.observation import BUCKET_READER, INVOKER
+from deploy.record import Entry
+from deploy.registration import grant_analysts, register_sql
+from deploy.verify import verify
+
+
+def record_plan(deployment: Deployment) -> None:
+    """Record everything that is missing, before any of it is created."""
+    deployment.remember(*deployment.missing)
+
+
+def publish_model(deployment: Deployment) -> None:
+    """Upload a local model."""
+    if folder := deployment.plan.model_folder:
+        deployment.change(
+            f"Publishing the model {folder} to {deployment.plan.model_uri}",
+            f"Ask for roles/storage.objectUser on gs://{deployment.plan.bucket}.",
+            [sys.executable, "-m", "loading.publish", str(folder), deployment.plan.model_uri],
+        )
+
+
+def create_account(deployment: Deployment) -> None:
+    """Create the service account that the function runs as."""
+    account = deployment.plan.account
+    if Entry("account", account) in deployment.missing:
+        deployment.change(
+            f"Creating the service account {account}",
+            f"Ask for roles/iam.serviceAccountCreator on {deployment.plan.project}.",
+            [
+                "gcloud", "iam", "service-accounts", "create", account.partition("@")[0],
+                f"--project={deployment.plan.project}", f"--display-name=SQL function {deployment.plan.function}",
+                "--no-user-output-enabled",
+            ],
+        )  # fmt: skip
+
+
+def grant_bucket(deployment: Deployment) -> None:
+    """Let the account read the model's bucket."""
+    account, bucket = deployment.plan.account, f"gs://{deployment.plan.bucket}"
+    if Entry("reader", account) in deployment.missing:
+        deployment.change(
+            f"Allowing {account} to read {bucket}",
+            f"Ask for roles/storage.admin on {bucket}.",
+            [
+                "gcloud", "storage", "buckets", "add-iam-policy-binding", bucket,
+                f"--member=serviceAccount:{account}", f"--role={BUCKET_READER}", "--no-user-output-enabled",
+            ],
+        )  # fmt: skip
+
+
+def create_connection(deployment: Deployment) -> None:
+    """Create the connection through which BigQuery calls the function."""
+    if Entry("connection", deployment.connection_id) not in deployment.missing:
+        return
+    advice = f"Ask for roles/bigquery.connectionAdmin on {deployment.plan.project}."
+    step = f"Creating the connection {deployment.connection_id}"
+    location = f"--location={deployment.location.lower()}"
+    created = deployment.commands.bq(
+        "mk", "--connection", location, "--connection_type=CLOUD_RESOURCE", deployment.plan.connection
+    )
+    deployment.change(step, advice, created)
+    if not deployment.commands.dry_run:
+        shown = deployment.commands.run(deployment.commands.bq("show", "--connection", deployment.connection_id))
+        if not shown.ok:
+            raise StepFailed(step, shown.reason, advice)
+        deployment.caller = shown.json()["cloudResource"]["serviceAccountId"]
+
+
+def grant_invoker(deployment: Deployment) -> None:
+    """Let the connection, and nobody else, call the function."""
+    plan, member = deployment.plan, f"serviceAccount:{deployment.caller}"
+    if deployment.seen.function and deployment.seen.function.policy.grants(INVOKER, member):
+        return
+    deployment.change(
+        "Allowing the connection to call the function",
+        f"Ask for roles/run.admin on the service {plan.function}.",
+        [
+            "gcloud", "run", "services", "add-iam-policy-binding", plan.function, f"--project={plan.project}",
+            f"--region={plan.region}", f"--member={member}", f"--role={INVOKER}", "--no-user-output-enabled",
+        ],
+    )  # fmt: skip
+
+
+def create_dataset(deployment: Deployment) -> None:
+    """Create the dataset that holds the SQL functions."""
+    plan = deployment.plan
+    if Entry("dataset", plan.dataset) in deployment.missing:
+        deployment.change(
+            f"Creating the dataset {plan.dataset} in {deployment.location}",
+            f"Ask for roles/bigquery.user on {plan.project}.",
+            deployment.commands.bq(
+                "mk", "--dataset", f"--location={deployment.location}", f"{plan.project}:{plan.dataset}"
+            ),
+        )
+
+
+STEPS: tuple[Callable[[Deployment], None], ...] = (
+    record_plan,
+    publish_model,
+    create_account,
+    grant_bucket,
+    deploy_function,
+    create_connection,
+    grant_invoker,
+    create_dataset,
+    register_sql,
+    grant_analysts,
+    verify,
+)

@@ -1,0 +1,63 @@
+"""The end of a deployment: the SQL functions must give the model's own predictions for its input example."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from deploy.deployment import Deployment
+from deploy.errors import StepFailed
+from deploy.gcloud import TRANSIENT
+from deploy.observation import ModelReport
+from parity import compare
+
+SETTLE_SECONDS = 300.0  # the longest that a new grant takes to have an effect
+# What BigQuery reports while a grant has no effect yet: on the connection, the function or the bucket.
+NOT_GRANTED = r"403|[Pp]ermission|may not be read"
+
+
+def verify(deployment: Deployment) -> None:
+    """Score the input example in BigQuery and compare. Wait for new grants to take effect."""
+    plan, commands = deployment.plan, deployment.commands
+    if commands.dry_run:
+        return
+    step = "Comparing what SQL returns with the model's own predictions"
+    click.echo(step)
+    result = commands.retry(
+        commands.bq(f"--location={deployment.location}", "query", "--nouse_legacy_sql", "--max_rows=1000"),
+        f"{TRANSIENT}|{NOT_GRANTED}",
+        min(plan.wait, SETTLE_SECONDS),
+        stdin=deployment.model.parity_query,
+    )
+    if not result.ok:
+        advice = (
+            f"Read the log: gcloud functions logs read {plan.function} --gen2 --region={plan.region} "
+            f"--project={plan.project}."
+        )
+        if result.matches(f"{TRANSIENT}|{NOT_GRANTED}"):
+            advice = (
+                f"The grants did not take effect in time: check those of {plan.account} on gs://{plan.bucket} and of "
+                f"the connection on {plan.function}."
+            )
+        raise StepFailed(step, result.reason, advice)
+    found = differences(deployment.model, result.json())
+    if found:
+        advice = "Do not use the SQL functions: the deployed packages or the model differ from those here."
+        raise StepFailed(step, " ".join(found), advice)
+    click.echo(f"{len(deployment.model.predictions)} predictions match the model's own.")
+
+
+def differences(model: ModelReport, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each difference between the rows of the parity query and the model's own predictions."""
+    predictions = model.predictions
+    if len(rows) != len(predictions):
+        return [f"SQL returned {len(rows)} rows for {len(predictions)} rows of the input example."]
+    others = sorted({str(row["digest"]) for row in rows} - {model.digest})
+    found = [f"The model with digest {others[0]} answers, not the deployed {model.digest}."] if others else []
+    answers = [json.loads(row["predicted"]) for row in rows]
+    return found + [
+        f"Row {it.row} of the input example: SQL gives {rows[it.row]['predicted']}, "
+        f"the model's own library {json.dumps(it.prediction)}."
+        for it in compare.differences(answers, predictions)
+    ]
