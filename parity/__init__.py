@@ -1,4 +1,4 @@
-"""SQL must give what the model's own library predicts: what to expect, and how to compare the answers with it.
+"""Compares predictions by SQL with those of the model's own library.
 
-Whoever asks in SQL hands the answers in: `local/parity.py` asks the emulator, `deploy/` asks BigQuery.
+The caller passes in the answers: `local/parity.py` gets them from the emulator, `deploy/` from BigQuery.
 """

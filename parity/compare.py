@@ -1,13 +1,14 @@
-"""Compares answers from SQL with predictions of the model's own library; the tolerance is decided here alone.
+"""Compares answers from SQL with predictions of the model's own library. Every tolerance is defined here.
 
-Floats agree within 1e-9 of the prediction. The tolerance is relative, so a model that predicts tiny values is checked
-as closely as any other. Both sides compute in double precision, with an error near 1e-13 even where the order of a sum
-depends on the number of rows in a batch.
+Floats agree if they differ by at most 1e-9 of the prediction. The tolerance is relative, so a model that predicts tiny
+values is checked as closely as any other. It leaves room for sums that are added in another order when a batch has
+another number of rows: with linear models and small networks in double precision, that changed predictions by up to
+3e-13.
 
-In single precision that order changes the seventh digit. So float32 predictions agree within 1e-6 if the rows may
-have been split into other batches than the library got, and within 1e-9 if not.
+In single precision it changes the sixth or seventh digit. So float32 predictions agree within 1e-6 if the rows may have
+been batched differently for SQL than for the library, and within 1e-9 if not.
 
-Everything else must be equal.
+All other values must be equal.
 """
 
 import math
@@ -36,7 +37,7 @@ def tolerance(*, float32: bool, same_batches: bool) -> float:
 
 
 def differences(answers: Sequence[Any], predictions: Sequence[Any], relative: float = TOLERANCE) -> list[Difference]:
-    """Return the rows whose answer isn't the prediction; both are JSON values, one per row in the same order."""
+    """Return the rows whose answer isn't the prediction. Both are JSON values, one per row, in the same order."""
     return [
         Difference(row, answer, prediction)
         for row, (answer, prediction) in enumerate(zip(answers, predictions, strict=True))
@@ -45,7 +46,7 @@ def differences(answers: Sequence[Any], predictions: Sequence[Any], relative: fl
 
 
 def equal(answer: Any, prediction: Any, relative: float = TOLERANCE) -> bool:
-    """Tell whether an answer is the prediction, in BigQuery's JSON or as Python values."""
+    """Tell whether an answer, in BigQuery's JSON encoding or as a Python value, is the prediction."""
     if isinstance(prediction, dict):
         return (
             isinstance(answer, dict)

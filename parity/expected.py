@@ -1,4 +1,4 @@
-"""What SQL must return for some rows: the predictions of `mlflow.pyfunc`, which shares no code with the function."""
+"""The predictions that SQL must return: those of `mlflow.pyfunc`, which shares no code with the function."""
 
 import math
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Expected:
-    """A prediction per row, as JSON values; `float32` tells whether an output is computed in single precision."""
+    """One prediction per row, as a JSON value. `float32` tells whether an output has single precision."""
 
     predictions: list[Any]
     float32: bool = False
 
 
 def predict(model: mlflow.pyfunc.PyFuncModel, rows: pd.DataFrame | np.ndarray[Any, Any]) -> Expected:
-    """Return the predictions for rows typed as MLflow requires; several outputs of a row become an object."""
+    """Return the predictions for rows with MLflow's dtypes. Several outputs become one object per row."""
     if not len(rows):
         return Expected([])
     result = model.predict(rows)
@@ -66,7 +66,7 @@ def input_example(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], 
     if not isinstance(data, pd.DataFrame | np.ndarray):
         return [], Expected([])
     rows, data = model.example[:MAX_EXAMPLE_ROWS], data[:MAX_EXAMPLE_ROWS]
-    # MLflow reads a missing boolean in an example as False, so a row with one is no evidence.
+    # MLflow reads a missing boolean in an example as False, so its prediction for such a row proves nothing.
     booleans = [at for at, column in enumerate(model.signature.columns) if column.mlflow_type == "boolean"]
     known = [all(row[at] is not None for at in booleans) for row in rows]
     rows, data = [row for row, is_known in zip(rows, known, strict=True) if is_known], data[known]
@@ -74,7 +74,7 @@ def input_example(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], 
 
 
 def _plain(column: Any) -> list[Any]:
-    """Return a column as JSON values. NaN among strings is pandas's mark for a missing one."""
+    """Return a column as JSON values. In a column of strings, pandas writes NaN for a missing one."""
     values = column.tolist() if hasattr(column, "tolist") else list(column)
     strings = any(isinstance(value, str) for value in values)
     return [None if _is_missing(value, strings) else value for value in values]

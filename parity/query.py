@@ -1,4 +1,4 @@
-"""Writes the query that scores a few rows of its own, so the gate needs no table: `SELECT ... FROM UNNEST([...])`."""
+"""Writes a query that contains the rows it scores, so checking the input example needs no table."""
 
 import json
 import math
@@ -10,10 +10,10 @@ from sql.names import exceeds_arguments, string_literal
 
 
 def example_query(signature: Signature, rows: Sequence[Sequence[Any]], dataset: str) -> str:
-    """Return the query for rows given as argument lists; the functions are in `dataset`, project.dataset.
+    """Return a query that scores rows given as argument lists, with the functions in `dataset`, "project.dataset".
 
-    It returns a row per row, in order: `example`, the row's number from 0; `predicted`, the prediction as JSON text;
-    and `digest`, the digest of the model that answered.
+    It returns the rows in order, with the columns `example`, the row's number from 0; `predicted`, the prediction as a
+    JSON string; and `digest`, the digest of the model that answered.
     """
     project, _, name = dataset.partition(".")
     place = f"`{project}`.{name}"
@@ -37,7 +37,7 @@ def example_query(signature: Signature, rows: Sequence[Sequence[Any]], dataset: 
 
 
 def _literal(value: Any, column: Column) -> str:
-    """Return a value of the input example, which is JSON, as an expression of the column's SQL type."""
+    """Return a JSON value as an expression of the column's SQL type."""
     if value is None or (isinstance(value, float) and math.isnan(value) and not column.required):
         return f"CAST(NULL AS {column.sql_type})"
     if column.sql_type == "JSON":

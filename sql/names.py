@@ -1,4 +1,4 @@
-"""BigQuery's limits for functions, the quoting of GoogleSQL, and the example queries: stated here and nowhere else.
+"""BigQuery's limits for functions, GoogleSQL's quoting, and example queries, for everything that writes SQL.
 
 The deployed function shows the examples at GET /, so this module imports only the standard library and `serving`.
 """
@@ -27,19 +27,19 @@ RESERVED_KEYWORDS = frozenset(_RESERVED.split())
 
 
 def identifier(name: str) -> str:
-    """Return a name as a GoogleSQL identifier, quoted only if it must be; a quoted one takes JSON's escapes."""
+    """Return a name as a GoogleSQL identifier, quoted only if necessary. Quoted identifiers have JSON's escapes."""
     if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in RESERVED_KEYWORDS:
         return name
     return "`" + json.dumps(name, ensure_ascii=False)[1:-1].replace("`", "\\`") + "`"
 
 
 def string_literal(text: str) -> str:
-    """Return a text as a GoogleSQL string literal, which takes all of JSON's escapes."""
+    """Return text as a GoogleSQL string literal, which has all of JSON's escapes."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def exceeds_arguments(columns: Sequence[object]) -> bool:
-    """Tell whether a model has too many columns for one argument each; then only TO_JSON of a row carries them."""
+    """Tell whether a model has more columns than a function may have arguments, so only predict_row can take them."""
     return len(columns) > MAX_ARGUMENTS
 
 
@@ -50,7 +50,7 @@ def callable_functions(model: Model) -> list[SqlFunction]:
 
 
 def argument_names(columns: Sequence[str]) -> list[str]:
-    """Return an argument name for each column; the names differ by more than case.
+    """Return an argument name for each column, all distinct even if case is ignored.
 
     Letters lose their accents, and other characters that an identifier can't have become underscores.
     """
@@ -70,7 +70,7 @@ def argument_names(columns: Sequence[str]) -> list[str]:
 
 
 def predict_call(columns: Sequence[str], dataset: str) -> str:
-    """Return the SQL that predicts for the rows of a table with the alias t."""
+    """Return the call that predicts for each row of a table with the alias t."""
     if exceeds_arguments(columns):
         return _call("predict_row", "row", columns, dataset)
     return _call("predict", "columns", columns, dataset)
