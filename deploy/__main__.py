@@ -31,28 +31,27 @@ def _add_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _click_option(option: Option) -> Callable[..., Any]:
-    repeatable = option.name == "grant"
     return click.option(
         f"--{option.name}",
-        default=() if repeatable else option.default,
+        default=() if option.repeatable else option.default,
         envvar=option.variable,
         help=option.meaning,
         metavar=option.example,
         show_default=bool(option.default),
         show_envvar=True,
-        callback=_joined if repeatable else None,
-        multiple=repeatable,
+        callback=_joined if option.repeatable else None,
+        multiple=option.repeatable,
         # An option without its value is reported together with all other problems.
         is_flag=False,
         flag_value="",
     )
 
 
-def _joined(context: click.Context, _: click.Parameter, members: Sequence[str]) -> str:
-    """Return the members of every --grant, which add to those of the environment variable."""
-    if context.get_parameter_source("grant") is ParameterSource.COMMANDLINE:
-        members = [os.environ.get("GRANT", ""), *members]
-    return " ".join(" ".join(members).split())
+def _joined(context: click.Context, option: click.Parameter, values: Sequence[str]) -> str:
+    """Return the values of a repeatable option, which add to those of its environment variable."""
+    if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+        values = [os.environ.get(str(option.envvar), ""), *values]
+    return " ".join(" ".join(values).split())
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "max_content_width": 120})

@@ -1,10 +1,11 @@
-"""Runs gcloud, bq and this project's own tools: in parallel to read, one at a time to change, always in bounded time.
+"""Runs gcloud, bq and this project's own tools: in parallel to read, one at a time and in bounded time to change.
 
 Each command is the leader of its own session, so ending it also ends what it started. Ctrl-C or SIGTERM ends every
 command that still runs.
 """
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -58,7 +59,10 @@ class Result:
 
     def json(self) -> Any:
         """Return the printed JSON; bq prints nothing for an empty list."""
-        return json.loads(self.out or "[]")
+        try:
+            return json.loads(self.out or "[]")
+        except ValueError as error:
+            raise click.ClickException(f"A command printed {self.out[:200]!r}; expected JSON.") from error
 
     @property
     def reason(self) -> str:
@@ -79,6 +83,9 @@ class Commands:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = False
+        # deploy.sh adds this project to PYTHONPATH; gcloud and bq, which are Python too, must not import from it.
+        paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and Path(path) != ROOT]
+        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
     def bq(self, *arguments: str) -> list[str]:
         """Return a bq command without its greeting, its questions and the defaults of configuration files."""
@@ -90,8 +97,8 @@ class Commands:
             if self._stopped:
                 raise click.Abort
             process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                start_new_session=True,
+                command, cwd=ROOT, env=self._environment, start_new_session=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             )  # fmt: skip
             self._running.add(process)
         late = ""
@@ -107,12 +114,8 @@ class Commands:
             self._running.discard(process)
         return Result(process.returncode, out.decode(errors="replace"), err.decode(errors="replace") + late)
 
-    def read(self, command: Sequence[str]) -> Future[Result]:
-        """Run a command that only reads, beside others."""
-        return self.start(lambda: self.run(command))
-
     def start(self, task: Callable[[], T]) -> Future[T]:
-        """Call a function in a daemon thread, which does not delay the end of the process after Ctrl-C."""
+        """Call a function in a thread of its own; a daemon thread, so that it does not outlive Ctrl-C."""
         future: Future[T] = Future()
 
         def work() -> None:

@@ -12,12 +12,11 @@ from pathlib import Path
 from deploy.plan import Plan, default_account, location_problem
 
 MODEL_URI = r"gs://[a-z0-9][a-z0-9._-]+/[^\s,*?]+"
-MEMBER = r"(user|group|serviceAccount):[^\s@]+@[^\s@]+"
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option; a value must match `pattern`, and only required options must have one."""
+    """One option. A value must match `pattern`; the values of a repeatable option are separated by spaces."""
 
     name: str
     default: str
@@ -26,6 +25,7 @@ class Option:
     pattern: str
     expected: str
     required: bool = False
+    repeatable: bool = False
 
     @property
     def key(self) -> str:
@@ -42,9 +42,10 @@ class Option:
         expected = f"expected {self.expected}, such as {self.example}"
         if not value:
             return f"--{self.name} is required; {expected}." if self.required else ""
-        if re.fullmatch(self.pattern, value, re.ASCII):
-            return ""
-        return f"--{self.name} is {value!r}; {expected}."
+        for text in value.split() if self.repeatable else [value]:
+            if not re.fullmatch(self.pattern, text, re.ASCII):
+                return f"--{self.name} is {text!r}; {expected}."
+        return ""
 
 
 OPTIONS = (
@@ -106,7 +107,8 @@ OPTIONS = (
     Option(
         "grant", "", "user:ana@example.com",
         "Who may call the SQL functions: user:, group: or serviceAccount: and an email; repeatable.",
-        rf"{MEMBER}( {MEMBER})*", "user:, group: or serviceAccount: and an email",
+        r"(user|group|serviceAccount):[^\s@]+@[^\s@]+", "user:, group: or serviceAccount: and an email",
+        repeatable=True,
     ),
     Option(
         "wait", "1800", "3600", "Seconds that a step may take, including the wait for granted rights.",

@@ -2,12 +2,13 @@
 
 import hashlib
 import sys
+from functools import partial
 
 import click
 
 from deploy.deployment import Deployment
 from deploy.errors import StepFailed
-from deploy.gcloud import ROOT
+from deploy.gcloud import ROOT, Commands
 from deploy.observation import CONNECTION_USER, NO_POLICY, ROUTINE_CALLER, Policy
 from deploy.record import Entry
 
@@ -58,7 +59,7 @@ def _render(deployment: Deployment) -> str:
     ]  # fmt: skip
     if plan.max_batching_rows:
         command.append(f"--max-batching-rows={plan.max_batching_rows}")
-    result = deployment.commands.run(command)
+    result = deployment.commands.run(command, seconds=None)
     if not result.ok:
         raise StepFailed("Writing the SQL statements", result.reason, "Correct what the message names.")
     return result.out
@@ -66,16 +67,12 @@ def _render(deployment: Deployment) -> str:
 
 def grant_analysts(deployment: Deployment) -> None:
     """Let those named by --grant use the connection and call each SQL function."""
-    commands, names = deployment.commands, deployment.record.names("routine")
-    routines = (
-        [f"{deployment.plan.project}:{deployment.plan.dataset}.{name}" for name in names]
-        if deployment.plan.grant
-        else []
-    )
-    read = {name: commands.read(commands.bq("get-iam-policy", "--routine", name)) for name in routines}
-    results = {name: future.result() for name, future in read.items()}
-    policies = {name: Policy.parse(it.json()) if it.ok else NO_POLICY for name, it in results.items()}
-    for member in deployment.plan.grant:
+    plan, commands = deployment.plan, deployment.commands
+    names = deployment.record.names("routine") if plan.grant else []
+    routines = [f"{plan.project}:{plan.dataset}.{name}" for name in names]
+    reads = {name: commands.start(partial(_routine_policy, commands, name)) for name in routines}
+    policies = {name: read.result() for name, read in reads.items()}
+    for member in plan.grant:
         if Entry("analyst", f"{deployment.connection_id} {member}") in deployment.missing:
             deployment.change(
                 f"Allowing {member} to use the connection",
@@ -89,8 +86,13 @@ def grant_analysts(deployment: Deployment) -> None:
             if not policies[name].grants(ROUTINE_CALLER, member):
                 deployment.change(
                     f"Allowing {member} to call {name.partition(':')[2]}",
-                    f"Ask for roles/bigquery.dataOwner on the dataset {deployment.plan.dataset}.",
+                    f"Ask for roles/bigquery.dataOwner on the dataset {plan.dataset}.",
                     commands.bq(
                         "add-iam-policy-binding", "--routine", f"--member={member}", f"--role={ROUTINE_CALLER}", name
                     ),
                 )
+
+
+def _routine_policy(commands: Commands, name: str) -> Policy:
+    result = commands.run(commands.bq("get-iam-policy", "--routine", name))
+    return Policy.parse(result.json()) if result.ok else NO_POLICY

@@ -61,15 +61,19 @@ class Deployment:
 
     def run(self, *flags: str, environment: dict[str, str] | None = None, **options: str) -> Run:
         """Run the script with OPTIONS, updated by `options`; an empty value removes an option."""
-        given = {**OPTIONS, **{name.replace("_", "-"): value for name, value in options.items()}}
-        arguments = [part for name, value in given.items() if value for part in (f"--{name}", value)]
         before = len(self.cloud.requests)
         ended = subprocess.run(
-            [ROOT / "deploy.sh", *arguments, *flags],
+            self.command(*flags, **options),
             env={**os.environ, **self.google.environment, **(environment or {})},
             capture_output=True, text=True, timeout=MAX_SECONDS, stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         return Run(ended.returncode, ended.stdout, ended.stderr, self.cloud.requests[before:])
+
+    def command(self, *flags: str, **options: str) -> list[str]:
+        """Return the command line of a run."""
+        given = {**OPTIONS, **{name.replace("_", "-"): value for name, value in options.items()}}
+        arguments = [part for name, value in given.items() if value for part in (f"--{name}", value)]
+        return [str(ROOT / "deploy.sh"), *arguments, *flags]
 
     def objects(self, prefix: str = "") -> list[str]:
         """Return the names of the bucket's objects."""

@@ -1,12 +1,17 @@
 """Deploys from nothing to a SQL function that answers, deploys again, changes a setting and destroys."""
 
 import io
+import os
+import signal
+import subprocess
+import time
 import zipfile
 from typing import Any
 
+import psutil
 import pytest
 
-from tests.deploy.conftest import ANALYST, BUCKET, OPTIONS, PREFIX, RECORD, Deployment, Run, members
+from tests.deploy.conftest import ANALYST, BUCKET, MAX_SECONDS, OPTIONS, PREFIX, RECORD, Deployment, Run, members
 from tests.google_cloud.cloud import PROJECT
 
 ACCOUNT = f"serviceAccount:sql-fn-predict@{PROJECT}.iam.gserviceaccount.com"
@@ -152,3 +157,17 @@ def test_options_from_environment(deployment: Deployment) -> None:
     assert (run.status, run.err) == (
         2, "deploy.sh: --memory is 'lots'; expected a number and a unit, such as 4Gi.\n"
     )  # fmt: skip
+
+
+def test_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> None:
+    """Ctrl-C ends the run with status 130, and every command that it started."""
+    deployment.restore(before)
+    environment = {**os.environ, **deployment.google.environment}
+    with subprocess.Popen(deployment.command(), env=environment, stdout=subprocess.PIPE) as run:
+        while not deployment.cloud.requests and run.poll() is None:
+            time.sleep(0.05)
+        started = psutil.Process(run.pid).children(recursive=True)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(MAX_SECONDS) == 130
+    assert started
+    assert psutil.wait_procs(started, MAX_SECONDS)[1] == []

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from deploy.options import OPTIONS
 from tests.deploy.conftest import ROOT
 
 GOOD = ["--project", "my-project", "--region", "us-central1", "--dataset", "ds", "--model", "gs://models/tree"]
@@ -64,6 +65,15 @@ def test_help() -> None:
     for option in ("project", "location", "service-account", "max-batching-rows", "grant", "wait"):
         assert f"  --{option} " in shown
         assert f"[env var: {option.upper().replace('-', '_')}" in " ".join(shown.split())
+
+
+def test_documented_options() -> None:
+    """docs/deploying.md has the table of options that deploy.sh has."""
+    table = [
+        f"| `--{it.name} {it.example}` | {it.default or ('required' if it.required else '')} | {it.meaning} |"
+        for it in OPTIONS
+    ]
+    assert "\n".join(table) in (ROOT / "docs/deploying.md").read_text()
 
 
 def test_shellcheck() -> None:
