@@ -1,4 +1,4 @@
-"""BigQuery and its connections: datasets, routines and query jobs, the SQL itself on `local.bigquery`."""
+"""BigQuery and its connections: datasets, routines and query jobs. bqlocal runs the SQL."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ CONNECTIONS = "/v1/projects/{project}/locations/{region}/connections"
 
 
 class Queries:
-    """Query jobs, each finished when its request is answered."""
+    """Query jobs. Each is done by the time its request is answered."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
@@ -88,7 +88,7 @@ class Queries:
         name = f"{request.path_params['dataset']}.{request.path_params['name']}"
         found = self.cloud.found(self.cloud.routines, name, "Routine")
         if request.method == "DELETE":
-            del self.cloud.routines[name]  # DuckDB keeps its own, so that a test can go back to a snapshot
+            del self.cloud.routines[name]  # bqlocal keeps its own, so that a test can return to a snapshot
             return {}
         return found
 

@@ -1,4 +1,4 @@
-"""What the stand-in knows: resources, policies, recorded requests and the failures that a test asked for."""
+"""The stand-in's state: resources, policies, recorded requests, and the failures that a test asked for."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ APIS = (
 
 
 class ApiError(Exception):
-    """An answer of an API other than success."""
+    """An API's error response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Recorded:
-    """One request as it came."""
+    """One request as it arrived."""
 
     method: str
     path: str
@@ -50,14 +50,14 @@ class Recorded:
 
     @property
     def writes(self) -> bool:
-        """Whether it asks for a change; uploads of source and queries that only read are told apart by the tests."""
+        """Whether it may change something; the tests know which uploads and queries do not."""
         reads = (":getIamPolicy", ":testIamPermissions")
         return self.method != "GET" and not self.path.endswith(reads)
 
 
 @dataclass
 class Failure:
-    """Requests that match get this status; `times` counts down, None stays."""
+    """Answers matching requests with a status: `times` times, or always if None."""
 
     pattern: str
     status: int
@@ -66,7 +66,7 @@ class Failure:
 
 @dataclass
 class Cloud:
-    """The state of one project; the modules beside this file each serve one API on it."""
+    """The state of one project. Each module beside this one serves one of its APIs."""
 
     url: str = ""
     storage_url: str = ""
@@ -81,7 +81,7 @@ class Cloud:
     requests: list[Recorded] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     stuck: bool = False  # operations never end
-    delay: int = 0  # calls of the function that are still refused after the invoker was granted
+    delay: int = 0  # calls of the function that still fail after the invoker was granted
 
     KEPT: ClassVar = ("services", "denied", "accounts", "policies", "functions", "connections", "datasets", "routines")
 
@@ -89,7 +89,7 @@ class Cloud:
         return {name: copy.deepcopy(getattr(self, name)) for name in self.KEPT}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Go back to a snapshot, with nothing recorded and nothing failing."""
+        """Return to a snapshot, with no recorded requests and no failures."""
         for name in self.KEPT:
             setattr(self, name, copy.deepcopy(snapshot[name]))
         self.requests, self.failures, self.stuck, self.delay = [], [], False, 0
@@ -99,7 +99,7 @@ class Cloud:
         self.failures.append(Failure(pattern, status, times))
 
     def record(self, request: Request, body: bytes) -> None:
-        """Note a request, and raise the failure that was asked for it."""
+        """Record a request, and raise the failure that a test asked for."""
         path = request.url.path
         self.requests.append(Recorded(request.method, path, _readable(body)))
         for failure in self.failures:
@@ -111,7 +111,7 @@ class Cloud:
         return self.policies.setdefault(resource, {"version": 1, "etag": "BwAAAAAAAAA=", "bindings": []})
 
     def set_policy(self, resource: str, policy: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace a policy, as the APIs do: whoever is not in the new one has lost the role."""
+        """Replace a policy, as the APIs do: members missing from the new one lose their roles."""
         self.policies[resource] = {"version": 1, "bindings": [], **policy, "etag": "BwAAAAAAAAA="}
         return self.policies[resource]
 
@@ -119,9 +119,10 @@ class Cloud:
         bindings = self.policy(resource)["bindings"]
         return {member for binding in bindings if binding["role"] == role for member in binding["members"]}
 
-    def found(self, table: Mapping[str, Any], key: str, kind: str) -> Any:
+    def found(self, table: Mapping[str, Any], key: str, resource: str) -> Any:
+        """Return a resource; raise 404 if it does not exist."""
         if key not in table:
-            raise ApiError(404, f"Not found: {kind} {key}")
+            raise ApiError(404, f"Not found: {resource} {key}")
         return table[key]
 
 

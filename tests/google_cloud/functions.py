@@ -1,4 +1,4 @@
-"""Cloud Functions v2 and the Cloud Run service behind each: the uploaded source, unpacked and running."""
+"""Cloud Functions v2 and the Cloud Run service behind each: unpacks the uploaded source and runs it."""
 
 import io
 import threading
@@ -23,7 +23,7 @@ CONSTANT = {"state": "ACTIVE", "environment": "GEN_2"}
 
 
 class Functions:
-    """The functions that run now, by resource name."""
+    """The running functions, by resource name."""
 
     def __init__(self, cloud: Cloud, folder: Path) -> None:
         self.cloud = cloud
@@ -83,7 +83,7 @@ class Functions:
         self.cloud.found(self.cloud.functions, name, "function")
         del self.cloud.functions[name]
         self.cloud.policies.pop(name.replace("/functions/", "/services/"), None)
-        # Its process goes on until the end, so that a test can go back to a snapshot.
+        # Its process runs on, so that a test can return to a snapshot.
         return self._started(name, lambda: None)
 
     def _deploy(self, name: str, wanted: dict[str, Any], before: dict[str, Any]) -> Any:
@@ -142,7 +142,7 @@ class Functions:
         return self.cloud.found(self._operations, name, "operation")
 
     async def _call(self, request: Request) -> Any:
-        """Pass a call on to the function, if a connection's account may invoke its service."""
+        """Forward a call to the function if a connection's account may invoke its service."""
         named = [
             name
             for name in self._running.keys() & self.cloud.functions.keys()

@@ -1,4 +1,4 @@
-"""IAM policies of every resource that has one: get, set, and nothing merged, as in the APIs themselves."""
+"""IAM policies of every resource that has one. Setting a policy replaces it, as in the real APIs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Service Usage, Resource Manager, Cloud Build's one question, and service accounts."""
+"""Service Usage, Resource Manager, the account that Cloud Build uses, and service accounts."""
 
 from typing import Any
 

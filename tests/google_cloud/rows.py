@@ -1,4 +1,4 @@
-"""Query results as BigQuery's REST API writes them: every value a text, the types in the schema."""
+"""Query results as BigQuery's REST API writes them: all values as text, with their types in the schema."""
 
 import base64
 import json
@@ -9,14 +9,14 @@ import pyarrow as pa
 
 
 def encoded(table: pa.Table) -> dict[str, Any]:
-    """Return schema and rows of a result."""
+    """Return the schema and rows of a result."""
     fields = [{"name": field.name, "type": _type(field.type), "mode": "NULLABLE"} for field in table.schema]
     rows = [{"f": [{"v": _text(value)} for value in row.values()]} for row in table.to_pylist()]
     return {"schema": {"fields": fields}, "rows": rows, "totalRows": str(table.num_rows)}
 
 
-def _type(kind: pa.DataType) -> str:
-    if isinstance(kind, pa.JsonType):
+def _type(arrow_type: pa.DataType) -> str:
+    if isinstance(arrow_type, pa.JsonType):
         return "JSON"
     for test, name in (
         (pa.types.is_boolean, "BOOLEAN"),
@@ -25,7 +25,7 @@ def _type(kind: pa.DataType) -> str:
         (pa.types.is_timestamp, "TIMESTAMP"),
         (pa.types.is_binary, "BYTES"),
     ):
-        if test(kind):
+        if test(arrow_type):
             return name
     return "STRING"
 

@@ -1,4 +1,4 @@
-"""The stand-in as a server: every API on one loopback port, for the length of a `with` block."""
+"""The stand-in as a server: every API on one loopback port for the length of a `with` block."""
 
 import re
 import threading
@@ -27,7 +27,7 @@ GCLOUD_APIS = (
 
 
 class GoogleCloud:
-    """One project's worth of Google Cloud; `cloud` is its state, `environment` leads gcloud, bq and clients to it."""
+    """Google Cloud with one project. `cloud` is its state; `environment` points gcloud, bq and client libraries at it."""
 
     def __init__(self, folder: Path) -> None:
         port = free_port()
@@ -63,7 +63,7 @@ class GoogleCloud:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.should_exit = True
         self._thread.join()

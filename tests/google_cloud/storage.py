@@ -1,4 +1,4 @@
-"""Cloud Storage: objects in the emulator, and, for a function's account, only what the bucket's policy lets it read."""
+"""Cloud Storage: objects in the emulator. A function's account may read only what the bucket's policy allows."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def routes(cloud: Cloud) -> list[Route]:
     async def forward(request: Request, path: str) -> Any:
         body = await request.body()
         headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
-        if "content-type" in headers:  # gcloud quotes the boundary in a way that the emulator does not read
+        if "content-type" in headers:  # the emulator cannot read gcloud's quotes around the boundary
             headers["content-type"] = headers["content-type"].replace("'", '"')
         query = f"?{request.url.query}" if request.url.query else ""
         answer = await run_in_threadpool(
@@ -53,5 +53,5 @@ def routes(cloud: Cloud) -> list[Route]:
 
 
 def _raw_path(request: Request) -> str:
-    """Return the path as it was sent: an object's name holds encoded slashes."""
+    """Return the path as it was sent, because object names contain encoded slashes."""
     return bytes(request.scope["raw_path"]).decode()
