@@ -1,28 +1,28 @@
-"""The types, beyond those that skops trusts by itself, that a skops file may hold to be loaded here.
+"""The types that a skops file may contain, in addition to those that skops trusts by default.
 
-How a type gets onto this list: it is a library's own, a model that MLflow or `python -m train` saves needs it, and
-what restores it was read (scikit-learn 1.9, skops 0.16, LightGBM 4.7): its __reduce__, __setstate__ and constructor
-where it has them, and else skops' loader, which makes an empty instance and fills in its attributes. None of them
-imports, calls or opens what the file names. What was found stands beside each group. Types of a model's own code never
-get on the list; such a model is saved with cloudpickle, and whoever serves it trusts its author.
+To add a type, make sure that it belongs to a library, that a model saved by MLflow or `python -m train` needs it, and
+review the code that restores it: its __reduce__, __setstate__ and constructor if it has them, else skops' loader, which
+creates an empty instance and sets its attributes. None of these may import, call or open what the file names. The types
+below were reviewed in scikit-learn 1.9, skops 0.16 and LightGBM 4.7; a comment on each group says what was found. Types
+from a model's own code never get on the list: save such a model with cloudpickle, and serve it only if you trust its
+author.
 
-What the list cannot promise: the trees below index into arrays of the file without checking bounds, so a
-crafted file can crash the process or make it read memory that is not the tree's. Name the model's digest
-(MODEL_DIGEST) where others can write to the bucket.
+The list is no protection against crafted arrays: the trees below index into arrays of the file without checking bounds,
+so a crafted file can crash the process or make it read other memory. Set MODEL_DIGEST where others can write to the
+bucket.
 
-A model also carries a list of types that it would like to be trusted (in its MLmodel file). It counts for
-nothing here: whoever crafts a model writes that list too.
+A model's MLmodel file also lists types to trust. That list is ignored, because an attacker would write it too.
 """
 
-# Fitted trees: arrays of nodes, restored as such. Every forest, boosting and tree model holds them. Tree.__setstate__
-# checks the arrays' types and shapes and copies them; TreePredictor has no code of its own for it.
+# Fitted trees, which every forest, boosting and tree model contains: arrays of nodes. Tree.__setstate__ checks the types
+# and shapes of the arrays and copies them; TreePredictor has no restoring code.
 _TREES = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
 
-# Nearest neighbours: the training rows, sorted into a tree, and the distance to compare them by. Their __setstate__
-# assign arrays and numbers. PyFuncDistance, which calls a function of the file's choice, is left out on purpose.
+# Nearest neighbors: the training rows, sorted into a tree, and the distance metric. Their __setstate__ methods assign
+# arrays and numbers. PyFuncDistance, which calls a function that the file names, is deliberately missing.
 _NEIGHBORS = (
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "sklearn.metrics._dist_metrics.ManhattanDistance64",
@@ -30,17 +30,16 @@ _NEIGHBORS = (
     "sklearn.neighbors._kd_tree.KDTree",
 )
 
-# Neural networks keep the optimizer of their training: numbers and arrays as attributes, unused in predicting.
+# Neural networks keep the optimizer of their training: numbers and arrays as attributes, not used by predictions.
 _OPTIMIZERS = ("sklearn.neural_network._stochastic_optimizers.AdamOptimizer",)
 
-# Selectors keep the function that scored the columns; it is looked up by this name, and called in fitting only.
+# Selectors keep the function that scored the columns; it is looked up by this name and only called in fit.
 _SCORE_FUNCTIONS = ("sklearn.feature_selection._univariate_selection.f_classif",)
 
-# KBinsDiscretizer keeps the type of its output: a description of numbers, which skops takes from an empty array that
-# NumPy loads without pickle.
+# KBinsDiscretizer keeps the dtype of its output, which skops reads from an empty array that NumPy loads without pickle.
 _DESCRIPTIONS = ("numpy.dtype",)
 
-# MLflow saves LightGBM's scikit-learn models with these. A booster is restored from its own text format, by a reader
+# MLflow saves LightGBM's scikit-learn models with these. A booster is restored from LightGBM's text format, by a parser
 # that checks as little as the trees above.
 _LIGHTGBM = (
     "collections.OrderedDict",
