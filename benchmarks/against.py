@@ -3,9 +3,6 @@
 Both are served as real processes with the same saved model. Every round starts them anew, because two processes with
 the same code can differ by several percent for as long as they live. Within a round a workload runs old, new, new, old
 (or the reverse), which cancels a steady drift of the machine.
-
-The interval is the exact 95% confidence interval of the median of the rounds' ratios, from order statistics: it assumes
-nothing about how the noise is distributed.
 """
 
 import subprocess
@@ -14,27 +11,23 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from statistics import median
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
-from scipy.stats import quantile_test
 
 from benchmarks import targets
+from benchmarks.comparison import MIN_ROUNDS, Comparison, summary, table
 from benchmarks.measurements import Cell
 from benchmarks.servers import OURS
 from benchmarks.workloads import WORKLOADS, saved, slices
 from deploy.sizing.load_generator import UNEXPECTED_REPLY, Exchange, Outcome, generate, http_request
+from deploy.sizing.resources import CPU_CLOCK_TICK, cpu_seconds
 from launch.function import ROOT, Function
 from launch.processes import ProcessError, exit_on_sigterm
 
-MIN_ROUNDS = 6  # the fewest with a 95% interval
-SLOWER = 0.97  # a workload is slower when its whole interval lies below this ratio
 WARM_UP = 0.1  # seconds
 OLD, NEW = 0, 1
 NAMES = ("old", "new")
@@ -67,37 +60,6 @@ def main(commit: str, quick: bool, rounds: int, seconds: float) -> None:
         sys.exit(1)
 
 
-@dataclass
-class Comparison:
-    """Rows per second of both checkouts in one cell, by round; or why they cannot be compared."""
-
-    cell: Cell
-    old: list[float] = field(default_factory=list)
-    new: list[float] = field(default_factory=list)
-    error: str | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.cell.workload.name}, {self.cell.rows:,} row{'s' * (self.cell.rows > 1)}"
-
-    @property
-    def ratios(self) -> list[float]:
-        """New rows per second over old, by round."""
-        return [new / old for old, new in zip(self.old, self.new, strict=True)]
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95% interval of the median ratio; NaN with fewer than MIN_ROUNDS rounds."""
-        found = quantile_test(self.ratios, p=0.5).confidence_interval(0.95)
-        return float(found.low), float(found.high)
-
-    @property
-    def verdict(self) -> str:
-        if self.error:
-            return "not measured"
-        return "SLOWER" if self.interval[1] < SLOWER else "not slower"
-
-
 @contextmanager
 def checkout(commit: str) -> Iterator[Path]:
     """Check a commit out into a temporary folder for the length of the block."""
@@ -121,22 +83,22 @@ def compare_checkouts(
 ) -> list[Comparison]:
     """Measure every cell once per round, for `seconds` on each side; `advance` is called before each cell."""
     comparisons = [Comparison(cell) for cell in cells]
-    replies: dict[Cell, Sequence[Exchange]] = {}
+    exchanges: dict[Cell, Sequence[Exchange]] = {}
     with tempfile.TemporaryDirectory(prefix="against-models-") as folder:
         for number in range(rounds):
             for model, group in groupby(comparisons, lambda comparison: comparison.cell.workload.model):
-                with _both(old, new, str(saved(model, Path(folder)))) as ports:
+                with _both(old, new, str(saved(model, Path(folder)))) as functions:
                     for comparison in group:
                         advance(f"round {number + 1} of {rounds}: {comparison.name}")
                         if comparison.error is None:
-                            _measure(comparison, ports, replies, seconds, old_first=number % 2 == 0)
+                            _measure(comparison, functions, exchanges, seconds, old_first=number % 2 == 0)
     return comparisons
 
 
 @contextmanager
-def _both(old: Path, new: Path, uri: str) -> Iterator[tuple[int, int]]:
-    """Serve the model from both checkouts; yield their ports."""
-    functions = [Function(uri, {"PYTHONPATH": ""}, source=source) for source in (old, new)]
+def _both(old: Path, new: Path, uri: str) -> Iterator[tuple[Function, Function]]:
+    """Serve the model from both checkouts."""
+    functions = Function(uri, {"PYTHONPATH": ""}, source=old), Function(uri, {"PYTHONPATH": ""}, source=new)
     with ExitStack() as stack, ThreadPoolExecutor(2) as threads:
         starting = [threads.submit(stack.enter_context, function) for function in functions]
         for start, name in zip(starting, NAMES, strict=True):
@@ -144,12 +106,12 @@ def _both(old: Path, new: Path, uri: str) -> Iterator[tuple[int, int]]:
                 start.result()
             except ProcessError as error:
                 raise ProcessError(f"The {name} checkout: {error.message}") from error
-        yield functions[0].port, functions[1].port
+        yield functions
 
 
 def _measure(
     comparison: Comparison,
-    ports: tuple[int, int],
+    functions: tuple[Function, Function],
     exchanges: dict[Cell, Sequence[Exchange]],
     seconds: float,
     *,
@@ -157,66 +119,44 @@ def _measure(
 ) -> None:
     """Add one round to a comparison, or the reason why it cannot be measured."""
     cell = comparison.cell
-    done, spent = [0.0, 0.0], [0.0, 0.0]
+    rows, elapsed, cpu = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]
     try:
         if cell not in exchanges:
-            exchanges[cell] = _old_replies(cell, ports[OLD])
+            exchanges[cell] = _old_replies(cell, functions[OLD])
         for side in (OLD, NEW):
-            _run(side, ports, exchanges[cell], cell.connections, WARM_UP)
+            _run(side, functions, exchanges[cell], cell.connections, WARM_UP)
         for side in (OLD, NEW, NEW, OLD) if old_first else (NEW, OLD, OLD, NEW):
-            run = _run(side, ports, exchanges[cell], cell.connections, seconds / 2)
-            done[side] += run.requests * cell.rows
-            spent[side] += run.seconds
+            cpu_before = cpu_seconds(functions[side].pid)
+            run = _run(side, functions, exchanges[cell], cell.connections, seconds / 2)
+            cpu[side] += max(cpu_seconds(functions[side].pid) - cpu_before, CPU_CLOCK_TICK)
+            rows[side] += run.requests * cell.rows
+            elapsed[side] += run.seconds
     except ProcessError as error:
         comparison.error = error.message
-    else:
-        comparison.old.append(done[OLD] / spent[OLD])
-        comparison.new.append(done[NEW] / spent[NEW])
+        return
+    for side, speed in ((OLD, comparison.old), (NEW, comparison.new)):
+        speed.rates.append(rows[side] / elapsed[side])
+        speed.cpu_rates.append(rows[side] / cpu[side])
 
 
-def _old_replies(cell: Cell, port: int) -> Sequence[Exchange]:
-    """Return the requests of a cell with the old checkout's replies, which the new one must give byte by byte."""
-    requests = [http_request("/", OURS.body(cell.workload.calls[place])) for place in slices(cell.rows)]
-    first = generate(port, list(map(Exchange, requests)), requests=len(requests))
+def _old_replies(cell: Cell, function: Function) -> Sequence[Exchange]:
+    """Return the requests of a cell with the old checkout's replies, which the new one must repeat byte by byte."""
+    requests = [http_request("/", OURS.body(cell.workload.calls[batch])) for batch in slices(cell.rows)]
+    first = generate(function.port, list(map(Exchange, requests)), requests=len(requests))
     if first.error:
         raise ProcessError(f"the old checkout fails: {first.error}")
     return list(map(Exchange, requests, first.bodies))
 
 
-def _run(side: int, ports: tuple[int, int], exchanges: Sequence[Exchange], connections: int, seconds: float) -> Outcome:
-    run = generate(ports[side], exchanges, connections, seconds=seconds)
+def _run(
+    side: int, functions: tuple[Function, Function], exchanges: Sequence[Exchange], connections: int, seconds: float
+) -> Outcome:
+    run = generate(functions[side].port, exchanges, connections, seconds=seconds)
     if run.error == UNEXPECTED_REPLY:
         raise ProcessError(f"the {NAMES[side]} checkout's replies differ from the old checkout's first ones")
     if run.error:
         raise ProcessError(f"the {NAMES[side]} checkout fails: {run.error}")
     return run
-
-
-def table(comparisons: Sequence[Comparison], commit: str) -> Table:
-    """Return the comparisons for a terminal."""
-    shown = Table("workload", f"rows/s of {commit}", "of this checkout", "new/old", "95% interval", "verdict")
-    for it in comparisons:
-        if it.error:
-            shown.add_row(it.name, "", "", "", "", f"[red]{it.verdict}[/]: {it.error}")
-            continue
-        low, high = it.interval
-        style = "red" if it.verdict == "SLOWER" else "green"
-        shown.add_row(
-            it.name,
-            *(f"{median(rates):,.0f}" for rates in (it.old, it.new)),
-            f"{median(it.ratios):.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"[{style}]{it.verdict}[/]",
-        )
-    return shown
-
-
-def summary(comparisons: Sequence[Comparison]) -> str:
-    """Return one sentence: which workloads got slower."""
-    slower = [it.name for it in comparisons if it.verdict == "SLOWER"]
-    if slower:
-        return f"The whole interval lies below {SLOWER} for: {'; '.join(slower)}."
-    return f"No interval lies wholly below {SLOWER}."
 
 
 if __name__ == "__main__":

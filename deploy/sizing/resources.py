@@ -1,10 +1,12 @@
-"""Memory and CPUs of a running server and the processes it started."""
+"""Memory, CPU time and CPUs of a running server and the processes it started."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
+
+CPU_CLOCK_TICK = 0.01  # seconds, on Linux
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,12 @@ def memory(pid: int) -> Memory:
     """Return the memory of a process and its descendants."""
     infos = sorted((process.memory_full_info() for process in _processes(pid)), key=lambda info: int(info.rss))
     return Memory(infos[-1].rss, infos[-1].rss + sum(info.uss for info in infos[:-1]))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process and its descendants have used so far, in steps of CPU_CLOCK_TICK."""
+    times = [process.cpu_times() for process in _processes(pid)]
+    return sum(time.user + time.system for time in times)
 
 
 def available_cpus() -> list[int]:

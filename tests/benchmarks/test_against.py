@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from benchmarks.against import CELLS, Comparison, checkout, compare_checkouts, main, summary, table
+from benchmarks.against import CELLS, checkout, compare_checkouts, main
+from benchmarks.comparison import Comparison, Speed, interval, summary, table
 from launch.function import ROOT
 
 IN_GIT = not subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, check=False).returncode
@@ -21,8 +22,9 @@ def test_head_beside_itself() -> None:
     with checkout("HEAD") as old:
         (found,) = compare_checkouts(old, ROOT, CELLS[:1], 1, 0.05, steps.append)
     assert steps == ["round 1 of 1: numeric, 1 row"]
-    assert (found.error, len(found.ratios)) == (None, 1)
-    assert found.ratios[0] == found.new[0] / found.old[0] > 0
+    assert (found.error, len(found.ratios), len(found.cpu_ratios)) == (None, 1, 1)
+    assert found.ratios[0] == found.new.rates[0] / found.old.rates[0] > 0
+    assert found.cpu_ratios[0] > 0
     assert not old.exists()
 
 
@@ -49,26 +51,28 @@ def test_unknown_commit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratios", "interval", "verdict"),
+    ("ratios", "expected", "verdict"),
     [
         ([0.80, 0.90, 0.91, 0.92, 0.93, 0.96], (0.80, 0.96), "SLOWER"),
         ([0.80, 0.90, 0.91, 0.92, 0.93, 0.98], (0.80, 0.98), "not slower"),
         ([0.10] * 3 + [0.94 + at / 100 for at in range(9)] + [9.0] * 3, (0.94, 1.02), "not slower"),
     ],
 )
-def test_verdict(ratios: list[float], interval: tuple[float, float], verdict: str) -> None:
+def test_verdict(ratios: list[float], expected: tuple[float, float], verdict: str) -> None:
     """Only an interval that lies wholly below 0.97 is slower; outliers do not move it."""
-    found = Comparison(CELLS[3], [1.0] * len(ratios), ratios)
-    assert found.interval == pytest.approx(interval)
+    found = Comparison(CELLS[3], Speed([1.0] * len(ratios)), Speed(ratios))
+    assert interval(found.ratios) == pytest.approx(expected)
     assert found.verdict == verdict
     assert summary([found]).startswith("No interval") == (verdict == "not slower")
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     """The table has a line per workload, also for one that was not measured."""
-    measured = Comparison(CELLS[3], [100.0] * 6, [98.0, 99.0, 100.0, 101.0, 102.0, 103.0])
+    old = Speed([100.0] * 6, [200.0] * 6)
+    new = Speed([98.0, 99.0, 100.0, 101.0, 102.0, 103.0], [100.0] * 6)
+    measured = Comparison(CELLS[3], old, new)
     failed = Comparison(CELLS[0], error="the new checkout fails: HTTP 500")
     Console(width=160).print(table([measured, failed], "abc123"))
     printed = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
-    assert "numeric, 5,000 rows 100 100 1.005 0.980 to 1.030 not slower" in printed
+    assert "numeric, 5,000 rows 100 100 1.005 (0.980 to 1.030) 0.500 (0.500 to 0.500) not slower" in printed
     assert "numeric, 1 row not measured: the new checkout fails: HTTP 500" in printed
