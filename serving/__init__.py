@@ -1,4 +1,4 @@
-"""What the function is made of: BigQuery's contract, typed columns, the model and the SQL functions on offer.
+"""From a request's bytes to a reply's: BigQuery's contract, typed columns, the model, and the SQL functions.
 
-Nothing in here knows the cloud, the environment or HTTP; nothing in here imports another part of the project.
+This package imports nothing of the project, and only its handler, telemetry and page know HTTP or Cloud Logging.
 """
