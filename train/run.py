@@ -90,12 +90,8 @@ def run(
         )
         (folder / "report.html").write_text(page, encoding="utf-8")
 
-        metrics = {
-            measure if model == "model" else f"{model}_{measure}": value
-            for model, measures in scores.items()
-            for measure, value in measures.items()
-        }
-        run_id = tracking.log(details, metrics, (settings.metric, trained.search.history), pngs, folder)
+        history = (settings.metric, trained.search.history)
+        run_id = tracking.log(details, _metrics(scores), history, pngs, folder)
         click.echo(f"Tracked: run {run_id} in {tracking.uri}")
         if tracking.name is not None:
             click.echo(tracking.register(run_id, trained.pipeline, rows, settings))
@@ -174,6 +170,15 @@ def _write(
     (folder / "pipeline.py").write_text(source, encoding="utf-8")
     text = json.dumps(details | scores, indent=2, ensure_ascii=False)
     (folder / SCORES).write_text(text + "\n", encoding="utf-8")
+
+
+def _metrics(scores: dict[str, Scores]) -> dict[str, float]:
+    """Return the scores by one name each; those of the baselines begin with the baseline's name."""
+    return {
+        measure if model == "model" else f"{model}_{measure}": value
+        for model, measures in scores.items()
+        for measure, value in measures.items()
+    }
 
 
 def _summary(result: SearchResult, settings: SearchSettings) -> str:
