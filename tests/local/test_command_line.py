@@ -29,5 +29,5 @@ def test_up_without_model() -> None:
     """`up` with a model that does not exist is one line on stderr and exit status 1."""
     done = CliRunner().invoke(main, ["up", "--model", "nowhere"])
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.startswith('Error: The model URI is "nowhere", and there is no such folder; expected gs://')
+    assert done.stderr.startswith('Error: The model URI is "nowhere", but there is no such folder; expected gs://')
     assert done.stderr.count("\n") == 1
