@@ -1,18 +1,22 @@
 """What deploy.sh rejects before it asks Google Cloud anything."""
 
+import os
 import re
 import subprocess
 
 import pytest
 
 from deploy.options import OPTIONS
-from tests.deploy.conftest import ROOT
+from tests.deploy.conftest import MAX_SECONDS, ROOT
 
 GOOD = ["--project", "my-project", "--region", "us-central1", "--dataset", "ds", "--model", "gs://models/tree"]
 
 
 def run(*arguments: str) -> tuple[int, list[str]]:
-    ended = subprocess.run([ROOT / "deploy.sh", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    """Run deploy.sh; return its status and the lines it printed to stderr."""
+    ended = subprocess.run(
+        [ROOT / "deploy.sh", *arguments], capture_output=True, text=True, timeout=MAX_SECONDS, check=False
+    )
     return ended.returncode, ended.stderr.splitlines()
 
 
@@ -60,7 +64,7 @@ def test_all_problems_at_once() -> None:
 def test_help() -> None:
     """--help shows an example and the environment variable of every option."""
     shown = subprocess.run(
-        [ROOT / "deploy.sh", "--help"], capture_output=True, text=True, timeout=60, check=True
+        [ROOT / "deploy.sh", "--help"], capture_output=True, text=True, timeout=MAX_SECONDS, check=True
     ).stdout
     for option in ("project", "location", "service-account", "max-batching-rows", "grant", "wait"):
         assert f"  --{option} " in shown
@@ -76,6 +80,16 @@ def test_documented_options() -> None:
     assert "\n".join(table) in (ROOT / "docs/deploying.md").read_text()
 
 
+def test_missing_environment() -> None:
+    """Without the project's packages, deploy.sh says how to install them."""
+    ended = subprocess.run(
+        [ROOT / "deploy.sh", *GOOD],
+        env={**os.environ, "PYTHON": "no-such-python"}, capture_output=True, text=True, timeout=MAX_SECONDS, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("deploy.sh: no-such-python is not a Python with this project's packages: run 'make")
+
+
 def test_shellcheck() -> None:
     """shellcheck finds nothing in deploy.sh."""
-    subprocess.run([ROOT / ".venv/bin/shellcheck", "-x", "-a", "deploy.sh"], cwd=ROOT, timeout=120, check=True)
+    subprocess.run([ROOT / ".venv/bin/shellcheck", "-x", "-a", "deploy.sh"], cwd=ROOT, timeout=MAX_SECONDS, check=True)
