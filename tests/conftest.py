@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+# As in main.py: threads of OpenMP that wait for each other take many times as long when the machine is busy.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from functions_framework.aio import create_asgi_app

@@ -1,9 +1,10 @@
 """GoogleSQL's analyzer accepts the view over exported log entries; tests/local/test_logs.py runs its query."""
 
 from zetasql.api import Analyzer, CatalogBuilder, TableBuilder, TypeFactory
-from zetasql.types import AnalyzerOptions, LanguageOptions, TypeKind, ZetaSQLBuiltinFunctionOptions
+from zetasql.types import AnalyzerOptions, TypeKind, ZetaSQLBuiltinFunctionOptions
 
 from local.logs import SCHEMA, TABLE, VIEW
+from tests import googlesql
 
 SIMPLE_TYPES = {
     "string": TypeKind.TYPE_STRING,
@@ -21,7 +22,7 @@ def googlesql_type(arrow: object) -> object:
 
 def test_column_types() -> None:
     """The view's columns have the documented names and types."""
-    language = LanguageOptions.maximum_features()
+    language = googlesql.language()
     table = TableBuilder("exported")
     for field in SCHEMA:
         table = table.add_column(field.name, googlesql_type(field.type))
