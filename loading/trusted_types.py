@@ -14,8 +14,8 @@ bucket.
 A model's MLmodel file also lists types to trust. That list is ignored, because an attacker would write it too.
 """
 
-# Fitted trees, which every forest, boosting and tree model contains: arrays of nodes. Tree.__setstate__ checks the types
-# and shapes of the arrays and copies them; TreePredictor has no restoring code.
+# Fitted trees, which every forest, boosting and tree model contains: arrays of nodes. Tree.__setstate__ checks the
+# types and shapes of the arrays and copies them; TreePredictor has no restoring code.
 _TREES = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
