@@ -66,7 +66,7 @@ def test_report_mentions_made_up_rows(made_up: bool, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("model", "error"),
     [
-        ("/nowhere", 'The model URI is "/nowhere", and there is no such folder'),
+        ("/nowhere", 'The model URI is "/nowhere", but there is no such folder'),
         ("structured", "its column points JSON cannot be made up: save it again with input_example=X.head()."),
     ],
 )
