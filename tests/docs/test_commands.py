@@ -21,15 +21,21 @@ import pytest
 
 from launch.processes import free_port
 from tests.conftest import ROOT
-from tests.docs.pages import PAGES, Command, commands
+from tests.docs.pages import PAGES, Command, blocks, commands
 from tests.google_cloud.server import GoogleCloud
 
 pytestmark = pytest.mark.check
 
 MAX_SECONDS = 900  # of one command, for a busy machine
 COMMANDS = [
-    command for page in PAGES for command in commands(page) if not command.is_make and "pip " not in command.text
+    command
+    for page in PAGES
+    if page != ROOT / "bqlocal" / "README.md"  # has files of its own: tests/bqlocal/test_readme.py
+    for command in commands(page)
+    if not command.is_make and "pip " not in command.text
 ]
+# Commands that need the function, which the page has the reader start in another terminal.
+NEEDS_FUNCTION = re.compile(r"127\.0\.0\.1:8080|session\.db")
 UNTIL_CTRL_C = re.compile(r" local up |functions-framework")
 CLOUD = re.compile(r"gs://|^\./deploy\.sh|^gcloud|^bq ")
 BUCKET = "my-bucket"
@@ -123,6 +129,14 @@ def running(command: str, copy: Path, port: int) -> Iterator[None]:
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def served(copy: Path) -> Iterator[int]:
+    """Run the function with the demo's model; return its port."""
+    port = free_port()
+    with running(f".venv/bin/python -m local up --model demo-output/model --port {port}", copy, port):
+        yield port
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
 def test_command_runs(command: Command, copy: Path, request: pytest.FixtureRequest) -> None:
     """A command of a page exits with status 0, or runs until Ctrl-C if it is a server."""
@@ -134,6 +148,8 @@ def test_command_runs(command: Command, copy: Path, request: pytest.FixtureReque
             assert reply.status_code == 200
         return
     environment, stdin = {}, ""
+    if NEEDS_FUNCTION.search(text):
+        text = text.replace(":8080", f":{request.getfixturevalue('served')}")
     if CLOUD.search(text):
         environment = request.getfixturevalue("google").environment
     if text.startswith("gcloud"):
@@ -144,3 +160,16 @@ def test_command_runs(command: Command, copy: Path, request: pytest.FixtureReque
             return
     ended = run(text, copy, environment, stdin)
     assert ended.returncode == 0, f"{command.text}\n{ended.stdout[-2000:]}\n{ended.stderr[-2000:]}"
+
+
+def test_pytest_example(copy: Path, served: int) -> None:
+    """The tests on the page about BigQuery on a laptop pass."""
+    page = ROOT / "docs" / "bigquery-on-a-laptop.md"
+    (copy / "example").mkdir()
+    for name, text in zip(("conftest.py", "test_example.py"), blocks(page, "python"), strict=True):
+        (copy / "example" / name).write_text(text)
+    render = next(command.text for command in commands(page) if "sql.render" in command.text)
+    ended = run(render.replace(":8080", f":{served}"), copy, {})
+    assert ended.returncode == 0, ended.stderr
+    ended = run(".venv/bin/python -m pytest -q -c /dev/null --rootdir example example", copy, {})
+    assert "1 passed" in ended.stdout, ended.stdout + ended.stderr
