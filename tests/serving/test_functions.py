@@ -1,4 +1,4 @@
-"""Several SQL functions on one endpoint: their arguments, their options, and how a user adds one."""
+"""The SQL functions of one endpoint: their arguments, their options, and a function added by a user."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -40,12 +40,14 @@ def classifier(app: Callable[..., TestClient], saved: Callable[[str], str]) -> T
     return app(saved("classifier"))
 
 
-def test_predict_row_takes_columns_by_name_in_any_order_and_ignores_others(regressor: TestClient) -> None:
+def test_predict_row(regressor: TestClient) -> None:
+    """predict_row takes columns by name in any order and ignores other keys."""
     objects = [[{"id": 7, **dict(zip(NAMES[::-1], row[::-1], strict=True))}] for row in ROWS]
     assert replies(regressor, objects, function="predict_row") == replies(regressor, ROWS)
 
 
-def test_predict_row_gives_null_for_null_and_names_a_missing_column(regressor: TestClient) -> None:
+def test_predict_row_missing_column(regressor: TestClient) -> None:
+    """predict_row replies NULL to NULL, and a missing column is an error of its row."""
     assert replies(regressor, [[None]], function="predict_row") == [None]
     assert_error(post(regressor, [[{"a": 1, "b": 2, "c": 3}]], function="predict_row"), 400, "Row 0", '"d"')
     good = [dict(zip(NAMES, ROWS[0], strict=True))]
@@ -53,14 +55,14 @@ def test_predict_row_gives_null_for_null_and_names_a_missing_column(regressor: T
     assert answers == [None, *replies(regressor, ROWS[:1])]
 
 
-def test_predict_row_does_without_optional_columns(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+def test_predict_row_optional_columns(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """predict_row takes a missing optional column as NULL."""
     client = app(saved("optional_columns"))
     assert replies(client, [[{"a": 1.0}]], function="predict_row") == replies(client, [[1.0, None, None]])
 
 
-def test_predict_proba_gives_each_class_or_the_one_asked_for(
-    classifier: TestClient, saved: Callable[[str], str]
-) -> None:
+def test_predict_proba(classifier: TestClient, saved: Callable[[str], str]) -> None:
+    """predict_proba replies with all classes as JSON, or with the class of its option `class`."""
     model = mlflow.sklearn.load_model(saved("classifier"))
     expected = model.predict_proba(pd.DataFrame(ROWS[:2], columns=NAMES)).tolist()
     labels = ["no", "yes"]
@@ -70,24 +72,26 @@ def test_predict_proba_gives_each_class_or_the_one_asked_for(
     assert one == [*[row[1] for row in expected], None]
 
 
-def test_predict_proba_names_the_classes_when_asked_for_another(classifier: TestClient) -> None:
+def test_predict_proba_unknown_class(classifier: TestClient) -> None:
+    """An unknown class is an error that lists the model's classes."""
     response = post(classifier, ROWS, **{"function": "predict_proba", "class": "maybe"})
     assert_error(response, 400, '"maybe"', "no, yes")
 
 
-def test_an_option_of_one_function_is_refused_by_another(classifier: TestClient) -> None:
+def test_option_of_another_function(classifier: TestClient) -> None:
+    """A function rejects an option that only another function has."""
     assert_error(post(classifier, ROWS, **{"class": "yes"}), 400, "class")
 
 
-def test_predict_proba_works_for_other_flavors_with_classes(
-    app: Callable[..., TestClient], saved: Callable[[str], str]
-) -> None:
+def test_predict_proba_lightgbm(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """predict_proba works for other flavors than scikit-learn's."""
     probabilities = replies(app(saved("boosted")), ROWS, function="predict_proba")[0]
     assert list(probabilities) == ["down", "up"]
     assert sum(probabilities.values()) == pytest.approx(1)
 
 
-def test_model_info_tells_which_model_answers(classifier: TestClient, saved: Callable[[str], str]) -> None:
+def test_model_info(classifier: TestClient, saved: Callable[[str], str]) -> None:
+    """model_info names the model's URI, digest, inputs, versions and time of loading."""
     info = replies(classifier, [[]], function="model_info")[0]
     assert info["uri"] == saved("classifier")
     assert len(info["digest"]) == 64
@@ -96,7 +100,8 @@ def test_model_info_tells_which_model_answers(classifier: TestClient, saved: Cal
     assert info["loaded"]
 
 
-def test_params_reach_a_model_that_declares_them(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+def test_params(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """Inference parameters reach the model, and wrong ones are rejected."""
     client = app(saved("python_model"))
     row = [[1.5, 2, "x"]]
     assert replies(client, row) == ["x: 3.500"]
@@ -106,9 +111,8 @@ def test_params_reach_a_model_that_declares_them(app: Callable[..., TestClient],
     assert_error(post(client, row, params="[2]"), 400, "expected a JSON object")
 
 
-def test_a_function_made_for_other_columns_is_refused_naming_both(
-    app: Callable[..., TestClient], saved: Callable[[str], str]
-) -> None:
+def test_schema_changed(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """A SQL function that was created for other columns is an error naming both schemas."""
     old, new = load(saved("tree_regressor")).signature.schema, load(saved("boosted")).signature.schema
     assert old == new  # same names and types: the same SQL serves both
     other = load(saved("categories")).signature.schema
@@ -118,8 +122,8 @@ def test_a_function_made_for_other_columns_is_refused_naming_both(
 
 
 @pytest.fixture
-def own_function() -> Iterator[None]:
-    """Put a user's function on offer, as its text in serving/functions.py would."""
+def custom_functions() -> Iterator[None]:
+    """Register two functions, as their code in serving/functions.py would."""
 
     @sql_function(returns="FLOAT64")
     def predict_thousands(model: Model, rows: Rows, options: Options) -> Any:
@@ -136,25 +140,26 @@ def own_function() -> Iterator[None]:
         del functions._FUNCTIONS[name]
 
 
-@pytest.mark.usefixtures("own_function")
-def test_a_user_adds_a_function_by_writing_its_few_lines(regressor: TestClient, saved: Callable[[str], str]) -> None:
+@pytest.mark.usefixtures("custom_functions")
+def test_custom_function(regressor: TestClient, saved: Callable[[str], str]) -> None:
+    """A function that a user adds is served with its options, and offered."""
     expected = [None if value is None else value / 1000 for value in replies(regressor, ROWS)]
     assert replies(regressor, ROWS, function="predict_thousands") == expected
     assert replies(regressor, ROWS, function="describe", unit="km") == ["0.5 km", "1.5 km", None]
     assert "predict_thousands" in [function.name for function in available_functions(load(saved("tree_regressor")))]
 
 
-def test_several_outputs_come_as_one_object_a_row(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+def test_several_outputs(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """Several outputs are one JSON object per row, with the names of the signature."""
     answers = replies(app(saved("two_outputs")), ROWS)
     assert [list(answer) for answer in answers[:2]] == [["low", "high"]] * 2
     assert answers[2] is None
 
 
-def test_a_wide_model_gives_the_same_replies_by_name_as_by_position(
-    app: Callable[..., TestClient], saved: Callable[[str], str]
-) -> None:
+def test_wide_model_by_name(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """A model with more columns than SQL has arguments gives the same replies by name as by position."""
     client = app(saved("wide"))
     names = [column.name for column in load(saved("wide")).signature.columns]
-    values = [[at + column / 7 for column in range(300)] for at in range(50)]
+    values = [[row + column / 7 for column in range(300)] for row in range(50)]
     objects = [[dict(zip(names, row, strict=True))] for row in values]
     assert replies(client, objects, function="predict_row") == replies(client, values)

@@ -1,4 +1,4 @@
-"""Every request gets an answer in the contract: what BigQuery would never send included."""
+"""Every HTTP request gets an answer in BigQuery's contract, including requests that BigQuery never sends."""
 
 import json
 from collections.abc import Callable
@@ -98,7 +98,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "dunder function": (calls(ROW, function="__class__"), "There is no SQL function"),
     "unknown key": (calls(ROW, on_nul="pass"), "on_nul"),
     "unknown policy": (calls(ROW, on_null="skip"), "expected one of null, pass, error"),
-    "unknown quarantine": (calls(ROW, on_error="ignore"), "expected one of fail, null"),
+    "unknown error policy": (calls(ROW, on_error="ignore"), "expected one of fail, null"),
     "other schema": (calls(ROW, schema="0" * 16), "made for a model with schema"),
     "params not JSON": (calls(ROW, params="{"), "expected a JSON object"),
     "params unknown": (calls(ROW, params='{"depth": 1}'), "declares none"),
@@ -122,59 +122,69 @@ def client(app: Callable[..., TestClient], saved: Callable[[str], str]) -> TestC
 
 
 @pytest.mark.parametrize(("body", "words"), MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_request_is_a_400_with_a_reason(client: TestClient, body: bytes, words: str) -> None:
+def test_malformed_request(client: TestClient, body: bytes, words: str) -> None:
+    """A malformed request is a 400 with the reason, and the next request succeeds."""
     assert_error(client.post("/", content=body), 400, words)
-    assert client.post("/", content=calls(ROW)).status_code == 200  # and the process is none the worse for it
+    assert client.post("/", content=calls(ROW)).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_another_method_is_a_400(client: TestClient, method: str) -> None:
+def test_unsupported_method(client: TestClient, method: str) -> None:
+    """Any other method than GET and POST is a 400."""
     assert_error(client.request(method, "/", content=calls(ROW)), 400, method, "expected POST")
 
 
 @pytest.mark.parametrize("path", ["/predict", "/v1/predict/", "/predict/predict"])
-def test_the_last_segment_of_the_path_picks_the_function(client: TestClient, path: str) -> None:
+def test_function_in_path(client: TestClient, path: str) -> None:
+    """The last segment of the path selects the function."""
     assert client.post(path, content=calls(ROW)).json() == client.post("/", content=calls(ROW)).json()
 
 
-def test_the_context_wins_over_the_path(client: TestClient) -> None:
+def test_function_in_context_wins(client: TestClient) -> None:
+    """The function in the context takes precedence over the one in the path."""
     assert "digest" in client.post("/predict", content=calls([], function="model_info")).json()["replies"][0]
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/predict.v1", "/%2e%2e/main", "/predict%00"])
-def test_an_unknown_path_is_a_400(client: TestClient, path: str) -> None:
+def test_unknown_path(client: TestClient, path: str) -> None:
+    """A path without a function is a 400."""
     assert_error(client.post(path, content=calls(ROW)), 400, "There is no SQL function")
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])
-def test_the_content_type_does_not_matter_where_the_body_is_json(client: TestClient, kind: str) -> None:
-    assert client.post("/", content=calls(ROW), headers={"content-type": kind}).status_code == 200
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])
+def test_any_content_type(client: TestClient, content_type: str) -> None:
+    """A JSON body is accepted with any content type."""
+    assert client.post("/", content=calls(ROW), headers={"content-type": content_type}).status_code == 200
 
 
-def test_no_calls_give_no_replies(client: TestClient) -> None:
+def test_no_calls(client: TestClient) -> None:
+    """A request without calls gets no replies."""
     assert client.post("/", content=calls()).json() == {"replies": []}
 
 
-def test_of_duplicate_keys_the_last_one_counts(client: TestClient) -> None:
+def test_duplicate_keys(client: TestClient) -> None:
+    """Of duplicate keys the last one counts."""
     body = b'{"calls": [[1, 2, 3]], "calls": [[1, 2, 3, 4]]}'
     assert len(client.post("/", content=body).json()["replies"]) == 1
 
 
-def test_a_reply_too_large_for_bigquery_names_the_rows_that_fit(client: TestClient) -> None:
+def test_reply_too_large(client: TestClient) -> None:
+    """A reply that BigQuery would reject is a 400 that names a number of rows that fits."""
     response = client.post("/model_info", content=calls(*[[]] * 100_000))
     assert_error(response, 400, "BigQuery accepts 15000000", "max_batching_rows = ")
     fitting = int(response.json()["errorMessage"].rpartition("max_batching_rows = ")[2].rstrip("."))
     assert len(client.post("/model_info", content=calls(*[[]] * fitting)).content) <= 15_000_000
 
 
-def test_our_own_fault_is_a_bland_500_with_the_request_id(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_internal_error(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug is a 500 with the request id and without details."""
     monkeypatch.setattr("serving.contract.write", lambda _: 1 / 0)
     response = client.post("/", content=request(calls=[ROW], requestId="abc-123"))
     assert_error(response, 500, "abc-123")
     assert "division" not in response.text
 
 
-def test_a_get_tells_what_answers_here(client: TestClient) -> None:
-    assert (
-        client.get("/").json()["schema"] == client.post("/model_info", content=calls([])).json()["replies"][0]["schema"]
-    )
+def test_get(client: TestClient) -> None:
+    """GET describes the model that answers POST."""
+    info = client.post("/model_info", content=calls([])).json()["replies"][0]
+    assert client.get("/").json()["schema"] == info["schema"]

@@ -1,12 +1,12 @@
-"""Numbers that go from text to a matrix at once are those that come out value by value, or are left to that way."""
+"""parse_numbers gives a matrix of exactly the values that decoding value by value gives, or None."""
 
 import contextlib
 import dataclasses
 import itertools
 import json
 import math
-import random
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -29,23 +29,21 @@ def body_of(calls: Any, separators: tuple[str, str] = (", ", ": ")) -> bytes:
     return json.dumps({"calls": calls}, separators=separators, ensure_ascii=False).encode()
 
 
-def careful(request: Request) -> Request:
-    """The same request, its calls parsed value by value."""
+def value_by_value(request: Request) -> Request:
+    """Return the request without its matrix, so that it is decoded value by value."""
     return dataclasses.replace(request, raw_calls=list(request.calls), numbers=None)
 
 
-def assert_same(fast: Rows, slow: Rows) -> None:
-    assert fast.errors().keys() == slow.errors().keys()
+def assert_same(rows: Rows, expected: Rows) -> None:
+    assert rows.errors().keys() == expected.errors().keys()
     for name in ("a", "b"):
-        assert fast.nulls(name).tolist() == slow.nulls(name).tolist()
-        np.testing.assert_array_equal(fast[name], slow[name])
+        assert rows.nulls(name).tolist() == expected.nulls(name).tolist()
+        np.testing.assert_array_equal(rows[name], expected[name])
 
 
-STAND_INS = ["-0.0", "-7e87", "-3.12e-302", "-3.312e-302"]
-
-
-@pytest.mark.parametrize("number", STAND_INS)
-def test_numbers_that_stand_for_words_in_parsing_are_numbers_when_they_come_themselves(number: str) -> None:
+@pytest.mark.parametrize("number", ["-0.0", "-7e87", "-3.12e-302", "-3.312e-302"])
+def test_replacement_sent_as_number(number: str) -> None:
+    """A number that replaces a word during parsing is itself when the request contains it."""
     body = f'{{"calls": [[1, {number}], [null, "NaN"], ["Infinity", "-Infinity"]]}}'.encode()
     rows = from_request(TWO_NUMBERS, read(body))
     np.testing.assert_array_equal(rows["a"], [1.0, math.nan, math.inf])
@@ -59,7 +57,8 @@ def test_numbers_that_stand_for_words_in_parsing_are_numbers_when_they_come_them
     ['[[1, 2], [3]]', '[[1, 2, 3], [4]]', '[[1, [2, 3]], [[], 4]]', '[[[1, 2]], [[3, 4]]]', '[[1, 2], 3, [4]]', '[1, 2]', '[[[1], 2]]',
      '[[1, 2, [3]], 4]', '[[1, 2], [3, [4]]]', '[[[1, 2], 3], 4]', '[1, 2, [[3, 4]]]', '[[1, 2], [3, 4], 5, [6]]', '[[1], [2], [3, 4, [5]], 6]'],
 )  # fmt: skip
-def test_rows_of_another_shape_are_refused_however_many_numbers_they_hold(calls: str) -> None:
+def test_wrong_shape(calls: str) -> None:
+    """Rows of any other shape are never taken for a matrix, whatever their numbers add up to."""
     request = read(f'{{"calls": {calls}}}'.encode())
     assert request.numbers is None
     with contextlib.suppress(BadRequest):
@@ -67,20 +66,21 @@ def test_rows_of_another_shape_are_refused_however_many_numbers_they_hold(calls:
 
 
 def arrays(values: int, depth: int) -> Iterator[list[Any]]:
-    """Every array of so many numbers at most, and of arrays in it, of so many levels."""
+    """Yield every nested array with at most `values` numbers and `depth` levels."""
     yield []
     if not values:
         return
     for rest in arrays(values - 1, depth):
         yield [1.5, *rest]
     if depth > 1:
-        for taken in range(values + 1):
-            for inner, rest in itertools.product(arrays(taken, depth - 1), arrays(values - max(taken, 1), depth)):
+        for inside in range(values + 1):
+            for inner, rest in itertools.product(arrays(inside, depth - 1), arrays(values - max(inside, 1), depth)):
                 yield [inner, *rest]
 
 
 @pytest.mark.parametrize("separator", [",", ", ", " ,\n"])
-def test_of_all_small_arrays_of_arrays_only_tables_are_taken(separator: str) -> None:
+def test_all_small_arrays(separator: str) -> None:
+    """Of all small nested arrays exactly the tables are parsed."""
     tables, others = set(), 0
     for rows in arrays(4, 3):
         for width in (1, 2, 3):
@@ -98,7 +98,8 @@ def test_of_all_small_arrays_of_arrays_only_tables_are_taken(separator: str) -> 
 @pytest.mark.parametrize("width", [1, 2, 255, 256, 257])
 @pytest.mark.parametrize("more", [1, 255, 256, 257, 512])
 @pytest.mark.parametrize("at", [0, 1, -1])
-def test_rows_whose_numbers_only_add_up_are_no_table(width: int, more: int, at: int) -> None:
+def test_unequal_rows_of_the_right_total(width: int, more: int, at: int) -> None:
+    """Rows of different lengths are no table, even if their numbers would fill one."""
     rows = [[1.0] * width for _ in range(more + 2)]
     assert parse_numbers(orjson.dumps(rows)) is not None
     rows[at] += [1.0] * more
@@ -114,7 +115,8 @@ def test_rows_whose_numbers_only_add_up_are_no_table(width: int, more: int, at: 
      "[[1null, -0.0]]", "[[-null, 1]]", "[[1e-null, 1]]", "[[nullnull, 1]]", '[[null"NaN", 1]]', '[["NaN""NaN", 1]]', '[["NaN"7, -7e87]]',
      '[["Infinity"1, -3.12e-302]]', "[[null.0, -0.0]]", "[[nulle5, -0.0]]"],
 )  # fmt: skip
-def test_what_is_no_json_stays_none_whatever_stands_for_its_words(calls: str) -> None:
+def test_invalid_json(calls: str) -> None:
+    """Text that isn't JSON stays invalid when its words are replaced by numbers."""
     if calls.endswith(": [3]"):
         assert read(f'{{"calls": {calls}}}'.encode()).calls == [[1, 2]]
     else:
@@ -130,7 +132,8 @@ def test_what_is_no_json_stays_none_whatever_stands_for_its_words(calls: str) ->
         max_size=8,
     )
 )
-def test_the_fast_way_and_the_careful_way_agree_on_every_batch(calls: list[list[Any]]) -> None:
+def test_same_as_value_by_value(calls: list[list[Any]]) -> None:
+    """Parsing at once gives what decoding value by value gives."""
     words = {math.inf: "Infinity", -math.inf: "-Infinity"}
     sent = [["NaN" if value != value else words.get(value, value) for value in row] for row in calls]
     assert_same(from_request(TWO_NUMBERS, read(body_of(sent))), from_arguments(TWO_NUMBERS, sent))
@@ -138,14 +141,13 @@ def test_the_fast_way_and_the_careful_way_agree_on_every_batch(calls: list[list[
 
 @pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
 @pytest.mark.parametrize("names", ["ab", "ba", ("b", "x", "a", "longer"), ("ä", "a", "b"), ("{", "a", "b"), ("null", "b", "a")])  # fmt: skip
-def test_objects_of_numbers_are_read_at_once_by_name_in_any_order(
-    names: tuple[str, ...], separators: tuple[str, str]
-) -> None:
+def test_objects(names: tuple[str, ...], separators: tuple[str, str]) -> None:
+    """Objects of numbers are parsed at once, by name in any order."""
     calls = [[dict(zip(names, [row + 0.5, row, None, row][: len(names)], strict=True))] for row in range(3)]
     request = read(body_of(calls, separators))
     rows = from_objects(TWO_NUMBERS, request)
     assert rows.numbers is not None
-    assert_same(rows, from_objects(TWO_NUMBERS, careful(request)))
+    assert_same(rows, from_objects(TWO_NUMBERS, value_by_value(request)))
 
 
 @pytest.mark.parametrize(
@@ -157,51 +159,54 @@ def test_objects_of_numbers_are_read_at_once_by_name_in_any_order(
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_a_row_that_is_written_otherwise_gives_what_it_gives_value_by_value(row: str, at: int) -> None:
+def test_one_row_written_differently(row: str, at: int) -> None:
+    """A row written differently from the others gives what it gives value by value."""
     plain = ['[{"a": 1, "b": 2}]'] * 2
     body = f'{{"calls": [{", ".join([*plain[:at], f"[{row}]", *plain[at:]])}]}}'.encode()
 
     def result(request: Request) -> Any:
         try:
             rows = from_objects(TWO_NUMBERS, request)
-        except BadRequest as refusal:
-            return str(refusal)
+        except BadRequest as error:
+            return str(error)
         return rows.errors(), [(rows[name].tolist(), rows.nulls(name).tolist()) for name in "ab"]
 
-    assert repr(result(read(body))) == repr(result(careful(read(body))))
+    assert repr(result(read(body))) == repr(result(value_by_value(read(body))))
 
 
-def mutations(text: bytes, seed: int) -> bytes:
-    """The text with a few of its pieces taken out, doubled, exchanged or replaced."""
-    chance = random.Random(seed)
-    for _ in range(chance.randint(1, 3)):
-        at, size = chance.randrange(len(text)), chance.randint(1, 6)
-        to = chance.randrange(len(text))
-        new = [b"", text[to : to + size], text[at : at + size] * 2, chance.choice([b'"', b"{", b"}", b"[", b",", b":", b" ", b"\\", b'"b": ', b"null"])]  # fmt: skip
-        text = text[:at] + chance.choice(new) + text[at + size * chance.randint(0, 1) :]
+def mutate(text: bytes, seed: int) -> bytes:
+    """Return the text with up to three pieces removed, doubled, moved or replaced."""
+    random = Random(seed)
+    for _ in range(random.randint(1, 3)):
+        at, size = random.randrange(len(text)), random.randint(1, 6)
+        to = random.randrange(len(text))
+        new = [b"", text[to : to + size], text[at : at + size] * 2, random.choice([b'"', b"{", b"}", b"[", b",", b":", b" ", b"\\", b'"b": ', b"null"])]  # fmt: skip
+        text = text[:at] + random.choice(new) + text[at + size * random.randint(0, 1) :]
     return text
 
 
 @pytest.mark.parametrize("names", ["ab", ("column_1", "b", "NaN")])
-def test_a_text_that_is_broken_anywhere_is_refused_or_read_as_json_reads_it(names: tuple[str, ...]) -> None:
+def test_mutated_text(names: tuple[str, ...]) -> None:
+    """A mutated text is left alone or parsed exactly as a JSON parser parses it."""
     values = itertools.count(1)
     calls = [[{name: next(values) / 4 for name in names}] for _ in range(3)]
     text = json.dumps(calls).encode()
-    taken = 0
+    parsed = 0
     for seed in range(5_000):
-        broken = mutations(text, seed)
-        numbers = parse_numbers(broken)
+        mutated = mutate(text, seed)
+        numbers = parse_numbers(mutated)
         if numbers is not None:
-            meant = orjson.loads(broken)
-            rows = [list(row[0].values()) if numbers.names else row for row in meant]
+            expected = orjson.loads(mutated)
+            rows = [list(row[0].values()) if numbers.names else row for row in expected]
             matrix = numbers.matrix.tolist()
-            assert rows == [[None if value != value else value for value in row] for row in matrix], broken
-            assert not numbers.names or all((*row[0],) == numbers.names for row in meant)
-            taken += 1
-    assert taken > 50
+            assert rows == [[None if value != value else value for value in row] for row in matrix], mutated
+            assert not numbers.names or all((*row[0],) == numbers.names for row in expected)
+            parsed += 1
+    assert parsed > 50
 
 
-def test_the_matrix_lies_in_memory_as_a_dataframe_does_however_it_came_about() -> None:
+def test_memory_layout() -> None:
+    """The matrix has the memory layout of a DataFrame, however it was made."""
     by_name = body_of([[{"b": 1.5, "a": 2, "x": 3}], [{"b": 4, "a": 5, "x": 6}], [{"b": 7, "a": 8, "x": 9}]])
     named = from_objects(TWO_NUMBERS, read(by_name))
     one, other = (from_request(TWO_NUMBERS, read(body_of([[value, 2]]))) for value in (1, 3))

@@ -1,4 +1,4 @@
-"""The page at GET /: who gets it, what it says, and that its SQL is GoogleSQL; test_page_in_browser.py uses it."""
+"""The page at GET /: who gets it and what it contains; test_page_in_browser.py uses it."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0
 
 
 @pytest.mark.parametrize(
-    ("accept", "kind"),
+    ("accept", "content_type"),
     [
         (HTML["accept"], "text/html; charset=utf-8"),
         ("text/html", "text/html; charset=utf-8"),
@@ -26,28 +26,36 @@ HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0
         ("image/png", "application/json"),
     ],
 )
-def test_a_browser_gets_the_page_and_a_program_json(
-    app: Callable[..., TestClient], saved: Callable[[str], str], accept: str, kind: str
+def test_content_negotiation(
+    app: Callable[..., TestClient], saved: Callable[[str], str], accept: str, content_type: str
 ) -> None:
+    """A browser gets the page, and a program gets JSON."""
     response = app(saved("tree_regressor")).get("/", headers={"accept": accept})
-    assert (response.status_code, response.headers["content-type"]) == (200, kind)
+    assert (response.status_code, response.headers["content-type"]) == (200, content_type)
 
 
-def test_json_has_what_the_page_shows(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+def test_json(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """The JSON has the model, its functions and the statistics of the instance."""
     client = app(saved("classifier"))
     client.post("/", json={"requestId": "r", "calls": [[1, 2, 3, 4], [None, 2, 3, 4]]})
     client.post("/", json={"requestId": "bad", "calls": [["x", 2, 3, 4]]})
-    shown = client.get("/").json()
-    assert shown["digest"] in client.get("/", headers=HTML).text
-    assert [it["name"] for it in shown["functions"]] == ["predict", "predict_row", "predict_proba", "model_info"]
-    counted = {key: shown["instance"][key] for key in ("requests", "rows", "nullRows", "refused", "failed")}
-    assert counted == {"requests": 2, "rows": 2, "nullRows": 1, "refused": 1, "failed": 0}
-    (error,) = shown["instance"]["lastErrors"]
+    page = client.get("/").json()
+    assert page["digest"] in client.get("/", headers=HTML).text
+    assert [function["name"] for function in page["functions"]] == [
+        "predict",
+        "predict_row",
+        "predict_proba",
+        "model_info",
+    ]
+    counts = {key: page["instance"][key] for key in ("requests", "rows", "nullRows", "refused", "failed")}
+    assert counts == {"requests": 2, "rows": 2, "nullRows": 1, "refused": 1, "failed": 0}
+    (error,) = page["instance"]["lastErrors"]
     assert (error["requestId"], error["status"], error["function"]) == ("bad", 400, "predict")
     assert error["message"].startswith('Row 0, column a: "x" is not FLOAT64')
 
 
-def test_only_the_last_errors_are_kept(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+def test_last_errors(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """The last ten errors are kept, the latest first."""
     client = app(saved("tree_regressor"))
     for number in range(15):
         client.post("/", json={"requestId": str(number), "calls": [[]]})
@@ -56,9 +64,8 @@ def test_only_the_last_errors_are_kept(app: Callable[..., TestClient], saved: Ca
     assert [error["requestId"] for error in instance["lastErrors"]] == [str(number) for number in range(14, 4, -1)]
 
 
-def test_the_policy_allows_the_page_its_own_script_alone(
-    app: Callable[..., TestClient], saved: Callable[[str], str]
-) -> None:
+def test_content_security_policy(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """The policy allows only the page's own script and style, with a nonce of one response."""
     client = app(saved("tree_regressor"))
     first, second = (client.get("/", headers=HTML) for _ in range(2))
     policy = first.headers["content-security-policy"]
@@ -72,7 +79,8 @@ def test_the_policy_allows_the_page_its_own_script_alone(
     assert not re.search(r"\s(?:on\w+|style)=|javascript:|https?:", first.text)
 
 
-def test_a_model_that_cannot_be_had_has_a_page_that_says_why(app: Callable[..., TestClient], tmp_path: Path) -> None:
+def test_page_without_model(app: Callable[..., TestClient], tmp_path: Path) -> None:
+    """Without a model the page shows the status and the reason, escaped."""
     client = app(str(tmp_path / "<none>"))
     response = client.get("/", headers=HTML)
     assert response.status_code == 424
@@ -88,12 +96,11 @@ def test_a_model_that_cannot_be_had_has_a_page_that_says_why(app: Callable[..., 
     "name",
     ["tree_regressor", "classifier", "categories", "times", "tensor", "two_outputs", "wide", "odd_names", "optionals"],
 )
-def test_every_kind_of_model_has_a_page_with_sql_that_googlesql_reads(
-    app: Callable[..., TestClient], saved: Callable[[str], str], name: str
-) -> None:
+def test_sql_of_page(app: Callable[..., TestClient], saved: Callable[[str], str], name: str) -> None:
+    """The page of any model offers its functions, in SQL that GoogleSQL parses."""
     client = app(saved(name))
     assert client.get("/", headers=HTML).status_code == 200
-    offers = client.get("/").json()["functions"]
-    assert googlesql.statements("\n".join(offer["sql"] for offer in offers)) == len(offers)
-    assert all(f"ds.{offer['name']}(" in offer["sql"] for offer in offers)
-    assert ("predict" in [offer["name"] for offer in offers]) == (name != "wide")
+    functions = client.get("/").json()["functions"]
+    assert googlesql.statements("\n".join(function["sql"] for function in functions)) == len(functions)
+    assert all(f"ds.{function['name']}(" in function["sql"] for function in functions)
+    assert ("predict" in [function["name"] for function in functions]) == (name != "wide")

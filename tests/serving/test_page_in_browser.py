@@ -1,4 +1,4 @@
-"""The page at GET / in a real browser: what is typed is sent, what comes back is seen, and nothing else runs."""
+"""The page at GET / in a real browser: it sends what is typed, shows what comes back, and runs nothing else."""
 
 import json
 import re
@@ -21,7 +21,7 @@ ATTACK = """</script></textarea><img src=x onerror="document.body.dataset.owned 
 
 
 def hostile(folder: Path) -> Path:
-    """A classifier whose columns, classes and metadata try to become script."""
+    """Save a classifier with HTML and script in its columns, classes and metadata."""
     X = models.numbers().set_axis([ATTACK, f'"><script>{ATTACK}', "{{ 7 * 7 }}", "select"], axis=1)
     metadata = {"scores": {ATTACK: ATTACK, "R2": 0.75}, ATTACK: [ATTACK]}
     labels = np.where(X["select"] > 0, ATTACK, "none")
@@ -77,7 +77,7 @@ def open_page(browser: Browser, served: Callable[[Any], str]) -> Iterator[Callab
 
 
 def send(page: Page, **values: str) -> str:
-    """Fill in the form, send it, and return what the page then shows as the answer."""
+    """Fill in fields of the form, send it, and return the answer that the page shows."""
     for name, value in values.items():
         field = page.locator(f"[data-name={name}]")
         field.select_option(value) if field.evaluate("it => it.tagName") == "SELECT" else field.fill(value)
@@ -91,9 +91,8 @@ def calls(page: Page) -> str:
     return page.locator("#request").inner_text().partition('"calls": ')[2]
 
 
-def test_the_filled_in_example_is_sent_and_the_number_seen(
-    open_page: Callable[..., Page], served: Callable[[Any], str]
-) -> None:
+def test_example(open_page: Callable[..., Page], served: Callable[[Any], str]) -> None:
+    """The form contains the model's example; sending it shows the prediction."""
     page = open_page(models.tree_regressor)
     example = [float(page.locator(f"[data-name={name}]").input_value()) for name in "abcd"]
     expected = httpx.post(served(models.tree_regressor), json={"calls": [example]}).json()["replies"][0]
@@ -105,7 +104,8 @@ def test_the_filled_in_example_is_sent_and_the_number_seen(
     assert re.fullmatch(r"Status 200, \d+\.\d ms round trip\.", page.locator("#took").inner_text())
 
 
-def test_wrong_input_shows_the_functions_message_and_becomes_a_last_error(open_page: Callable[..., Page]) -> None:
+def test_bad_value(open_page: Callable[..., Page]) -> None:
+    """A bad value shows the function's message, which then is among the last errors."""
     page = open_page(models.tree_regressor)
     message = send(page, b="many")
     assert message.startswith('Row 0, column b: "many" is not FLOAT64')
@@ -114,13 +114,15 @@ def test_wrong_input_shows_the_functions_message_and_becomes_a_last_error(open_p
     assert message in page.locator("#errors").inner_text()
 
 
-def test_an_empty_field_is_null(open_page: Callable[..., Page]) -> None:
+def test_empty_field(open_page: Callable[..., Page]) -> None:
+    """An empty field is sent as NULL."""
     page = open_page(models.tree_regressor)
     assert send(page, a="") == "NULL"
     assert calls(page).startswith("[[null, ")
 
 
-def test_digits_travel_as_they_were_typed(open_page: Callable[..., Page]) -> None:
+def test_values_sent_as_typed(open_page: Callable[..., Page]) -> None:
+    """Numbers and strings are sent as they were typed, every digit of them."""
     page = open_page(models.optionals)
     answer = send(page, n="9007199254740993", b="true", x="0.1000000000000000055", s=' "x" ', t="2020-02-29T12:00:00Z")
     assert calls(page) == '[["9007199254740993", true, 0.1000000000000000055, " \\"x\\" ", "2020-02-29T12:00:00Z"]]}'
@@ -132,7 +134,8 @@ def test_digits_travel_as_they_were_typed(open_page: Callable[..., Page]) -> Non
     assert 'column n: "1.5" is not INT64' in send(page, n="1.5")
 
 
-def test_json_is_sent_as_json_and_refused_before_when_it_is_none(open_page: Callable[..., Page]) -> None:
+def test_json_fields(open_page: Callable[..., Page]) -> None:
+    """A JSON field is sent as JSON; text that isn't JSON is not sent."""
     page = open_page(models.structured)
     assert json.loads(send(page, points="[1, 2.5]", who='{"name": "a", "age": 1}', n="7")) == {
         "sum": 3.5,
@@ -145,7 +148,8 @@ def test_json_is_sent_as_json_and_refused_before_when_it_is_none(open_page: Call
     assert send(page, points="[4]").startswith('{"sum":4')
 
 
-def test_every_function_can_be_tried(open_page: Callable[..., Page]) -> None:
+def test_every_function(open_page: Callable[..., Page]) -> None:
+    """Every function can be called from the page."""
     page = open_page(hostile)
     answers = {}
     for name in page.locator("#function option").all_inner_texts():
@@ -156,10 +160,11 @@ def test_every_function_can_be_tried(open_page: Callable[..., Page]) -> None:
     assert json.loads(answers["model_info"])["digest"] in page.locator("dl").first.inner_text()
 
 
-def test_the_keyboard_is_enough(open_page: Callable[..., Page]) -> None:
+def test_keyboard(open_page: Callable[..., Page]) -> None:
+    """The form works with the keyboard alone."""
     page = open_page(models.tree_regressor)
     page.keyboard.press("Tab")
-    page.keyboard.type("1.25")  # what is focused by Tab is selected, so this replaces it
+    page.keyboard.type("1.25")  # Tab selects what is in the field, so this replaces it
     page.keyboard.press("Enter")
     page.locator("#result").wait_for()
     assert calls(page).startswith("[[1.25, ")
@@ -171,7 +176,8 @@ def test_the_keyboard_is_enough(open_page: Callable[..., Page]) -> None:
 
 
 @pytest.mark.parametrize("policy", [True, False])
-def test_hostile_names_and_values_stay_text(open_page: Callable[..., Page], policy: bool) -> None:
+def test_script_injection(open_page: Callable[..., Page], policy: bool) -> None:
+    """Names and values that contain HTML stay text, with and without the policy."""
     page = open_page(hostile, bypass_csp=not policy, viewport={"width": 360, "height": 800})
     assert "is not FLOAT64" in send(page, select=ATTACK)
     page.reload()
@@ -183,18 +189,20 @@ def test_hostile_names_and_values_stay_text(open_page: Callable[..., Page], poli
     assert page.locator("img").count() == 0
     assert page.locator("script").count() == 1
     assert page.evaluate("document.body.dataset.owned ?? null") is None
-    assert page.evaluate("document.documentElement.scrollWidth") == 360  # and nothing sticks out
+    assert page.evaluate("document.documentElement.scrollWidth") == 360  # no horizontal scrolling
 
 
-def test_light_and_dark_follow_the_reader(open_page: Callable[..., Page]) -> None:
+def test_color_scheme(open_page: Callable[..., Page]) -> None:
+    """The page follows the reader's color scheme."""
     for scheme, light in (("light", True), ("dark", False)):
         page = open_page(models.tree_regressor, color_scheme=scheme)
-        colours = page.evaluate("(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))")
-        background, text = (sum(map(int, re.findall(r"\d+", colour))) for colour in colours)
+        colors = page.evaluate("(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))")
+        background, text = (sum(map(int, re.findall(r"\d+", color))) for color in colors)
         assert (background > text) == light
 
 
-def test_a_copy_button_puts_the_sql_on_the_clipboard(open_page: Callable[..., Page]) -> None:
+def test_copy_button(open_page: Callable[..., Page]) -> None:
+    """A copy button copies the SQL to the clipboard."""
     page = open_page(models.tree_regressor, permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy the SQL of predict", exact=True).click()
     page.get_by_text("Copied").wait_for()

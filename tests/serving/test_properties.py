@@ -1,4 +1,4 @@
-"""Random typed rows through the contract against the model's own predictions for the typed frame, bit for bit."""
+"""Random rows through the contract, compared with the predictions of the model's own library bit for bit."""
 
 import base64
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from serving.scoring import prepare, score_together
 from serving.telemetry import Timer
 from tests.answers import answer
 
-# What SQL can hold in a column of a type, NULL aside.
+# Values of a SQL column by MLflow type, apart from NULL.
 VALUES = {
     "double": st.floats(-1e6, 1e6) | st.integers(-1000, 1000).map(float),
     "long": st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 50),
@@ -44,7 +44,7 @@ MODELS = [
 
 
 def sent(value: Any) -> Any:
-    """Return the JSON by which BigQuery sends a value, written here by the contract's words alone."""
+    """Return the JSON that BigQuery sends for a value; this follows the contract and shares no code with serving/."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**53:
@@ -67,13 +67,13 @@ def batches(draw: Any, model: Model) -> list[list[Any]]:
 
 
 def frame(model: Model, rows: list[list[Any]]) -> Any:
-    """Return the rows as a person would hand them to the model in a notebook."""
+    """Return the rows as one passes them to the model in a notebook."""
     columns = {}
-    for at, column in enumerate(model.signature.columns):
+    for position, column in enumerate(model.signature.columns):
         nullable = {"long": "Int64", "boolean": "boolean", "double": "float64"}
         plain = {"long": "int64", "boolean": "bool", "double": "float64", "string": "str", "datetime": "datetime64[ns]"}
         dtype = plain[column.mlflow_type] if column.required else nullable[column.mlflow_type]
-        columns[column.name] = pd.Series([row[at] for row in rows], dtype=dtype)
+        columns[column.name] = pd.Series([row[position] for row in rows], dtype=dtype)
     return pd.DataFrame(columns).to_numpy() if model.signature.tensor else pd.DataFrame(columns)
 
 
@@ -84,7 +84,7 @@ def replies(model: Model, rows: list[list[Any]]) -> list[Any]:
 
 @pytest.fixture(scope="module", params=MODELS)
 def pair(request: pytest.FixtureRequest, saved: Callable[[str], str]) -> tuple[Model, Callable[[Any], Any]]:
-    """Return the model as the function has it, and predict as MLflow's user has it."""
+    """Return a model as the function loads it, and its predict method as MLflow loads it."""
     folder = saved(request.param)
     model = load(folder)
     if model.info.flavor == "sklearn":
@@ -94,21 +94,22 @@ def pair(request: pytest.FixtureRequest, saved: Callable[[str], str]) -> tuple[M
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_replies_are_the_predictions_for_the_typed_frame(data: st.DataObject, pair: Any) -> None:
+def test_same_as_notebook(data: st.DataObject, pair: Any) -> None:
+    """Replies are bit for bit the predictions for a DataFrame of the same values."""
     model, predict = pair
     rows = data.draw(batches(model))
     required = [column.required for column in model.signature.columns]
     complete = [
-        row for row in rows if not any(needed and value is None for needed, value in zip(required, row, strict=True))
+        row for row in rows if not any(value is None for value, needed in zip(row, required, strict=True) if needed)
     ]
     expected = iter(np.asarray(predict(frame(model, complete))).tolist() if complete else [])
-    wanted = [next(expected) if row in complete else None for row in rows]
-    assert replies(model, rows) == wanted
+    assert replies(model, rows) == [next(expected) if row in complete else None for row in rows]
 
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_whole_split_and_shuffled_batches_agree(data: st.DataObject, pair: Any) -> None:
+def test_split_and_shuffled(data: st.DataObject, pair: Any) -> None:
+    """A row gets the same reply in any batch and in any order."""
     model, _ = pair
     rows = data.draw(batches(model))
     whole = replies(model, rows)
@@ -116,12 +117,13 @@ def test_whole_split_and_shuffled_batches_agree(data: st.DataObject, pair: Any) 
     assert replies(model, rows[:cut]) + replies(model, rows[cut:]) == whole
     assert [replies(model, [row])[0] for row in rows[:5]] == whole[:5]
     order = data.draw(st.permutations(range(len(rows))))
-    assert replies(model, [rows[at] for at in order]) == [whole[at] for at in order]
+    assert replies(model, [rows[row] for row in order]) == [whole[row] for row in order]
 
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_requests_that_are_scored_together_get_the_replies_that_they_get_alone(data: st.DataObject, pair: Any) -> None:
+def test_scored_together(data: st.DataObject, pair: Any) -> None:
+    """Requests that share a prediction get the replies that they get alone."""
     model, _ = pair
     requests = data.draw(st.lists(batches(model), min_size=2, max_size=5))
     decoded = [contract.read(orjson.dumps({"calls": [[*map(sent, row)] for row in rows]})) for rows in requests]

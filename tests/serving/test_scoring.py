@@ -1,169 +1,152 @@
-"""NULL rows, bad rows and rows the model chokes on: who gets an answer, who gets NULL, and what the query is told."""
+"""NULLs, bad values and rows that the model can't score: which rows get a reply, and what the others cause."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 from starlette.testclient import TestClient
 
-from serving.contract import Request, read
-from serving.decoding import decode_column
 from serving.errors import BadRequest
 from serving.functions import SqlFunction
-from serving.model import Model, ModelInfo
+from serving.model import Model
 from serving.options import Options
-from serving.signature import Column, Output, Signature
 from tests.answers import answer
 from tests.assertions import assert_error
+from tests.serving.doubling import Doubling, request, sql_function
 
-QUARANTINE = Options(on_error="null")
-
-
-class Fussy:
-    """A model of one double column that raises when a negative value is among its rows, and counts its calls."""
-
-    def __init__(self, *, kind: type[Exception] = ValueError) -> None:
-        self.calls: list[int] = []
-        self._kind = kind
-        column = Column("a", "double", "FLOAT64")
-        signature = Signature((column,), (Output(None, "FLOAT64"),))
-        self.model = Model(ModelInfo("test"), signature, self.predict)
-
-    def predict(self, frame: Any, params: Any) -> Any:
-        self.calls.append(len(frame))
-        if (frame["a"] < 0).any():
-            raise self._kind("negative")
-        return frame["a"] * 2
+ISOLATE = Options(on_error="null")
 
 
-def function(score: Callable[..., Any] = lambda model, rows, options: model.predict(rows)) -> SqlFunction:
-    return SqlFunction("f", "", score, "columns", lambda *_: (Output(None, "FLOAT64"),), (), lambda _: True)
+def replies(
+    doubling: Doubling, *values: Any, options: Options | None = None, function: SqlFunction | None = None
+) -> list[Any]:
+    """Return the replies to a request with one row per value."""
+    return answer(doubling.model, function or sql_function(), options or Options(), request(values))
 
 
-def rows(*values: Any) -> Request:
-    return read(orjson.dumps({"calls": [[value] for value in values]}))
+def test_good_rows() -> None:
+    """All rows are scored in one call."""
+    doubling = Doubling()
+    assert replies(doubling, 1, 2, 3) == [2, 4, 6]
+    assert doubling.calls == [3]
 
 
-def test_a_clean_batch_is_scored_in_one_call() -> None:
-    fussy = Fussy()
-    assert answer(fussy.model, function(), Options(), rows(1, 2, 3)) == [2, 4, 6]
-    assert fussy.calls == [3]
+def test_null() -> None:
+    """By default a row with NULL gets NULL, and only the others reach the model."""
+    doubling = Doubling()
+    assert replies(doubling, 1, None, 3) == [2, None, 6]
+    assert doubling.calls == [2]
 
 
-def test_only_complete_rows_reach_the_model_and_the_others_are_null() -> None:
-    fussy = Fussy()
-    assert answer(fussy.model, function(), Options(), rows(1, None, 3)) == [2, None, 6]
-    assert fussy.calls == [2]
+def test_only_nulls() -> None:
+    """Rows that all have a NULL never reach the model."""
+    doubling = Doubling()
+    assert replies(doubling, None, None) == [None, None]
+    assert doubling.calls == []
 
 
-def test_a_batch_of_nulls_never_reaches_the_model() -> None:
-    fussy = Fussy()
-    assert answer(fussy.model, function(), Options(), rows(None, None)) == [None, None]
-    assert fussy.calls == []
+def test_null_passed() -> None:
+    """Under on_null "pass" the model gets NULL as a missing value."""
+    assert replies(Doubling(), 1, None, options=Options(on_null="pass")) == [2, "NaN"]
 
 
-def test_pass_hands_nulls_to_the_model_as_missing() -> None:
-    assert answer(Fussy().model, function(), Options(on_null="pass"), rows(1, None)) == [2, "NaN"]
-
-
-def test_a_null_is_an_error_naming_row_and_column_under_error() -> None:
+def test_null_as_error() -> None:
+    """Under on_null "error" a NULL is an error naming row and column, or NULL under on_error "null"."""
     with pytest.raises(BadRequest, match="Row 1, column a is NULL"):
-        answer(Fussy().model, function(), Options(on_null="error"), rows(1, None))
-    assert answer(Fussy().model, function(), Options("error", "null"), rows(1, None)) == [2, None]
+        replies(Doubling(), 1, None, options=Options(on_null="error"))
+    assert replies(Doubling(), 1, None, options=Options("error", "null")) == [2, None]
 
 
-def test_not_a_number_is_no_null() -> None:
-    assert answer(Fussy().model, function(), Options(), rows("NaN", "Infinity")) == ["NaN", "Infinity"]
+def test_nan_is_not_null() -> None:
+    """NaN and infinities reach the model."""
+    assert replies(Doubling(), "NaN", "Infinity") == ["NaN", "Infinity"]
 
 
-def test_a_bad_value_is_null_for_its_row_alone_in_quarantine() -> None:
-    fussy = Fussy()
-    assert answer(fussy.model, function(), QUARANTINE, rows(1, "x", 3)) == [2, None, 6]
-    assert fussy.calls == [2]
+def test_bad_value_isolated() -> None:
+    """Under on_error "null" a bad value gets NULL for its row alone."""
+    doubling = Doubling()
+    assert replies(doubling, 1, "x", 3, options=ISOLATE) == [2, None, 6]
+    assert doubling.calls == [2]
 
 
 @pytest.mark.parametrize(("on_null", "missing"), [("null", None), ("error", None), ("pass", "NaN")])
-def test_a_bad_value_is_null_for_its_row_alone_whatever_becomes_of_null(on_null: str, missing: Any) -> None:
-    answers = answer(Fussy().model, function(), Options(on_null, "null"), rows(1, "x", None, 4))
-    assert answers == [2, None, missing, 8]
+def test_bad_value_and_null(on_null: str, missing: Any) -> None:
+    """A bad value is isolated under every policy for NULL."""
+    assert replies(Doubling(), 1, "x", None, 4, options=Options(on_null, "null")) == [2, None, missing, 8]
 
 
 @pytest.mark.parametrize("bad", [0, 1, 499, 998, 999])
-def test_a_row_that_the_model_cannot_score_is_named_in_about_log2_calls(bad: int) -> None:
-    fussy = Fussy()
-    values = [float(at) for at in range(1000)]
+def test_bad_row_named(bad: int) -> None:
+    """A row that the model can't score is an error naming it, found in about log2(n) calls."""
+    doubling = Doubling()
+    values = [float(row) for row in range(1000)]
     values[bad] = -1.0
     with pytest.raises(BadRequest, match=f"Row {bad}: the model could not score it: ValueError: negative"):
-        answer(fussy.model, function(), Options(), rows(*values))
-    assert len(fussy.calls) <= 2 + math.ceil(math.log2(1000))
+        replies(doubling, *values)
+    assert len(doubling.calls) <= 2 + math.ceil(math.log2(1000))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 20])
-def test_quarantine_costs_about_k_log2_n_calls_and_leaves_the_good_rows_their_answers(count: int) -> None:
-    fussy, n = Fussy(), 1024
+def test_bad_rows_isolated(count: int) -> None:
+    """Isolating k bad rows takes about k log2(n) calls, and the good rows get the replies of one call."""
+    doubling, n = Doubling(), 1024
     bad = set(np.random.default_rng(count).choice(n, count, replace=False).tolist())
-    values = [-1.0 if at in bad else float(at) for at in range(n)]
-    expected = [None if at in bad else at * 2 for at in range(n)]
-    assert answer(fussy.model, function(), QUARANTINE, rows(*values)) == expected
-    assert len(fussy.calls) <= 2 + count * (math.log2(n) + 2)
-    assert fussy.calls[-1] == n - count  # the good rows' answers come from one call of their own
+    values = [-1.0 if row in bad else float(row) for row in range(n)]
+    expected = [None if row in bad else row * 2 for row in range(n)]
+    assert replies(doubling, *values, options=ISOLATE) == expected
+    assert len(doubling.calls) <= 2 + count * (math.log2(n) + 2)
+    assert doubling.calls[-1] == n - count
 
 
-def test_quarantine_of_a_whole_batch_costs_no_more_than_a_few_calls_a_row() -> None:
-    fussy = Fussy()
-    assert answer(fussy.model, function(), QUARANTINE, rows(*[-1.0] * 300)) == [None] * 300
-    assert len(fussy.calls) <= 3 * 300
+def test_only_bad_rows() -> None:
+    """Isolating a batch of bad rows takes at most three calls per row."""
+    doubling = Doubling()
+    assert replies(doubling, *[-1.0] * 300, options=ISOLATE) == [None] * 300
+    assert len(doubling.calls) <= 3 * 300
 
 
-def test_row_numbers_are_those_of_the_request_when_null_rows_were_left_out() -> None:
+def test_bad_row_after_nulls() -> None:
+    """An error names the row of the request, although rows with NULL didn't reach the model."""
     with pytest.raises(BadRequest, match="Row 3:"):
-        answer(Fussy().model, function(), Options(), rows(None, 1, None, -1))
+        replies(Doubling(), None, 1, None, -1)
 
 
-def test_a_failure_that_does_not_repeat_costs_nobody_an_answer() -> None:
-    fussy = Fussy()
+def test_failure_that_does_not_repeat() -> None:
+    """If the model fails once and then scores every row, all rows get their replies."""
     failures = iter([True])
 
-    def flaky(model: Model, batch: Any, options: Options) -> Any:
+    def flaky(model: Model, rows: Any, options: Options) -> Any:
         if next(failures, False):
             raise ValueError("once")
-        return model.predict(batch)
+        return model.predict(rows)
 
-    assert answer(fussy.model, function(flaky), Options(), rows(1, 2)) == [2, 4]
+    assert replies(Doubling(), 1, 2, function=sql_function(flaky)) == [2, 4]
 
 
-def test_rows_that_fail_only_together_are_an_error_naming_its_type() -> None:
-    def together(model: Model, batch: Any, options: Options) -> Any:
-        if len(batch) > 1:
+def test_rows_that_fail_together() -> None:
+    """Rows that fail only together are an error with what the model raised."""
+
+    def fail_together(model: Model, rows: Any, options: Options) -> Any:
+        if len(rows) > 1:
             raise ValueError("too many")
-        return model.predict(batch)
+        return model.predict(rows)
 
     with pytest.raises(BadRequest, match="these 2 rows together: ValueError: too many"):
-        answer(Fussy().model, function(together), Options(), rows(1, 2))
+        replies(Doubling(), 1, 2, function=sql_function(fail_together))
 
 
-def test_a_lack_of_memory_is_not_the_data_s_fault() -> None:
+def test_out_of_memory() -> None:
+    """Lack of memory is never taken for a bad row."""
     with pytest.raises(MemoryError):
-        answer(Fussy(kind=MemoryError).model, function(), QUARANTINE, rows(1, -1))
+        replies(Doubling(MemoryError), 1, -1, options=ISOLATE)
 
 
-def test_what_the_model_raises_reaches_the_caller_without_a_trace(
-    app: Callable[..., TestClient], saved: Callable[[str], str]
-) -> None:
+def test_error_of_model(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """What the model raises reaches the caller without a stack trace, and only its row is isolated."""
     client = app(saved("python_model"))
     calls = [[1.0, 2, "fine"], [1.0, 2, "boom"]]
     assert_error(client.post("/", json={"calls": calls}), 400, "Row 1: ", "ValueError: no price for boom")
-    context = {"on_error": "null"}
-    replies = client.post("/", json={"calls": calls, "userDefinedContext": context}).json()["replies"]
-    assert replies == ["fine: 3.000", None]
-
-
-def test_a_column_s_faults_do_not_depend_on_the_order_of_its_rows() -> None:
-    column = Column("a", "double", "FLOAT64")
-    values = [1, "x", None, "2.5", True]
-    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3]):
-        faults = decode_column(column, [values[at] for at in order]).errors
-        assert {order[at] for at in faults} == {1, 4}
+    body = {"calls": calls, "userDefinedContext": {"on_error": "null"}}
+    assert client.post("/", json=body).json()["replies"] == ["fine: 3.000", None]

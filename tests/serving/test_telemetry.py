@@ -1,14 +1,14 @@
-"""One line per request: it tells what happened, how long each stage took and what failed, and no row's values."""
+"""The log has one line per request: what happened, how long each stage took and what failed, but no values of rows."""
 
 import asyncio
 import gc
 import json
 import logging
-import time
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,10 +27,10 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 def logged(
     app: Callable[..., TestClient], saved: Callable[[str], str], capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., dict[str, Any]]:
-    """Return what one request to one running function leaves in its log."""
-    clients: list[TestClient] = []  # started within the test, where its output is captured
+    """Return a function that sends a request to one running function, and returns its log line and the response."""
+    clients: list[TestClient] = []  # created by the first request, when the test's output is captured
 
-    def lines(method: str = "POST", path: str = "/", headers: Mapping[str, str] | None = None, **fields: Any) -> Any:
+    def send(method: str = "POST", path: str = "/", headers: Mapping[str, str] | None = None, **fields: Any) -> Any:
         body = {"requestId": "r-1", "caller": CALLER, "sessionUser": "ann@example.com", **fields}
         content = json.dumps(body).encode() if method == "POST" else None
         if not clients:
@@ -39,10 +39,11 @@ def logged(
         (line,) = (line for line in capfd.readouterr().out.splitlines() if '"method":' in line)
         return {"response": response, "length": len(content or b""), **json.loads(line)}
 
-    return lines
+    return send
 
 
-def test_a_line_tells_who_asked_for_what_and_what_it_cost(logged: Callable[..., dict[str, Any]]) -> None:
+def test_log_line(logged: Callable[..., dict[str, Any]]) -> None:
+    """A line has the caller, the function, the sizes and the time of every stage."""
     before = datetime.now(UTC)
     cold, warm = (logged(calls=[ROW, [None, 1, 1, 1], ROW], path="/v1/predict") for _ in range(2))
     for line in (cold, warm):
@@ -65,13 +66,15 @@ def test_a_line_tells_who_asked_for_what_and_what_it_cost(logged: Callable[..., 
         assert sum(stages) <= total + 0.01  # each is rounded to a microsecond
 
 
-def test_the_model_is_named_by_its_digest_as_model_info_has_it(logged: Callable[..., dict[str, Any]]) -> None:
+def test_digest_as_model(logged: Callable[..., dict[str, Any]]) -> None:
+    """A line names the model by the start of its digest."""
     line = logged(calls=[[]], path="/model_info")
     assert line["model"] == line["response"].json()["replies"][0]["digest"][:12]
     assert line["function"] == "model_info"
 
 
-def test_a_registered_version_is_named_instead_of_the_digest() -> None:
+def test_registered_version_as_model() -> None:
+    """A line names a registered model by its version."""
     entry = RequestLog("POST", "/")
     entry.set_model(ModelInfo("gs://b/m", digest="a" * 64, version="3"))
     assert json.loads(entry.line())["model"] == "3"
@@ -88,18 +91,19 @@ def test_a_registered_version_is_named_instead_of_the_digest() -> None:
         ({}, "my-project", None),
     ],
 )
-def test_the_trace_is_the_one_that_cloud_run_opened(
-    headers: Mapping[str, str], project: str | None, trace: str | None
-) -> None:
+def test_trace_of(headers: Mapping[str, str], project: str | None, trace: str | None) -> None:
+    """The trace is that of Cloud Run's header, in Cloud Logging's format; other values are ignored."""
     assert trace_of(headers, project) == trace
 
 
-def test_the_trace_stands_where_cloud_logging_looks_for_it(logged: Callable[..., dict[str, Any]]) -> None:
+def test_trace_in_log_line(logged: Callable[..., dict[str, Any]]) -> None:
+    """A line has the trace under the key that Cloud Logging reads."""
     line = logged(calls=[ROW], headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
     assert line["logging.googleapis.com/trace"] == TRACE
 
 
-def test_a_bad_row_is_a_warning_with_the_sentence_that_the_caller_got(logged: Callable[..., dict[str, Any]]) -> None:
+def test_bad_row(logged: Callable[..., dict[str, Any]]) -> None:
+    """A bad row is a warning with the message that the caller got."""
     line = logged(calls=[ROW, ["many", 1, 1, 1]])
     assert (line["severity"], line["status"], line["error"]) == ("WARNING", 400, "BadRequest")
     assert line["message"] == line["response"].json()["errorMessage"]
@@ -107,14 +111,14 @@ def test_a_bad_row_is_a_warning_with_the_sentence_that_the_caller_got(logged: Ca
     assert "stack_trace" not in line
 
 
-def test_the_values_of_rows_stay_out_of_the_log(logged: Callable[..., dict[str, Any]]) -> None:
+def test_no_values_in_log(logged: Callable[..., dict[str, Any]]) -> None:
+    """A line contains no values of rows."""
     for call in ([271828.5, 1, 2, 3], [271828.5, 1, 2, "x"]):
         assert "271828" not in json.dumps({**logged(calls=[call]), "response": None})
 
 
-def test_our_own_fault_has_its_trace_in_the_log_alone(
-    logged: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_internal_error(logged: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug is an error with its stack trace."""
     monkeypatch.setattr("serving.contract.write", lambda _: 1 / 0)
     line = logged(calls=[ROW])
     assert (line["severity"], line["status"], line["error"]) == ("ERROR", 500, "ZeroDivisionError")
@@ -123,9 +127,8 @@ def test_our_own_fault_has_its_trace_in_the_log_alone(
     assert "handler.py" in line["stack_trace"]
 
 
-def test_a_model_that_cannot_be_loaded_is_an_error_with_its_cause(
-    app: Callable[..., TestClient], tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_model_not_loaded(app: Callable[..., TestClient], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A model that can't be loaded is an error with its cause."""
     (tmp_path / "MLmodel").write_text('signature: {inputs: \'[{"type": "double"}]\'}\nflavors: {python_function: {}}')
     assert app(str(tmp_path), LOG_LEVEL="INFO").post("/", json={"calls": []}).status_code == 424
     line = json.loads(capfd.readouterr().out)
@@ -135,15 +138,17 @@ def test_a_model_that_cannot_be_loaded_is_an_error_with_its_cause(
 
 
 @pytest.mark.parametrize("level", ["ERROR", "CRITICAL"])
-def test_the_log_level_keeps_lines_back(
+def test_log_level(
     app: Callable[..., TestClient], saved: Callable[[str], str], capfd: pytest.CaptureFixture[str], level: str
 ) -> None:
+    """Lines below LOG_LEVEL are not logged."""
     assert app(saved("tree_regressor"), LOG_LEVEL=level).post("/", json={"calls": [ROW]}).status_code == 200
     assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize("text", ["\ud800", "🦆" * 100_000, "\x00\n\r\x1b", '"}{"'])
-def test_whatever_a_request_says_the_line_is_one_line_of_json(text: str) -> None:
+def test_one_line_of_json(text: str) -> None:
+    """Whatever a request contains, its line is one line of JSON that Cloud Logging accepts."""
     entry = RequestLog("POST", text, request_id=text, job=text, user=text)
     try:
         raise ModelUnusable(text) from ValueError(text)
@@ -152,21 +157,24 @@ def test_whatever_a_request_says_the_line_is_one_line_of_json(text: str) -> None
     entry.finish(0)
     line = entry.line()
     assert "\n" not in line
-    assert len(line.encode()) < 256_000  # what Cloud Logging takes
+    assert len(line.encode()) < 256_000  # the limit of Cloud Logging
     assert json.loads(line)["error"] == "ModelUnusable"
 
 
-def test_laps_of_one_stage_add_up_to_the_time_that_passed() -> None:
-    started = time.perf_counter()
+def test_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage takes the time since the last mark; the times of a repeated stage add up."""
+    seconds = iter([10.0, 11.0, 13.0, 17.0, 25.0])
+    monkeypatch.setattr("serving.telemetry.time", SimpleNamespace(perf_counter=seconds.__next__))
     timer = Timer()
     for stage in ("predict", "encode", "predict"):
-        time.sleep(0.002)
         timer.mark(stage)
-    assert timer.stages["predict"] >= 0.004
-    assert sum(timer.stages.values()) <= timer.elapsed <= time.perf_counter() - started
+    assert timer.stages == {"predict": 5.0, "encode": 2.0}
+    assert timer.elapsed == 15.0
 
 
-def test_a_failed_request_leaves_nothing_behind_that_only_the_collector_of_cycles_would_find() -> None:
+def test_failed_request_freed() -> None:
+    """The memory of a failed request is freed at once, without the garbage collector."""
+
     class Body:
         pass
 
@@ -185,9 +193,11 @@ def test_a_failed_request_leaves_nothing_behind_that_only_the_collector_of_cycle
         gc.enable()
 
 
-def test_the_lines_of_requests_that_end_in_one_round_of_the_loop_go_out_together_after_it(
+def test_lines_written_together(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    """Requests that end in one round of the event loop are logged together after it."""
+
     async def run() -> str:
         writer = LogWriter(logging.WARNING)
         for status in (400, 200, 500):
