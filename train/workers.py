@@ -20,6 +20,7 @@ from train.errors import TrainError
 if TYPE_CHECKING:
     from distributed import Client
 
+HOST = "127.0.0.1"
 CONNECT_SECONDS = 10  # for an existing cluster
 # There are as many workers as cores, so each computes with one thread.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -74,8 +75,10 @@ def workers(jobs: int, scheduler: str | None) -> Iterator["Client"]:
         LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
-            host="127.0.0.1",
+            host=HOST,
             dashboard_address=None,
+            # Dask serves metrics even without a dashboard. On the default port, 8787, two searches would collide.
+            scheduler_kwargs={"dashboard_address": f"{HOST}:0"},
             memory_limit=None,
             silence_logs=logging.CRITICAL,
         ) as cluster,

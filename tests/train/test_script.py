@@ -1,6 +1,7 @@
 """pipeline.py is self-contained: it builds, fits and scores the same pipeline without this project."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +29,9 @@ def test_script_fits_the_same_pipeline(name: str, measure: str, request: pytest.
     run: Run = request.getfixturevalue(name)
     files = [str(run.folder / "pipeline.py"), str(run.folder / "heldout.parquet")]
     done = subprocess.run(
-        [sys.executable, "-I", "-c", PREDICT, *files], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
+        [sys.executable, "-I", "-c", PREDICT, *files], cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
     theirs = pd.read_parquet(tmp_path / "predicted.parquet")["predicted"].to_numpy()
     rows = pd.read_parquet(files[1])
     ours = mlflow.sklearn.load_model(str(run.folder / "model")).predict(rows[rows.columns[:-1]])

@@ -37,3 +37,9 @@ def test_missing_cluster_is_one_sentence(address: str, monkeypatch: pytest.Monke
     monkeypatch.setattr("train.workers.CONNECT_SECONDS", 0.5)
     with pytest.raises(TrainError, match=f"No Dask scheduler answers at '{address}'"), workers(1, address):
         pass
+
+
+def test_clusters_do_not_compete_for_a_port() -> None:
+    """Two searches can run at once: neither warns that a port of Dask's is taken."""
+    with workers(0, None) as first, workers(0, None) as second:
+        assert first.scheduler.address != second.scheduler.address
