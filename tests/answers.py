@@ -1,4 +1,4 @@
-"""What one request gets as its replies when it is scored on its own."""
+"""Scores one request on its own, without HTTP and without the scheduler."""
 
 from typing import Any
 

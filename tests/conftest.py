@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from functions_framework.aio import create_asgi_app
+from hypothesis import HealthCheck, settings
 from starlette.testclient import TestClient
 from xdist.scheduler import LoadScopeScheduling
 
@@ -23,6 +24,9 @@ BUCKET = "models"  # in the Cloud Storage emulator
 SETTINGS = (
     "MODEL_URI", "MODEL_DIGEST", "MODEL_REFRESH_SECONDS", "LOG_LEVEL", "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI",
 )  # fmt: skip
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 class FolderScheduling(LoadScopeScheduling):

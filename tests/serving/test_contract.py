@@ -20,6 +20,7 @@ TWO_NUMBERS = Signature((Column("a", "double", "FLOAT64"), Column("b", "double",
         '{"calls": [[9, 9]], "userDefinedContext": {"on_null": "pass"}, "calls" : [[1, 2]]}',
         '{"calls": [[1, 2]], "userDefinedContext": {"on_null": "pass"}, "z": []}',
         '{"calls": [[1, 2]], "userDefinedContext": {"on_null": "pass"}, "z": [[9, 9]]}',
+        '{"userDefinedContext": {"on_null": "pass"}, "calls": [[1, 2]], "x": [3]}',
         '{"calls": [[9, 9]], "userDefinedContext": {"on_null": "pass"}, "calls": [[1, 2]], "z": {"calls": [[9, 9]]}}',
     ],
 )

@@ -111,17 +111,14 @@ def test_unequal_rows_of_the_right_total(width: int, more: int, at: int) -> None
 
 @pytest.mark.parametrize(
     "calls",
-    ['[[1, "NaN"5]]', "[[null5, 1]]", '[["NaN"]1, 2]]', "[[1, nul]]", '[[1, 2]], "x": [3]', "[[1, 2]]]", "[[null5, -0.0]]",
+    ['[[1, "NaN"5]]', "[[null5, 1]]", '[["NaN"]1, 2]]', "[[1, nul]]", "[[1, 2]]]", "[[null5, -0.0]]",
      "[[1null, -0.0]]", "[[-null, 1]]", "[[1e-null, 1]]", "[[nullnull, 1]]", '[[null"NaN", 1]]', '[["NaN""NaN", 1]]', '[["NaN"7, -7e87]]',
      '[["Infinity"1, -3.12e-302]]', "[[null.0, -0.0]]", "[[nulle5, -0.0]]"],
 )  # fmt: skip
 def test_invalid_json(calls: str) -> None:
     """Text that isn't JSON stays invalid when its words are replaced by numbers."""
-    if calls.endswith(": [3]"):
-        assert read(f'{{"calls": {calls}}}'.encode()).calls == [[1, 2]]
-    else:
-        with pytest.raises(BadRequest, match="is not JSON"):
-            assert from_request(TWO_NUMBERS, read(f'{{"calls": {calls}}}'.encode()))
+    with pytest.raises(BadRequest, match="is not JSON"):
+        from_request(TWO_NUMBERS, read(f'{{"calls": {calls}}}'.encode()))
 
 
 @given(

@@ -1,8 +1,12 @@
 """The page at GET / in a real browser: it sends what is typed, shows what comes back, and runs nothing else."""
 
+import contextlib
+import functools
 import json
 import re
 import shutil
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +14,16 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import uvicorn
+from functions_framework.aio import create_asgi_app
 from playwright.sync_api import Browser, Page, sync_playwright
 from sklearn.tree import DecisionTreeClassifier
 
-from launch.function import Function
 from tests import models
+from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE = 300_000  # milliseconds, for a busy machine
 ATTACK = """</script></textarea><img src=x onerror="document.body.dataset.owned = 1">'"`&\\"""
 
 
@@ -28,52 +35,66 @@ def hostile(folder: Path) -> Path:
     return models.save(folder, DecisionTreeClassifier(random_state=1).fit(X, labels), X, metadata=metadata)
 
 
+@contextlib.contextmanager
+def serve(app: Any) -> Iterator[str]:
+    """Serve an app in a thread, which takes seconds less than starting a process, and return its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))  # from here on connections wait until they are accepted
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
+        pytest.skip("there is no chromium on this machine")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE)
         yield browser
         browser.close()
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any], str]]:
-    """Return the URL of a function that runs for all tests here and has the model that `write` saves."""
-    running: dict[Any, Function] = {}
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Return a function from a function that saves a model to the URL where that model is served."""
+    with contextlib.ExitStack() as stack:
 
-    def url(write: Any) -> str:
-        if write not in running:
-            folder = write(tmp_path_factory.mktemp("served") / "model")
-            running[write] = Function(str(folder)).__enter__()
-        return running[write].url
+        @functools.cache
+        def url(save: Callable[[Path], Path]) -> str:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("MODEL_URI", str(save(tmp_path_factory.mktemp("served") / "model")))
+                patch.setenv("LOG_LEVEL", "CRITICAL")
+                return stack.enter_context(serve(create_asgi_app("predict", str(ROOT / "main.py"))))
 
-    yield url
-    for function in running.values():
-        function.__exit__(None, None, None)
+        yield url
 
 
 @pytest.fixture
-def open_page(browser: Browser, served: Callable[[Any], str]) -> Iterator[Callable[..., Page]]:
-    """Return a page of a function in a real browser; at the end nothing must have gone wrong or elsewhere."""
-    opened: list[Page] = []
-    wrong: list[str] = []
+def open_page(browser: Browser, served: Callable[..., str]) -> Iterator[Callable[..., Page]]:
+    """Open the page of a model; afterwards check for errors, console messages and requests to other servers."""
+    pages: list[Page] = []
+    problems: list[str] = []
 
-    def visit(write: Any, **options: Any) -> Page:
-        url = served(write)
+    def open_page(save: Callable[[Path], Path], **options: Any) -> Page:
+        url = served(save)
         page = browser.new_page(**options)
-        opened.append(page)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda it: None if it.url.startswith((url, "data:")) else wrong.append(it.url))
-        page.on("console", lambda it: None if "status of 400" in it.text else wrong.append(it.text))
+        pages.append(page)
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda it: None if it.url.startswith((url, "data:")) else problems.append(it.url))
+        page.on("console", lambda it: None if "status of 400" in it.text else problems.append(it.text))
         page.goto(url)
         return page
 
-    yield visit
-    for each in opened:
-        each.close()
-    assert wrong == []
+    yield open_page
+    for page in pages:
+        page.close()
+    assert problems == []
 
 
 def send(page: Page, **values: str) -> str:
@@ -91,7 +112,7 @@ def calls(page: Page) -> str:
     return page.locator("#request").inner_text().partition('"calls": ')[2]
 
 
-def test_example(open_page: Callable[..., Page], served: Callable[[Any], str]) -> None:
+def test_example(open_page: Callable[..., Page], served: Callable[..., str]) -> None:
     """The form contains the model's example; sending it shows the prediction."""
     page = open_page(models.tree_regressor)
     example = [float(page.locator(f"[data-name={name}]").input_value()) for name in "abcd"]

@@ -92,7 +92,7 @@ def pair(request: pytest.FixtureRequest, saved: Callable[[str], str]) -> tuple[M
     return model, mlflow.pyfunc.load_model(folder).predict
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_same_as_notebook(data: st.DataObject, pair: Any) -> None:
     """Replies are bit for bit the predictions for a DataFrame of the same values."""
@@ -106,7 +106,7 @@ def test_same_as_notebook(data: st.DataObject, pair: Any) -> None:
     assert replies(model, rows) == [next(expected) if row in complete else None for row in rows]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_split_and_shuffled(data: st.DataObject, pair: Any) -> None:
     """A row gets the same reply in any batch and in any order."""
@@ -120,7 +120,7 @@ def test_split_and_shuffled(data: st.DataObject, pair: Any) -> None:
     assert replies(model, [rows[row] for row in order]) == [whole[row] for row in order]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_scored_together(data: st.DataObject, pair: Any) -> None:
     """Requests that share a prediction get the replies that they get alone."""

@@ -253,8 +253,8 @@ def cases(name: str) -> list[Any]:
     for mlflow_type, expected in EXPECTED.items():
         values = getattr(expected, name)
         for case in values.items() if isinstance(values, dict) else values:
-            shown = str(case[0] if isinstance(case, tuple) else case)[:40]
-            found.append(pytest.param(mlflow_type, case, id=f"{mlflow_type}-{shown}"))
+            text = str(case[0] if isinstance(case, tuple) else case)[:40]
+            found.append(pytest.param(mlflow_type, case, id=f"{mlflow_type}-{text}"))
     return found
 
 
