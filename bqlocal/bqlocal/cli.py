@@ -100,7 +100,7 @@ def sql(
                 raise BqlocalError(f"--table {table!r} names no file; write DATASET.TABLE=FILE.")
             bigquery.load(name, path)
         if text:
-            with bar.shown():
+            with bar.watching():
                 result = bigquery.sql(text, values)
             show(result, output_format)
         else:
@@ -143,7 +143,7 @@ def _run_prompt(bigquery: BigQuery, parameters: Parameters, output_format: str, 
     with prompt.history():
         for text in prompt.statements():
             try:
-                with bar.shown():
+                with bar.watching():
                     result = bigquery.sql(text, parameters)
                 show(result, output_format)
             except BqlocalError as error:

@@ -12,7 +12,7 @@ DELAY = 1.0  # seconds before the bar appears
 
 
 class ProgressBar:
-    """A bar that appears when the query in `shown` takes long and stderr is a terminal."""
+    """A bar that appears when the query in `watching` takes long and stderr is a terminal."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -28,7 +28,7 @@ class ProgressBar:
         self._started = time.monotonic()
 
     @contextlib.contextmanager
-    def shown(self) -> Iterator[None]:
+    def watching(self) -> Iterator[None]:
         """Time the query in this block and remove its bar afterwards."""
         self._started = time.monotonic()
         try:
