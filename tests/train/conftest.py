@@ -59,7 +59,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 def diabetes(tmp_path_factory: pytest.TempPathFactory, store: str, emulator: Storage) -> Run:
     """A regression, registered and published: a process that Ctrl-C ends once it has scored a pipeline."""
     folder = tmp_path_factory.mktemp("diabetes") / "out"
-    options = ["--data", "diabetes", "--minutes", "60", "--jobs", "2", "--output", str(folder)]
+    options = ["--data", "diabetes", "--minutes", "60", "--jobs", "1", "--output", str(folder)]
     process = subprocess.Popen(
         [sys.executable, "-m", "train", *options, "--register", "diabetes", "--publish", f"gs://{BUCKET}/diabetes"],
         cwd=ROOT,
@@ -84,7 +84,7 @@ def diabetes(tmp_path_factory: pytest.TempPathFactory, store: str, emulator: Sto
 
 def _train_here(folder: Path, store: str, *arguments: str) -> Run:
     """Search one small generation inside this process; the limit of 10 minutes is for a busy machine."""
-    search = ["--minutes", "10", "--generations", "1", "--population", "3", "--jobs", "1"]
+    search = ["--minutes", "10", "--generations", "1", "--population", "2", "--jobs", "1"]
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pytest turns warnings into errors
         patch.setenv("MLFLOW_TRACKING_URI", store)

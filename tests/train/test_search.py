@@ -15,7 +15,7 @@ def test_search_on_an_existing_cluster() -> None:
     """A search given a scheduler's address runs on its workers, and reports R2 as scikit-learn does."""
     bunch = load_diabetes(as_frame=True)
     with workers(1, None) as client:  # in place of a remote cluster
-        settings = SearchSettings(10, 1, 2, 1, 1, "r2", "plain", client.scheduler.address)
+        settings = SearchSettings(10, 1, 1, 1, 1, "r2", "plain", client.scheduler.address)
         found = search(bunch.data, bunch.target, "regression", None, settings)
     assert found.evaluated > 0
     assert settings.metric == "R2"
