@@ -33,7 +33,7 @@ class SearchBar(Progress):
         self.update(self.search, description=text)
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop_task(self.search)
-        super().__exit__(kind, value, trace)
+        super().__exit__(error_type, error, trace)
