@@ -1,6 +1,7 @@
 """Fixtures for all tests: a clean environment, models saved by MLflow, a Cloud Storage emulator, the function's app."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from xdist.scheduler import LoadScopeScheduling
 from local.storage import Storage
 from tests import models
 from tests.endpoint import Endpoint
+
+# A job in the background of a script ignores Ctrl-C, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 BUCKET = "models"  # in the Cloud Storage emulator

@@ -75,10 +75,10 @@ PERSISTENT: dict[str, tuple[Plan, type[ServingError], str]] = {
     "no reply": (always(faults.no_reply), ModelUnreachable, "right now"),
     "stalled midway": (always(faults.stall_midway, "model.pkl"), ModelUnreachable, "right now"),
     "reset midway": (always(faults.reset_midway, "MLmodel"), ModelUnreachable, "right now"),
-    "corrupted": (always(faults.corrupt, "model.pkl"), ModelUnreachable, "m/model.pkl arrived with another checksum"),
-    "truncated": (always(faults.truncate, "model.pkl"), ModelUnreachable, "m/model.pkl arrived with another checksum"),
+    "corrupted": (always(faults.corrupt, "model.pkl"), ModelUnreachable, "m/model.pkl has another checksum"),
+    "truncated": (always(faults.truncate, "model.pkl"), ModelUnreachable, "m/model.pkl has another checksum"),
     "listing truncated": (always(faults.truncate, ""), ModelUnreachable, "right now"),
-    "one file gone": (always(faults.status(404), "model.pkl"), ModelUnreachable, "m/model.pkl was removed"),
+    "one file gone": (always(faults.status(404), "model.pkl"), ModelUnreachable, "m/model.pkl was deleted"),
     "no bucket": (always(faults.status(404), ""), ModelUnusable, "There is nothing at gs://models/m"),
     "forbidden": (always(faults.status(403)), ModelUnusable, "needs roles/storage.objectViewer"),
     "unauthorized": (always(faults.status(401), "model.pkl"), ModelUnusable, "needs roles/storage.objectViewer"),
@@ -177,9 +177,11 @@ def test_request_times_out_and_next_joins(proxy: Proxy, monkeypatch: pytest.Monk
 
     async def ask() -> None:
         loader = ModelLoader(URI)
-        with pytest.raises(ModelUnreachable, match="still being loaded"):
-            await loader.model()
-        resume.set()
+        try:
+            with pytest.raises(ModelUnreachable, match="still loading"):
+                await loader.model()
+        finally:
+            resume.set()
         monkeypatch.setattr("model_loader.MAX_WAIT", 600)
         await loader.model()
 

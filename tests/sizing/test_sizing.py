@@ -22,6 +22,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["--seconds", "0.02", *map(str, arguments)])
 
 
+@pytest.mark.check
 def test_report_is_complete(saved: Callable[[str], str], tmp_path: Path) -> None:
     """Every option has a value within its limits, in the report, in the file for deploy.sh and in the DDL."""
     ended = run("--model", saved("tree_regressor"), "--output", tmp_path, "--rows", 2_000_000, "--instances", 4)

@@ -38,6 +38,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("name", FIGURES)
 def test_browser_shows_the_report(name: str, browser: Browser, request: pytest.FixtureRequest) -> None:
     """A browser decodes every figure, fits the page into the window, reports no error and requests nothing else."""
@@ -54,6 +55,7 @@ def test_browser_shows_the_report(name: str, browser: Browser, request: pytest.F
     assert wrong == []
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("name", FIGURES)
 def test_report_is_self_contained(name: str, request: pytest.FixtureRequest) -> None:
     """The file holds all figures, scores and SQL, and refers to nothing outside but scikit-learn's documentation."""
