@@ -104,7 +104,7 @@ def test_mlmodel_path_outside_folder(
 ) -> None:
     """A path in MLmodel that leads out of the model's folder is a 424."""
     edit(folder, change)
-    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "leads out of its folder")
+    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "leads out of the model's folder")
 
 
 def test_author_paths_ignored(folder: Path) -> None:
@@ -130,14 +130,14 @@ UNREADABLE = {
     "no flavors": ("signature: {}", "no mapping `flavors`"),
     "flavors is a list": ("flavors: [sklearn]", "no mapping `flavors`"),
     "flavor is a string": ("flavors: {sklearn: yes please}", "no mapping `flavors`"),
-    "not YAML": ("flavors: {", "is no YAML"),
-    "Python object": ("flavors: !!python/object/apply:os.system ['touch x']", "is no YAML"),
-    "Python name": ("flavors: !!python/name:os.system", "is no YAML"),
-    "deeply nested": ("[" * 5_000, "is no YAML"),
+    "not YAML": ("flavors: {", "is not YAML"),
+    "Python object": ("flavors: !!python/object/apply:os.system ['touch x']", "is not YAML"),
+    "Python name": ("flavors: !!python/name:os.system", "is not YAML"),
+    "deeply nested": ("[" * 5_000, "is not YAML"),
     "alias bomb": (BOMB, "holds more than"),
     "alias cycle": ("flavors: {}\nmetadata: &m [*m]", "holds more than"),
     "large": ("flavors: {}\n" + "#" * 2_000_000, "more than 2000000"),
-    "UTF-16": ("flavors: {}".encode("utf-16").decode("latin-1"), "is no YAML"),
+    "UTF-16": ("flavors: {}".encode("utf-16").decode("latin-1"), "is not YAML"),
 }
 
 
@@ -152,7 +152,7 @@ def test_mlmodel_not_plain_data(app: Callable[..., TestClient], folder: Path, te
 def test_trusted_types_not_a_list_of_names(app: Callable[..., TestClient], folder: Path, types: Any) -> None:
     """skops_trusted_types that are not a list of names are a 424."""
     edit(folder, lambda mlmodel: mlmodel["flavors"]["sklearn"].update(skops_trusted_types=types))
-    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "expected a list of the names of types")
+    assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "expected a list of type names")
 
 
 JSON_LIKE = st.recursive(

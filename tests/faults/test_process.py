@@ -107,11 +107,11 @@ def test_full_disk_and_memory(proxy: Proxy, full_disk: Path, saved: Callable[[st
 
         assert_error(ask(), 424, "No space left on device", "6.00 GiB of memory", "deploy it with more --memory")
         remount("size=4k,nr_inodes=100")
-        assert_error(ask(), 424, "0.00 GiB of disk left", "deploy it with more --memory")
+        assert_error(ask(), 424, "0.00 GiB of free disk", "deploy it with more --memory")
         remount("size=8m,nr_inodes=100")
         publish(proxy.upstream, huge(tmp_path / "huge"), "m")
         for _ in range(2):
-            assert_error(ask(), 424, "does not fit into the 6.00 GiB of memory", "deploy it with more --memory")
+            assert_error(ask(), 424, "does not fit into this function's 6.00 GiB of memory", "deploy it with more --memory")
         assert list(full_disk.glob("model-*")) == []
         publish(proxy.upstream, saved("tree_regressor"), "m")
         assert ask().json() == expected(saved("tree_regressor"), [ROW])[0]

@@ -60,7 +60,7 @@ def test_wrong_digest_nothing_executed(tmp_path: Path) -> None:
     digest = folder_digest(folder)
     (folder / "code" / "prepare.py").write_text(f"open({str(touched)!r}, 'w')")
     (folder / "python_model.pkl").write_bytes(__import__("pickle").dumps(Touch(touched)))
-    with pytest.raises(ModelUnusable, match=f"MODEL_DIGEST asks for {digest}: it was not loaded"):
+    with pytest.raises(ModelUnusable, match=f"but MODEL_DIGEST is {digest}: it was not loaded"):
         load(str(folder), digest)
     assert not touched.exists()
     with pytest.raises(ModelUnusable):  # without the digest the file is created
