@@ -111,7 +111,9 @@ def test_full_disk_and_memory(proxy: Proxy, full_disk: Path, saved: Callable[[st
         remount("size=8m,nr_inodes=100")
         publish(proxy.upstream, huge(tmp_path / "huge"), "m")
         for _ in range(2):
-            assert_error(ask(), 424, "does not fit into this function's 6.00 GiB of memory", "deploy it with more --memory")
+            assert_error(
+                ask(), 424, "does not fit into this function's 6.00 GiB of memory", "deploy it with more --memory"
+            )
         assert list(full_disk.glob("model-*")) == []
         publish(proxy.upstream, saved("tree_regressor"), "m")
         assert ask().json() == expected(saved("tree_regressor"), [ROW])[0]

@@ -112,7 +112,7 @@ def test_other_digest_rejected(
         loader = ModelLoader(URI, digest(saved("tree_regressor")), refresh=REFRESH)
         first = await loader.model()
         publish(proxy.upstream, second_model, "m")
-        await wait_for_model(loader, lambda _: any("MODEL_DIGEST asks for" in line["message"] for line in log))
+        await wait_for_model(loader, lambda _: any("but MODEL_DIGEST is" in line["message"] for line in log))
         assert await loader.model() is first
 
     asyncio.run(follow())
