@@ -83,7 +83,7 @@ def test_bad_version_rejected_once(
         loader = ModelLoader(URI, refresh=REFRESH)
         first = await loader.model()
         publish(proxy.upstream, bad, "m") if (bad / "MLmodel").exists() else delete_mlmodel(proxy)
-        await wait_for_model(loader, lambda _: any("was refused" in line["message"] for line in log))
+        await wait_for_model(loader, lambda _: any("was rejected" in line["message"] for line in log))
         await wait_for_polls(proxy, loader, 6)
         assert await loader.model() is first
         assert list(temp_dir.glob("model-*")) == [], "a model that was read completely needs no files"
