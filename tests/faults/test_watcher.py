@@ -143,7 +143,7 @@ def test_swaps_under_load(proxy: Proxy, saved: Callable[[str], str], second_mode
             publish(proxy.upstream, folders["two"], "m")
             wait_for(lambda: "two" in seen)
             publish(proxy.upstream, bad, "m")
-            wait_for(lambda: "was refused" in log.read_text())
+            wait_for(lambda: "was rejected" in log.read_text())
             publish(proxy.upstream, folders["one"], "m")
             wait_for(lambda: seen[-1] == "one")
         finally:
