@@ -64,6 +64,11 @@ def error_body(error: ServingError) -> bytes:
     return body
 
 
+def describe_error(error: BaseException) -> str:
+    """Return an exception of somebody else's code as a message shows it: its class, and its text if it has one."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 def short_repr(value: object) -> str:
     """Return a value from outside as a message shows it: as JSON, truncated."""
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from serving.errors import BadRequest, ServingError
+from serving.errors import BadRequest, ServingError, describe_error
 from serving.rows import RowIndices
 from serving.types import Replies
 
@@ -30,7 +30,7 @@ def score_rows(score: Score, rows: RowIndices, on_error: str) -> tuple[RowIndice
             return rows, _score_again(score, rows, error)
         if on_error == "fail":
             row, reason = next(iter(bad_rows.items()))
-            raise BadRequest(f"Row {row}: the model could not score it: {_describe(reason)}") from reason
+            raise BadRequest(f"Row {row}: the model could not score it: {describe_error(reason)}") from reason
         good = np.setdiff1d(rows, list(bad_rows))
         return good, score(good) if len(good) else []
 
@@ -44,7 +44,8 @@ def _score_again(score: Score, rows: RowIndices, first: Exception) -> Replies:
     except Exception as error:
         if type(error) is not type(first):
             raise
-        raise BadRequest(f"The model could not score these {len(rows)} rows together: {_describe(error)}") from error
+        reason = describe_error(error)
+        raise BadRequest(f"The model could not score these {len(rows)} rows together: {reason}") from error
 
 
 def _find_bad_rows(score: Score, rows: RowIndices, limit: int) -> dict[int, Exception]:
@@ -85,7 +86,3 @@ def _find_bad_rows(score: Score, rows: RowIndices, limit: int) -> dict[int, Exce
             found[int(rows[low])] = error
         low, known_bad = high, False
     return found
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

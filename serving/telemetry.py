@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from serving.contract import Request
-from serving.errors import ServingError
+from serving.errors import ServingError, describe_error
 from serving.model import ModelInfo
 
 TEXT_LIMIT = 1_000  # characters of a text from outside
@@ -116,8 +116,8 @@ class RequestLog:
         """Record what went wrong, and the status of the answer."""
         self.status, self.severity = status, "WARNING" if status in (400, 429) else "ERROR"
         self.error = type(error).__name__
-        self.error_message = str(error) if isinstance(error, ServingError) else _describe(error)
-        self.cause = _describe(error.__cause__) if error.__cause__ else ""
+        self.error_message = str(error) if isinstance(error, ServingError) else describe_error(error)
+        self.cause = describe_error(error.__cause__) if error.__cause__ else ""
         self.stack_trace = "".join(traceback.format_exception(error)) if status == 500 else ""
 
     def finish(self, bytes_out: int) -> None:
@@ -258,10 +258,6 @@ def trace_of(headers: Mapping[str, str], project: str | None) -> str | None:
         return None
     trace = found[1].lower()
     return f"projects/{project}/traces/{trace}" if project else trace
-
-
-def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _truncate(text: str, limit: int = TEXT_LIMIT) -> str:
