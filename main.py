@@ -18,18 +18,19 @@ from serving import telemetry
 from serving.handler import Handler
 from sql.names import select_examples
 
-level = os.environ.get("LOG_LEVEL", "INFO").upper()
-if level not in logging.getLevelNamesMapping():
-    sys.exit(f"LOG_LEVEL is {level!r}; expected DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+level_name = os.environ.get("LOG_LEVEL", "INFO").upper()
+level = logging.getLevelNamesMapping().get(level_name)
+if level is None:
+    sys.exit(f"LOG_LEVEL is {level_name!r}; expected DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 refresh_seconds = os.environ.get("MODEL_REFRESH_SECONDS", "0")
 if not refresh_seconds.isdecimal():
     sys.exit(f"MODEL_REFRESH_SECONDS is {refresh_seconds!r}; expected a whole number of seconds, or 0 for never.")
 
-telemetry.configure(logging.getLevelNamesMapping()[level])
+telemetry.configure(level)
 handler = Handler(
     ModelLoader(os.environ.get("MODEL_URI", ""), os.environ.get("MODEL_DIGEST"), float(refresh_seconds)),
     threads=os.cpu_count() or 1,  # more threads than cores would only queue
-    level=logging.getLevelNamesMapping()[level],
+    level=level,
     project=os.environ.get("GOOGLE_CLOUD_PROJECT"),
     examples=select_examples,
 )

@@ -22,20 +22,12 @@ from loading.source import fetched
 from parity.compare import Difference, differences, tolerance
 from parity.expected import DTYPES, predict
 from serving.errors import ServingError
+from serving.types import TYPES
 from sql.names import identifier, predict_call
 from sql.render import render
 
 # MLflow type -> the SQL type of the argument; a column of another type is passed as JSON.
-SQL_TYPES = {
-    "boolean": "BOOL",
-    "integer": "INT64",
-    "long": "INT64",
-    "float": "FLOAT64",
-    "double": "FLOAT64",
-    "string": "STRING",
-    "binary": "BYTES",
-    "datetime": "TIMESTAMP",
-}
+SQL_TYPES = {name: row.sql_type for name, row in TYPES.items() if row.sql_type != "JSON"}
 MAX_SHOWN = 20  # differences
 
 

@@ -6,6 +6,7 @@ as a Batch; each job keeps its own policy, its own errors, and the answers that 
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -38,7 +39,7 @@ class Job:
     timer: Timer
     null_rows: int = 0
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """What jobs must have in common to share a prediction: model, function and options."""
         own = frozenset(self.options.own.items())
