@@ -1,9 +1,9 @@
 """A deployment under way: what is missing, what is recorded, and what the steps learned from creating it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.gcloud import Commands, Result
+from deploy.gcloud import Commands
 from deploy.observation import BUCKET_READER, CONNECTION_USER, Observation
 from deploy.plan import Plan
 from deploy.record import Entry
@@ -42,10 +42,6 @@ class Deployment:
             if not (seen.connection and seen.connection.policy.grants(CONNECTION_USER, member)):
                 yield Entry("analyst", f"{self.connection_id} {member}")
 
-    def change(self, step: str, advice: str, command: Sequence[str]) -> Result:
-        """Make one change, or print it in a dry run. Raise StepFailed."""
-        return self.commands.change(step, advice, command)
-
     def remember(self, *entries: Entry) -> None:
         """Record resources before they are created; nothing is written if the record has them."""
         record = self.record.add(entries)
@@ -53,7 +49,7 @@ class Deployment:
             return
         file = self.folder / "record.txt"
         file.write_text(str(record))
-        self.change(
+        self.commands.change(
             f"Recording what deploy.sh creates in {self.plan.record_uri}",
             f"Ask for roles/storage.objectUser on gs://{self.plan.bucket}.",
             ["gcloud", "storage", "cp", str(file), self.plan.record_uri, "--no-user-output-enabled"],

@@ -38,7 +38,7 @@ def deploy_function(deployment: Deployment) -> None:
         return
     # Updating an existing function with this flag would also remove callers that others have allowed.
     private = [] if existing else ["--no-allow-unauthenticated"]
-    result = deployment.change(
+    result = deployment.commands.change(
         f"Deploying the function {plan.function}, which takes a few minutes",
         f"Read the build's log: gcloud functions logs read {plan.function} --gen2 --region={plan.region} "
         f"--project={plan.project}.",

@@ -23,7 +23,7 @@ def register_sql(deployment: Deployment) -> None:
         return
     statements = _render(deployment)
     deployment.remember(*(Entry("routine", name) for name in deployment.model.functions))
-    deployment.change(
+    deployment.commands.change(
         f"Registering the SQL functions in {plan.dataset}",
         f"Ask for roles/bigquery.dataEditor on the dataset {plan.dataset} and roles/bigquery.connectionAdmin on the "
         "connection.",
@@ -74,7 +74,7 @@ def grant_analysts(deployment: Deployment) -> None:
     policies = {name: read.result() for name, read in reads.items()}
     for member in plan.grant:
         if Entry("analyst", f"{deployment.connection_id} {member}") in deployment.missing:
-            deployment.change(
+            deployment.commands.change(
                 f"Allowing {member} to use the connection",
                 f"Ask for roles/bigquery.connectionAdmin on the connection {deployment.connection_id}.",
                 commands.bq(
@@ -84,7 +84,7 @@ def grant_analysts(deployment: Deployment) -> None:
             )  # fmt: skip
         for name in routines:
             if not policies[name].grants(ROUTINE_CALLER, member):
-                deployment.change(
+                deployment.commands.change(
                     f"Allowing {member} to call {name.partition(':')[2]}",
                     f"Ask for roles/bigquery.dataOwner on the dataset {plan.dataset}.",
                     commands.bq(

@@ -1,6 +1,6 @@
 """The steps of a deployment, in order. Each creates one thing if it is missing; none deletes anything.
 
-To add a step, write a function of a Deployment and list it in STEPS. It must change things through `Deployment.change`,
+To add a step, write a function of a Deployment and list it in STEPS. It must change things through `Commands.change`,
 which prints the command in a dry run, retries transient errors, and names the step and what to do when it fails. If it
 creates a resource that --destroy should delete, add it to `Deployment._missing` and to destroy.py.
 """
@@ -25,7 +25,7 @@ def record_plan(deployment: Deployment) -> None:
 def publish_model(deployment: Deployment) -> None:
     """Upload a local model."""
     if folder := deployment.plan.model_folder:
-        deployment.change(
+        deployment.commands.change(
             f"Publishing the model {folder} to {deployment.plan.model_uri}",
             f"Ask for roles/storage.objectUser on gs://{deployment.plan.bucket}.",
             [sys.executable, "-m", "loading.publish", str(folder), deployment.plan.model_uri],
@@ -36,7 +36,7 @@ def create_account(deployment: Deployment) -> None:
     """Create the service account that the function runs as."""
     account = deployment.plan.account
     if Entry("account", account) in deployment.missing:
-        deployment.change(
+        deployment.commands.change(
             f"Creating the service account {account}",
             f"Ask for roles/iam.serviceAccountCreator on {deployment.plan.project}.",
             [
@@ -51,7 +51,7 @@ def grant_bucket(deployment: Deployment) -> None:
     """Let the account read the model's bucket."""
     account, bucket = deployment.plan.account, f"gs://{deployment.plan.bucket}"
     if Entry("reader", account) in deployment.missing:
-        deployment.change(
+        deployment.commands.change(
             f"Allowing {account} to read {bucket}",
             f"Ask for roles/storage.admin on {bucket}.",
             [
@@ -71,7 +71,7 @@ def create_connection(deployment: Deployment) -> None:
     created = deployment.commands.bq(
         "mk", "--connection", location, "--connection_type=CLOUD_RESOURCE", deployment.plan.connection
     )
-    deployment.change(step, advice, created)
+    deployment.commands.change(step, advice, created)
     if not deployment.commands.dry_run:
         shown = deployment.commands.run(deployment.commands.bq("show", "--connection", deployment.connection_id))
         if not shown.ok:
@@ -84,7 +84,7 @@ def grant_invoker(deployment: Deployment) -> None:
     plan, member = deployment.plan, f"serviceAccount:{deployment.caller}"
     if deployment.seen.function and deployment.seen.function.policy.grants(INVOKER, member):
         return
-    deployment.change(
+    deployment.commands.change(
         "Allowing the connection to call the function",
         f"Ask for roles/run.admin on the service {plan.function}.",
         [
@@ -98,7 +98,7 @@ def create_dataset(deployment: Deployment) -> None:
     """Create the dataset that holds the SQL functions."""
     plan = deployment.plan
     if Entry("dataset", plan.dataset) in deployment.missing:
-        deployment.change(
+        deployment.commands.change(
             f"Creating the dataset {plan.dataset} in {deployment.location}",
             f"Ask for roles/bigquery.user on {plan.project}.",
             deployment.commands.bq(
