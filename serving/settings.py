@@ -1,0 +1,53 @@
+"""The settings of the function, read from the environment once, at the start.
+
+To add one: a field with its default, a line in `read`, and a row in docs/settings.md, which tests/docs checks. A value
+that can't be used ends the process with one sentence: the platform shows it as the reason why the deployment failed.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says about this function; docs/settings.md has the meaning of each variable.
+
+    `model_digest` and `project` are None when they aren't given.
+    """
+
+    model_uri: str = ""
+    model_digest: str | None = None
+    refresh_seconds: int = 0
+    log_level: int = logging.INFO
+    project: str | None = None
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Return the settings in an environment; exit with a sentence that names a value that can't be used."""
+        return cls(
+            model_uri=environ.get("MODEL_URI", ""),
+            model_digest=environ.get("MODEL_DIGEST"),
+            refresh_seconds=_whole(environ, "MODEL_REFRESH_SECONDS", "a whole number of seconds, or 0 for never") or 0,
+            log_level=_log_level(environ.get("LOG_LEVEL", "INFO").upper()),
+            project=environ.get("GOOGLE_CLOUD_PROJECT"),
+        )
+
+
+def _whole(environ: Mapping[str, str], name: str, expected: str, least: int = 0) -> int | None:
+    """Return the value of a variable as a whole number of at least `least`; None when it isn't set."""
+    value = environ.get(name)
+    if value is None:
+        return None
+    if not value.isdecimal() or int(value) < least:
+        sys.exit(f"{name} is {value!r}; expected {expected}.")
+    return int(value)
+
+
+def _log_level(name: str) -> int:
+    level = logging.getLevelNamesMapping().get(name)
+    if level is None:
+        sys.exit(f"LOG_LEVEL is {name!r}; expected DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+    return level
