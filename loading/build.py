@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from loading.flavors import check_trusted, flavor_of, loading_errors
-from loading.mlmodel import admit_code, own_code, read_mlmodel, requirements
+from loading.failures import loading_errors
+from loading.flavors import check_trusted, flavor_of
+from loading.mlmodel import read_mlmodel, requirements
+from loading.own_code import admit_code, own_code
 from serving.model import Model, ModelInfo
 from serving.signature import read_signature
 

@@ -11,7 +11,7 @@ import contextlib
 import importlib
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,8 @@ def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
         if unknown:
             raise ModelUnusable(
                 f"The model at {uri} has types that loading/trusted_types.py does not list: {join_names(unknown)}. "
-                f"Review them and add them there, or save the {name} model with another serialization_format."
+                f"Review them and add them there, or save the {name} model with "
+                'serialization_format="cloudpickle", and files of your own in code_paths.'
             )
 
 
@@ -148,23 +149,3 @@ _FLAVORS = {  # by MLflow's loader module
     "mlflow.lightgbm": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
     "mlflow.xgboost": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
 }
-
-
-@contextlib.contextmanager
-def loading_errors(folder: Path, uri: str) -> Iterator[None]:
-    """Turn whatever goes wrong with a model's files into ModelUnusable."""
-    try:
-        yield
-    except (ModelUnusable, MemoryError):
-        raise
-    except ModuleNotFoundError as cause:
-        wanted = (folder / "requirements.txt").read_text().split() if (folder / "requirements.txt").is_file() else []
-        pins = [
-            pin for pin in wanted if pin.partition("==")[0].replace("-", "_") == (cause.name or "").partition(".")[0]
-        ]
-        raise ModelUnusable(
-            f"The model at {uri} needs the Python package {cause.name!r}, which is not installed: "
-            f"deploy with {pins[0] if pins else 'it'} in requirements.txt."
-        ) from cause
-    except Exception as cause:
-        raise ModelUnusable(f"The model at {uri} cannot be loaded: {type(cause).__name__}: {cause}") from cause

@@ -1,17 +1,16 @@
 """What a model's folder says about itself, read before anything in it is imported or deserialized.
 
-Anybody who can write to the bucket controls the MLmodel file. It is read as plain YAML of bounded size, its paths can't
-lead out of the model's folder, and the code that comes with the model is hashed before Python imports it.
+Anybody who can write to the bucket controls the MLmodel file. It is read as plain YAML of bounded size, and its paths
+can't lead out of the model's folder.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from serving.errors import ModelUnusable, join_names, short_repr
+from serving.errors import ModelUnusable, short_repr
 
 MLMODEL_LIMIT = 2_000_000  # bytes; a signature of 10,000 columns has 700,000
 NODES_LIMIT = 100_000  # values; a few lines of YAML expand to billions by referring to the same list repeatedly
@@ -19,10 +18,6 @@ NODES_LIMIT = 100_000  # values; a few lines of YAML expand to billions by refer
 _OPENED = ("flavors", "saved_input_example_info")  # the parts of MLmodel whose paths are opened
 # Keys in them whose paths are never opened: where a file was on the author's machine, and the author's own settings.
 _NOT_OPENED = ("config", "model_code_path", "model_config", "source_model_name", "uri")
-
-# The code that models have brought into this process, name -> sha256. Python keeps a module as long as the process
-# lives: a new model with other code under the same name would silently run the old code.
-_admitted_code: dict[str, str] = {}
 
 
 def read_mlmodel(folder: Path, uri: str) -> dict[str, Any]:
@@ -49,30 +44,6 @@ def read_mlmodel(folder: Path, uri: str) -> dict[str, Any]:
                 "which leads out of the model's folder."
             )
     return mlmodel
-
-
-def own_code(folder: Path, mlmodel: Mapping[str, Any]) -> dict[str, str]:
-    """Return the code files that come with a model, path in the folder -> sha256."""
-    below = {str(flavor["code"]) for flavor in mlmodel["flavors"].values() if flavor.get("code")}
-    files = {path for code in below for path in (folder / code).rglob("*") if path.suffix != ".pyc"}
-    files.update(folder.rglob("*.py"))
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(files)
-        if path.is_file()
-    }
-
-
-def admit_code(code: Mapping[str, str], uri: str) -> None:
-    """Record that this code gets imported; raise ModelUnusable if the process has other code under the same name."""
-    # MLflow imports a script next to the MLmodel file under a new name each time, so only folders matter.
-    others = [name for name, digest in code.items() if "/" in name and _admitted_code.get(name, digest) != digest]
-    if others:
-        raise ModelUnusable(
-            f"The model at {uri} has other code than an earlier model of this process: {join_names(others)}. "
-            "Python would keep running the old code: deploy again, which starts new processes."
-        )
-    _admitted_code.update(code)
 
 
 def requirements(folder: Path) -> list[str]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from loading import mlmodel
+from loading import own_code
 from model_loader import ModelLoader
 from serving.decoding import from_arguments
 from tests import models
@@ -123,7 +123,7 @@ def test_other_code_under_same_name_rejected(
 ) -> None:
     """A version whose code has the file names of the old one and other content is rejected."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(mlmodel, "_admitted_code", {})
+    monkeypatch.setattr(own_code, "_admitted", {})
     folder = models.python_model(tmp_path / "model")
     publish(proxy.upstream, folder, "m")
 

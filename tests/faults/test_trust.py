@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeRegressor
 from starlette.testclient import TestClient
 
-from loading import mlmodel
+from loading import own_code
 from model_loader import folder_digest, load
 from serving.decoding import from_arguments
 from serving.errors import ModelUnusable
@@ -44,7 +44,7 @@ class Touch:
 def fresh_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the code of models when the test is over, so that no other test in this process sees it."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(mlmodel, "_admitted_code", {})
+    monkeypatch.setattr(own_code, "_admitted", {})
 
 
 @pytest.fixture
