@@ -12,17 +12,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model_loader import ModelLoader
-from serving import telemetry
+from serving import output
 from serving.handler import Handler
 from serving.settings import Settings
+from serving.telemetry import LogWriter, log_event
 from sql.names import select_examples
 
 settings = Settings.read(os.environ)
-telemetry.configure(settings.log_level)
+stream = output.take_over(os.environ, settings.log_level)
+if not settings.model_uri:
+    log_event(
+        "WARNING", "MODEL_URI is not set, so every request fails: set it to the model's gs:// folder or models:/ URI."
+    )
 handler = Handler(
     ModelLoader(settings.model_uri, settings.model_digest, settings.refresh_seconds),
     threads=os.cpu_count() or 1,  # more threads than cores would only queue
-    level=settings.log_level,
+    log_writer=LogWriter(settings.log_level, stream),
     project=settings.project,
     examples=select_examples,
 )

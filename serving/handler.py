@@ -16,7 +16,8 @@ from serving.errors import BadRequest, InternalError, ServingError, error_body
 from serving.model import Model
 from serving.options import check_schema, read_options
 from serving.scheduler import Scheduler
-from serving.telemetry import InstanceStats, LogWriter, RequestLog, trace_of
+from serving.stats import InstanceStats
+from serving.telemetry import LogWriter, RequestLog, current_request, identify
 
 JSON = {"content-type": "application/json"}
 
@@ -35,24 +36,26 @@ class ModelSource(Protocol):
 class Handler:
     """Answers the requests of one instance.
 
-    `threads` is how many predictions run at a time, `level` the lowest level of request lines that are logged,
-    `project` the Google Cloud project that traces belong to, and `examples` gives the queries that the page shows.
+    `threads` is how many predictions run at a time, `log_writer` logs the requests, `project` is the Google Cloud
+    project that traces belong to, and `examples` gives the queries that the page shows.
     """
 
     def __init__(
-        self, models: ModelSource, *, threads: int, level: int, project: str | None, examples: page.Examples
+        self, models: ModelSource, *, threads: int, log_writer: LogWriter, project: str | None, examples: page.Examples
     ) -> None:
         self._models = models
         self._project = project
         self._examples = examples
         self._admission = Admission()
         self._scheduler = Scheduler(threads)
-        self._log_writer = LogWriter(level)
+        self._log_writer = log_writer
         self._stats = InstanceStats()
 
     async def handle(self, request: Request) -> Response:
         """Answer BigQuery's request on POST; on GET describe the function, as a page to a browser, else as JSON."""
-        log = RequestLog(request.method, request.scope["path"], trace_of(request.headers, self._project))
+        identity = identify(dict(request.scope["headers"]), self._project)
+        current_request.set(identity)
+        log = RequestLog(request.method, request.scope["path"], identity)
         as_page = request.method == "GET" and page.wanted(request.headers.get("accept", ""))
         headers = JSON
         try:

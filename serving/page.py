@@ -20,7 +20,7 @@ from serving.errors import ServingError
 from serving.functions import SqlFunction
 from serving.model import Model
 from serving.signature import Column
-from serving.telemetry import InstanceStats
+from serving.stats import InstanceStats
 
 # The callable functions of a model, each with a query that calls it; sql/names.py writes the SQL.
 Examples = Callable[[Model], list[tuple[SqlFunction, str]]]

@@ -1,11 +1,12 @@
 """What the function reports about its requests: one JSON line each in the log, and the counters of this instance.
 
 A line is in the form that Cloud Logging parses (https://docs.cloud.google.com/logging/docs/structured-logging):
-`severity`, `time` and the trace become fields of the log entry, everything else its jsonPayload. There is no
-`httpRequest`: Cloud Run writes an entry with one itself, and this line is nested under it by its trace.
+`severity`, `time`, the trace and the execution id become fields of the log entry, everything else its jsonPayload.
+There is no `httpRequest`: Cloud Run writes an entry with one itself, and this line is nested under it by its trace.
 
 Keys and units are defined here; `python -m local logs` and sql/requests_by_job.sql read them. A line contains no value
-of a row except what an error message quotes. This module is the only one that writes log lines.
+of a row except what an error message quotes. This module is the only one that writes log lines; output.py turns what
+others print into such lines.
 """
 
 import asyncio
@@ -14,10 +15,12 @@ import re
 import sys
 import time
 import traceback
-from collections import deque
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TextIO
 
 import orjson
 
@@ -27,25 +30,33 @@ from serving.model import ModelInfo
 
 TEXT_LIMIT = 1_000  # characters of a text from outside
 TRACE_LIMIT = 20_000  # characters of a stack trace; Cloud Logging accepts 256 KB per line
-MAX_LAST_ERRORS = 10
 
-_CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(/.*)?", re.IGNORECASE)
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-.*", re.IGNORECASE)
+# TRACE_ID/SPAN_ID;o=OPTIONS, where the span is a decimal number, and 1 in the options means that the trace is sampled.
+_CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/(\d{1,20})\b)?(?:;o=(\d)|[/;].*)?", re.IGNORECASE)
+# VERSION-TRACE_ID-SPAN_ID-FLAGS, where the lowest bit of the flags means that the trace is sampled.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-(?:([0-9a-f]{2})\b)?.*", re.IGNORECASE)
+
+# What identifies the request that this code runs for, in the keys of Cloud Logging. Work that a request starts, such as
+# loading the model in a thread, inherits it.
+current_request: ContextVar[Mapping[str, object]] = ContextVar("current_request", default=MappingProxyType({}))
 
 _logger = logging.getLogger("function")
+_handler = logging.StreamHandler()
 
 
-def configure(level: int) -> None:
-    """Send log lines of at least this level to stdout."""
-    _logger.addHandler(logging.StreamHandler(sys.stdout))
+def configure(level: int, stream: TextIO) -> None:
+    """Send log lines of at least this level to a stream."""
+    _handler.stream = stream
+    _logger.addHandler(_handler)  # does nothing the second time
     _logger.propagate = False
     _logger.setLevel(level)
+    _logger.disabled = False  # functions-framework disables all loggers when the platform sets LOG_EXECUTION_ID
 
 
 def log_event(severity: str, message: str, **fields: object) -> None:
     """Log something other than a request; from any thread."""
-    line = orjson.dumps({"severity": severity, "message": message, **fields}, default=str).decode()
-    _logger.log(logging.getLevelNamesMapping()[severity], line)
+    line = {"severity": severity, **current_request.get(), "message": message, **fields}
+    _logger.log(logging.getLevelNamesMapping()[severity], orjson.dumps(line, default=str).decode())
 
 
 class Timer:
@@ -74,11 +85,12 @@ class RequestLog:
     The stages of `timer` are `read` (the body from the network), `parse` (its JSON), `load` (waiting for the model on a
     cold start), `decode` (JSON to typed columns), `queue` (waiting for its turn), `predict` (the function, including
     the model's input), and `encode` (the reply). `null_rows` counts rows answered with NULL without a prediction.
+    `identity` is what `identify` returns.
     """
 
     method: str
     path: str
-    trace: str | None = None
+    identity: Mapping[str, object] = field(default_factory=dict)
     timer: Timer = field(default_factory=Timer)
     bytes_in: int = 0
     bytes_out: int = 0
@@ -132,9 +144,9 @@ class RequestLog:
     def message(self) -> str:
         """What happened, as a person reads it first."""
         if self.error:
-            return _truncate(self.error_message)
+            return truncate(self.error_message)
         answered = f": {self.rows} rows for {self.function}" if self.rows is not None else ""
-        return _truncate(f"{self.method} {self.path} {self.status} in {self.total * 1000:.1f} ms{answered}")
+        return truncate(f"{self.method} {self.path} {self.status} in {self.total * 1000:.1f} ms{answered}")
 
     def line(self) -> str:
         """Return the JSON line, without what is unknown or doesn't apply."""
@@ -142,14 +154,14 @@ class RequestLog:
         fields: dict[str, object] = {
             "severity": self.severity,
             "time": self.began,
-            "logging.googleapis.com/trace": self.trace,
+            **self.identity,
             "message": self.message,
             "method": self.method,
-            "path": _truncate(self.path),
+            "path": truncate(self.path),
             "status": self.status,
-            "requestId": _truncate(self.request_id),
-            "job": _truncate(self.job),
-            "user": _truncate(self.user),
+            "requestId": truncate(self.request_id),
+            "job": truncate(self.job),
+            "user": truncate(self.user),
             "function": self.function,
             "model": self.model,
             "cold": self.cold,
@@ -160,21 +172,23 @@ class RequestLog:
             "bytesOut": self.bytes_out,
             "milliseconds": {**milliseconds, "total": round(self.total * 1000, 3)},
             "error": self.error,
-            "cause": _truncate(self.cause),
-            "stack_trace": _truncate(self.stack_trace, TRACE_LIMIT),
+            "cause": truncate(self.cause),
+            "stack_trace": truncate(self.stack_trace, TRACE_LIMIT),
         }
         known = {key: value for key, value in fields.items() if value is not None and value != ""}
         return orjson.dumps(known).decode()
 
 
 class LogWriter:
-    """Writes the lines of requests to stdout after their replies have been sent, so that no caller waits for them.
+    """Writes the lines of requests after their replies have been sent, so that no caller waits for them.
 
-    Requests that shared a prediction end in the same round of the event loop, and their lines are written together.
+    Requests that shared a prediction end in the same round of the event loop, and their lines are written together. The
+    stream is that of the start, because models and the framework redirect sys.stdout meanwhile.
     """
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, stream: TextIO | None = None) -> None:
         self._level = level
+        self._stream = stream or sys.stdout
         self._ended: list[RequestLog] = []
 
     def write(self, log: RequestLog) -> None:
@@ -187,80 +201,31 @@ class LogWriter:
     def _write_all(self) -> None:
         ended, self._ended = self._ended, []
         # A logger would first look up its caller, which takes longer than the line.
-        sys.stdout.write("".join(f"{log.line()}\n" for log in ended))
-        sys.stdout.flush()
+        self._stream.write("".join(f"{log.line()}\n" for log in ended))
+        self._stream.flush()
 
 
-@dataclass
-class InstanceStats:
-    """What this instance has done since it started, for the page at GET /.
-
-    Instances come and go, so the statistics of the service are in the log. Every POST counts once; `refused` are the
-    requests answered with 400, `failed` those with any other error.
-    """
-
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    requests: int = 0
-    rows: int = 0
-    null_rows: int = 0
-    refused: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-    last_errors: deque[Mapping[str, object]] = field(default_factory=lambda: deque(maxlen=MAX_LAST_ERRORS))
-
-    def count(self, log: RequestLog) -> None:
-        """Count an answered request; GET requests don't count."""
-        if log.method == "GET":
-            return
-        self.requests += 1
-        self.seconds += log.total
-        if not log.error:
-            self.rows += log.rows or 0
-            self.null_rows += log.null_rows or 0
-            return
-        self.refused += log.status == 400
-        self.failed += log.status != 400
-        self.last_errors.appendleft(
-            {
-                "time": log.began.isoformat(timespec="seconds"),
-                "status": log.status,
-                "function": log.function,
-                "requestId": log.request_id,
-                "message": log.message,
-            }
-        )
-
-    @property
-    def uptime(self) -> timedelta:
-        return timedelta(seconds=int((datetime.now(UTC) - self.started).total_seconds()))
-
-    def as_dict(self) -> dict[str, object]:
-        """Return everything as JSON-ready values."""
-        return {
-            "started": self.started.isoformat(timespec="seconds"),
-            "uptimeSeconds": self.uptime.total_seconds(),
-            "requests": self.requests,
-            "rows": self.rows,
-            "nullRows": self.null_rows,
-            "refused": self.refused,
-            "failed": self.failed,
-            "seconds": round(self.seconds, 3),
-            "lastErrors": list(self.last_errors),
-        }
+def identify(headers: Mapping[bytes, bytes], project: str | None) -> dict[str, object]:
+    """Return what the headers of a request say about its execution and its trace, in the keys of Cloud Logging."""
+    found: dict[str, object] = {}
+    if execution := headers.get(b"function-execution-id"):  # from the platform, else functions-framework generates one
+        found["logging.googleapis.com/labels"] = {"execution_id": truncate(execution.decode("latin-1"))}
+    if cloud := _CLOUD_TRACE.fullmatch(headers.get(b"x-cloud-trace-context", b"").decode("latin-1")):
+        trace, span, sampled = cloud[1], f"{int(cloud[2] or 0):016x}", cloud[3]
+    elif parent := _TRACEPARENT.fullmatch(headers.get(b"traceparent", b"").decode("latin-1")):
+        trace, span, sampled = parent[1], parent[2].lower(), parent[3]
+    else:
+        return found
+    trace = trace.lower()
+    found["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace}" if project else trace
+    if len(span) == 16 and int(span, 16):
+        found["logging.googleapis.com/spanId"] = span
+    if sampled:
+        found["logging.googleapis.com/trace_sampled"] = int(sampled, 16) % 2 == 1
+    return found
 
 
-def trace_of(headers: Mapping[str, str], project: str | None) -> str | None:
-    """Return the trace that Cloud Run assigned to a request, in Cloud Logging's format; None without one."""
-    found = _CLOUD_TRACE.fullmatch(headers.get("x-cloud-trace-context", "")) or _TRACEPARENT.fullmatch(
-        headers.get("traceparent", "")
-    )
-    if found is None:
-        return None
-    trace = found[1].lower()
-    return f"projects/{project}/traces/{trace}" if project else trace
-
-
-def _truncate(text: str, limit: int = TEXT_LIMIT) -> str:
+def truncate(text: str, limit: int = TEXT_LIMIT) -> str:
     """Return at most `limit` characters of a text, in a form that JSON can hold."""
     if len(text) > limit:
         text = f"{text[: limit - 1]}…"

@@ -78,9 +78,10 @@ def test_model_is_loaded_once(finished: tuple[Path, str]) -> None:
     """The first request loads the model, and no later one does."""
     output, _ = finished
     lines = (output / "function.log").read_text().splitlines()
-    assert "Loaded the model" in lines[0]
-    assert '"path":"/"' in lines[1]
-    assert '"status":200' in lines[1]
+    assert "Listening at" in lines[0]
+    assert "Loaded the model" in lines[1]
+    assert '"path":"/"' in lines[2]
+    assert '"status":200' in lines[2]
     assert (output / "function.log").read_text().count('"cold":true') == 1
 
 

@@ -42,11 +42,15 @@ def rolled(lines: list[str], vcpus: float = 1, gibs: float = 2) -> list[dict[str
     return rows
 
 
-def test_real_log(saved: Callable[[str], str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("execution_id", ["", "true"])
+def test_real_log(saved: Callable[[str], str], tmp_path: Path, execution_id: str) -> None:
     """The log of a real function has a row per query, with the numbers that the caller counted."""
     log = tmp_path / "function.log"
     (tmp_path / "t.jsonl").write_text("".join(json.dumps({"a": at if at % 10 else None}) + "\n" for at in range(100)))
-    with Function(saved("tree_regressor"), log=log) as function, BigQuery() as bigquery:
+    with (
+        Function(saved("tree_regressor"), {"LOG_EXECUTION_ID": execution_id}, log=log) as function,
+        BigQuery() as bigquery,
+    ):
         bigquery.load("ds.t", tmp_path / "t.jsonl")
         bigquery.sql(
             "CREATE FUNCTION ds.predict(a FLOAT64, b FLOAT64, c FLOAT64, d FLOAT64) RETURNS FLOAT64 REMOTE WITH "

@@ -16,16 +16,25 @@ from starlette.testclient import TestClient
 
 from serving.errors import ModelUnusable
 from serving.model import ModelInfo
-from serving.telemetry import LogWriter, RequestLog, Timer, trace_of
+from serving.telemetry import LogWriter, RequestLog, Timer, identify
 
 CALLER = "//bigquery.googleapis.com/projects/p/jobs/p:US.bquxjob_17"
 ROW = [0.5, -0.25, 1, 2]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
+@pytest.fixture(params=["", "true"], ids=["plain", "LOG_EXECUTION_ID"])
+def execution_id_logging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test as the function is started by hand, and as Cloud Functions starts it."""
+    monkeypatch.setenv("LOG_EXECUTION_ID", request.param)
+
+
 @pytest.fixture
 def logged(
-    app: Callable[..., TestClient], saved: Callable[[str], str], capfd: pytest.CaptureFixture[str]
+    execution_id_logging: None,
+    app: Callable[..., TestClient],
+    saved: Callable[[str], str],
+    capfd: pytest.CaptureFixture[str],
 ) -> Callable[..., dict[str, Any]]:
     """Return a function that sends a request to one running function, and returns its log line and the response."""
     clients: list[TestClient] = []  # created by the first request, when the test's output is captured
@@ -80,26 +89,54 @@ def test_registered_version_as_model() -> None:
     assert json.loads(entry.line())["model"] == "3"
 
 
+SPAN = "b7ad6b7169203331"
+
+
 @pytest.mark.parametrize(
-    ("headers", "project", "trace"),
+    ("headers", "trace", "span", "sampled"),
     [
-        ({"x-cloud-trace-context": f"{TRACE}/123;o=1"}, "my-project", f"projects/my-project/traces/{TRACE}"),
-        ({"x-cloud-trace-context": TRACE}, None, TRACE),
-        ({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}, "my-project", f"projects/my-project/traces/{TRACE}"),
-        ({"traceparent": "00-nonsense-b7ad6b7169203331-01"}, "my-project", None),
-        ({"x-cloud-trace-context": "../../other"}, "my-project", None),
-        ({}, "my-project", None),
+        ({"x-cloud-trace-context": f"{TRACE}/123;o=1"}, TRACE, "000000000000007b", True),
+        ({"x-cloud-trace-context": f"{TRACE}/18446744073709551615;o=0"}, TRACE, "f" * 16, False),
+        ({"x-cloud-trace-context": f"{TRACE}/18446744073709551616;o=1"}, TRACE, None, True),
+        ({"x-cloud-trace-context": f"{TRACE}/0"}, TRACE, None, None),
+        ({"x-cloud-trace-context": f"{TRACE}/abc;o=1"}, TRACE, None, None),
+        ({"x-cloud-trace-context": f"{TRACE.upper()};o=1"}, TRACE, None, True),
+        ({"x-cloud-trace-context": TRACE}, TRACE, None, None),
+        ({"x-cloud-trace-context": "../../other"}, None, None, None),
+        ({"traceparent": f"00-{TRACE}-{SPAN}-01"}, TRACE, SPAN, True),
+        ({"traceparent": f"00-{TRACE}-{SPAN.upper()}-00"}, TRACE, SPAN, False),
+        ({"traceparent": f"01-{TRACE}-{'0' * 16}-03-more"}, TRACE, None, True),
+        ({"traceparent": f"00-{TRACE}-{SPAN}-zz"}, TRACE, SPAN, None),
+        ({"traceparent": f"00-nonsense-{SPAN}-01"}, None, None, None),
+        ({"traceparent": f"00-{'1' * 32}-{SPAN}-01", "x-cloud-trace-context": f"{TRACE}/1"}, TRACE, f"{1:016x}", None),
+        ({}, None, None, None),
     ],
 )
-def test_trace_of(headers: Mapping[str, str], project: str | None, trace: str | None) -> None:
-    """The trace is that of Cloud Run's header, in Cloud Logging's format; other values are ignored."""
-    assert trace_of(headers, project) == trace
+def test_identify(headers: Mapping[str, str], trace: str | None, span: str | None, sampled: bool | None) -> None:
+    """Trace, span and sampling are those of Cloud Run's headers, in Cloud Logging's format; other values are ignored."""
+    raw = {name.encode(): value.encode() for name, value in headers.items()}
+    for project, prefix in (("my-project", "projects/my-project/traces/"), (None, "")):
+        expected = {"trace": trace and prefix + trace, "spanId": span, "trace_sampled": sampled}
+        found = {f"logging.googleapis.com/{key}": value for key, value in expected.items() if value is not None}
+        assert identify(raw, project) == found
 
 
-def test_trace_in_log_line(logged: Callable[..., dict[str, Any]]) -> None:
-    """A line has the trace under the key that Cloud Logging reads."""
-    line = logged(calls=[ROW], headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
-    assert line["logging.googleapis.com/trace"] == TRACE
+@pytest.mark.parametrize("calls", [[ROW], [["bad", 1, 1, 1]]], ids=["good", "bad"])
+def test_identity_in_log_line(logged: Callable[..., dict[str, Any]], calls: Any) -> None:
+    """A line has trace, span, sampling and execution id under the keys that Cloud Logging reads."""
+    line = logged(calls=calls, headers={"traceparent": f"00-{TRACE}-{SPAN}-01", "function-execution-id": "e-1"})
+    assert {key: value for key, value in line.items() if key.startswith("logging.googleapis.com/")} == {
+        "logging.googleapis.com/labels": {"execution_id": "e-1"},
+        "logging.googleapis.com/trace": TRACE,
+        "logging.googleapis.com/spanId": SPAN,
+        "logging.googleapis.com/trace_sampled": True,
+    }
+
+
+def test_generated_execution_id(logged: Callable[..., dict[str, Any]]) -> None:
+    """A request without an execution id gets one of its own."""
+    first, second = (logged(calls=[ROW])["logging.googleapis.com/labels"]["execution_id"] for _ in range(2))
+    assert first != second
 
 
 def test_bad_row(logged: Callable[..., dict[str, Any]]) -> None:
@@ -127,7 +164,9 @@ def test_internal_error(logged: Callable[..., dict[str, Any]], monkeypatch: pyte
     assert "handler.py" in line["stack_trace"]
 
 
-def test_model_not_loaded(app: Callable[..., TestClient], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_model_not_loaded(
+    execution_id_logging: None, app: Callable[..., TestClient], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """A model that can't be loaded is an error with its cause."""
     (tmp_path / "MLmodel").write_text('signature: {inputs: \'[{"type": "double"}]\'}\nflavors: {python_function: {}}')
     assert app(str(tmp_path), LOG_LEVEL="INFO").post("/", json={"calls": []}).status_code == 424
@@ -139,7 +178,11 @@ def test_model_not_loaded(app: Callable[..., TestClient], tmp_path: Path, capfd:
 
 @pytest.mark.parametrize("level", ["ERROR", "CRITICAL"])
 def test_log_level(
-    app: Callable[..., TestClient], saved: Callable[[str], str], capfd: pytest.CaptureFixture[str], level: str
+    execution_id_logging: None,
+    app: Callable[..., TestClient],
+    saved: Callable[[str], str],
+    capfd: pytest.CaptureFixture[str],
+    level: str,
 ) -> None:
     """Lines below LOG_LEVEL are not logged."""
     assert app(saved("tree_regressor"), LOG_LEVEL=level).post("/", json={"calls": [ROW]}).status_code == 200

@@ -1,0 +1,115 @@
+"""Whatever the process prints becomes log lines: one JSON object per line, with the request that it belongs to.
+
+Models print, libraries warn, and gunicorn reports its workers. As plain text, each line would be an entry of its own
+without a severity, and a stack trace would be twenty of them. functions-framework does part of this when the platform
+sets LOG_EXECUTION_ID, but disables the loggers of libraries, and several lines that come in one write lose their
+fields; take_over therefore hides that variable from it.
+"""
+
+import logging
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO, cast
+
+import orjson
+
+from serving import telemetry
+from serving.telemetry import log_event
+
+FRAMEWORK_HANDLERS = ("asgi", "wsgi")  # of the root logger, installed under LOG_EXECUTION_ID before main.py is imported
+_LISTENS = re.compile(r"(?:Listening at:|Uvicorn running on) (https?://\S+)")
+
+
+def take_over(environ: MutableMapping[str, str], level: int) -> TextIO:
+    """Turn everything printed from now on into log lines of at least this level; return the stream they are written to.
+
+    Call it before the server starts.
+    """
+    stream = sys.stdout.stream if isinstance(sys.stdout, _Printed) else sys.stdout
+    telemetry.configure(level, stream)
+    sys.stdout = cast(TextIO, _Printed("INFO", stream))
+    sys.stderr = cast(TextIO, _Printed("WARNING", stream))
+    environ.pop("LOG_EXECUTION_ID", None)
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if each.name in FRAMEWORK_HANDLERS or isinstance(each, _Records)]:
+        root.removeHandler(handler)
+    root.addHandler(_Records())
+    # gunicorn reports its address at this level. Of its other records, errors alone are logged by default.
+    wanted = logging.NOTSET if "GUNICORN_LOG_LEVEL" in environ else logging.ERROR
+    environ.setdefault("GUNICORN_LOG_LEVEL", "info")
+    for name in ("gunicorn.error", "uvicorn.error"):
+        logging.getLogger(name).filters = [_ServerRecords(wanted)]
+    return stream
+
+
+class _Printed:
+    """A text stream that logs what is printed to it: each print is one line of the log."""
+
+    def __init__(self, severity: str, stream: TextIO) -> None:
+        self.stream = stream
+        self._severity = severity
+        self._unfinished = threading.local()  # the text of a print until its end, which comes in several writes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        unfinished = getattr(self._unfinished, "text", "") + text
+        self._unfinished.text = "" if text.endswith("\n") else unfinished[-telemetry.TRACE_LIMIT :]
+        if text.endswith("\n") and unfinished.strip():
+            self._log(unfinished.rstrip())
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def _log(self, text: str) -> None:
+        """Log a text, or each of its lines if all of them are JSON objects, as those of a structured logger are."""
+        try:
+            entries = [orjson.loads(line) for line in text.splitlines()]
+        except orjson.JSONDecodeError:
+            entries = []
+        if not entries or not all(type(entry) is dict for entry in entries):
+            entries = [{"message": _text(text)}]
+        for entry in entries:
+            severity = str(entry.pop("severity", self._severity))
+            known = severity in logging.getLevelNamesMapping()
+            log_event(severity if known else self._severity, **{"message": "", **entry})
+
+
+class _Records(logging.Handler):
+    """Logs the records of libraries."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        severity = logging.getLevelName(10 * min(max(record.levelno // 10, 1), 5))  # a level of its own has no name
+        try:
+            fields = {"logger": record.name}
+            if record.exc_info:
+                fields["stack_trace"] = _text("".join(traceback.format_exception(*record.exc_info)))
+            log_event(severity, _text(record.getMessage()), **fields)
+        except Exception:
+            self.handleError(record)
+
+
+class _ServerRecords(logging.Filter):
+    """Logs the records of gunicorn and uvicorn that matter, and keeps all of them from the servers' own handlers."""
+
+    def __init__(self, wanted: int) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self._records = _Records()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if found := _LISTENS.match(record.getMessage()):
+            log_event("INFO", f"Listening at {found[1]}.", address=found[1])
+        elif record.levelno >= self._wanted:
+            self._records.emit(record)
+        return False
+
+
+def _text(text: str) -> str:
+    return telemetry.truncate(text, telemetry.TRACE_LIMIT)
