@@ -31,7 +31,7 @@ def build(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[str, Any]
         sys.dont_write_bytecode = True
     flavors = mlmodel["flavors"]
     check_trusted(flavors, uri)
-    admit_code(code, uri)
+    admit_code(folder, mlmodel, code, uri)
     with loading_errors(folder, uri):
         parts = flavor_of(flavors).load(folder, flavors, uri)
     model = Model(

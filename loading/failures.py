@@ -93,7 +93,8 @@ def _class_missing(name: str, shown: str, module: str, *, folder: Path) -> str |
 
 def _save_with_code(module: str, folder: Path) -> str:
     top, dot, _ = module.partition(".")
-    advice = f'save it again with code_paths=["{top if dot else f"{top}.py"}"].'
+    files = f'["{top}"]' if dot else f'["{top}.py"], or ["{top}"] for a folder'
+    advice = f"save it again with code_paths={files}."
     if missing := _not_installed(folder):
         advice += (
             f" If it belongs to a package that the model requires and that is not installed ({join_names(missing)}), "
