@@ -3,12 +3,14 @@
 import gc
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loading import own_code
 from local.storage import Storage
 from tests import models
 from tests.conftest import BUCKET
@@ -46,6 +48,16 @@ def temp_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     return folder
+
+
+@pytest.fixture
+def fresh_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget the code of models before and after the test, so that no other test in this process sees it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(own_code, "_admitted", {})
+    sys.modules.pop("prepare", None)
+    yield
+    sys.modules.pop("prepare", None)
 
 
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,6 @@ import httpx
 import pytest
 import yaml
 
-from loading import own_code
 from model_loader import ModelLoader
 from serving.decoding import from_arguments
 from tests import models
@@ -118,12 +116,9 @@ def test_other_digest_rejected(
     asyncio.run(follow())
 
 
-def test_other_code_under_same_name_rejected(
-    proxy: Proxy, log: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("fresh_code")
+def test_other_code_under_same_name_rejected(proxy: Proxy, log: list[dict[str, Any]], tmp_path: Path) -> None:
     """A version whose code has the file names of the old one and other content is rejected."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(own_code, "_admitted", {})
     folder = models.python_model(tmp_path / "model")
     publish(proxy.upstream, folder, "m")
 

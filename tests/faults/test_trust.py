@@ -20,7 +20,6 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeRegressor
 from starlette.testclient import TestClient
 
-from loading import own_code
 from model_loader import folder_digest, load
 from serving.decoding import from_arguments
 from serving.errors import ModelUnusable
@@ -38,13 +37,6 @@ class Touch:
 
     def __reduce__(self) -> Any:
         return Path.touch, (self.path,)
-
-
-@pytest.fixture
-def fresh_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the code of models when the test is over, so that no other test in this process sees it."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(own_code, "_admitted", {})
 
 
 @pytest.fixture
