@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from model_loader import ModelLoader
 from serving import output
+from serving.callers import Callers
 from serving.handler import Handler
 from serving.settings import Settings
 from serving.telemetry import LogWriter, log_event
@@ -29,6 +30,7 @@ handler = Handler(
     threads=os.cpu_count() or 1,  # more threads than cores would only queue
     log_writer=LogWriter(settings.log_level, stream),
     project=settings.project,
+    callers=Callers(settings.allowed_hosts),
     examples=select_examples,
 )
 

@@ -1,7 +1,8 @@
 """How much work an instance admits at a time; anything beyond that is rejected at once, before it is read.
 
 An unbounded queue answers everybody too late and exhausts the memory of the process. Admitted requests are always
-answered; excess requests get 429 immediately, so BigQuery retries them.
+answered; excess requests get 429 immediately, so BigQuery retries them. A request that doesn't declare its size counts
+with what has arrived of it, so it can become excess while it is read.
 """
 
 import contextlib
@@ -18,36 +19,51 @@ class Admission:
     """Counts the admitted requests and their bytes. Use it from one event loop only."""
 
     def __init__(self) -> None:
-        self._requests = 0
-        self._bytes = 0
+        self.requests = 0
+        self.bytes = 0
 
     @contextlib.contextmanager
-    def admitted(self, content_length: str | None) -> Iterator[None]:
+    def admitted(self, content_length: bytes) -> Iterator["Admitted"]:
         """Admit a request for the length of the block.
 
-        One without a Content-Length counts as the largest possible. Raise BadRequest for a request that is too large,
-        and Overloaded while the instance has too much work.
+        Raise BadRequest for a request that is too large, and Overloaded while the instance has too much work.
         """
-        size = int(content_length) if content_length and content_length.isdecimal() else REQUEST_LIMIT
-        check_size(size)
-        if self._requests >= MAX_REQUESTS or (self._requests and self._bytes + size > MAX_BYTES):
-            raise Overloaded(
-                f"This instance is busy with {self._requests} requests of {self._bytes} bytes in total: "
-                "retry later, allow more instances, or lower the SQL function's max_batching_rows."
-            )
-        self._requests += 1
-        self._bytes += size
+        if self.requests >= MAX_REQUESTS:
+            raise self.overloaded()
+        self.requests += 1
+        admitted = Admitted(self)
         try:
-            yield
+            admitted.grow(int(content_length) if content_length.isdigit() else 0)
+            yield admitted
         finally:
-            self._requests -= 1
-            self._bytes -= size
+            self.requests -= 1
+            self.bytes -= admitted.size
 
-
-def check_size(size: int) -> None:
-    """Raise BadRequest for a request of more bytes than REQUEST_LIMIT."""
-    if size > REQUEST_LIMIT:
-        raise BadRequest(
-            f"The request has {size} bytes or more; expected at most {REQUEST_LIMIT}: create the SQL function with a "
-            "smaller max_batching_rows."
+    def overloaded(self) -> Overloaded:
+        return Overloaded(
+            f"This instance is busy with {self.requests} requests of {self.bytes} bytes in total: "
+            "retry later, allow more instances, or lower the SQL function's max_batching_rows."
         )
+
+
+class Admitted:
+    """An admitted request: `size` is how many bytes it counts for."""
+
+    def __init__(self, admission: Admission) -> None:
+        self.size = 0
+        self._admission = admission
+
+    def grow(self, size: int) -> None:
+        """Let the request count for at least `size` bytes; raise BadRequest or Overloaded when that is too much."""
+        if size <= self.size:
+            return
+        if size > REQUEST_LIMIT:
+            raise BadRequest(
+                f"The request has {size} bytes or more; expected at most {REQUEST_LIMIT}: create the SQL function with "
+                "a smaller max_batching_rows."
+            )
+        others = self._admission.bytes - self.size
+        if others and others + size > MAX_BYTES:
+            raise self._admission.overloaded()
+        self._admission.bytes = others + size
+        self.size = size

@@ -17,6 +17,8 @@ from serving.json_numbers import Numbers, parse_numbers
 from serving.types import Replies
 
 REPLY_LIMIT = 15_000_000  # bytes that BigQuery accepts as one reply
+ROWS_PER_PIECE = 10_000  # of a reply that is written; its size is checked after each piece
+_START, _END = b'{"replies":[', b"]}"
 
 # BigQuery writes `calls` last, so its text can be cut out. The greedy pattern may match more than the array; that is
 # harmless only because the text is parsed right away and anything but one array sends the whole body to orjson.
@@ -91,21 +93,45 @@ def write(replies: Replies) -> bytes:
     """Return the body of a reply with one JSON-ready value per row.
 
     Raise BadRequest when it would be larger than BigQuery accepts, naming the number of rows that would fit, and
-    ModelUnusable when a value can't be written as JSON.
+    ModelUnusable when a value can't be written as JSON. Many rows are written piece by piece, so a body that is too
+    large is never built.
     """
+    rows = len(replies)
+    pieces: list[bytes] = []
+    size = len(_START) + len(_END)
+    for start in range(0, rows, ROWS_PER_PIECE):
+        pieces.append(_values(replies[start : start + ROWS_PER_PIECE], start))
+        size += len(pieces[-1]) + 1  # for the comma
+        _check_size(rows, min(rows, start + ROWS_PER_PIECE), size - 1)
+    return b"".join([_START, b",".join(pieces), _END])
+
+
+def write_repeated(replies: Replies, rows: int) -> bytes:
+    """Return the body of a reply with the same value for all of so many rows; raise as `write` does."""
+    value = _values(replies, 0)
+    _check_size(rows, rows, len(_START) + rows * (len(value) + 1) - 1 + len(_END))
+    return b"".join([_START, b",".join([value] * rows), _END])
+
+
+def _values(replies: Replies, first: int) -> bytes:
+    """Return the values of the rows from `first` on as JSON, without the brackets around them."""
     try:
-        body = orjson.dumps({"replies": replies}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(replies, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
     except orjson.JSONEncodeError:
-        raise ModelUnusable(_why_unwritable(replies)) from None
-    if len(body) > REPLY_LIMIT:
-        fitting = len(replies) * REPLY_LIMIT // len(body)
-        if fitting == 0:
-            raise BadRequest(f"The reply to this one row has {len(body)} bytes; BigQuery accepts {REPLY_LIMIT}.")
-        raise BadRequest(
-            f"The reply to these {len(replies)} rows has {len(body)} bytes, BigQuery accepts {REPLY_LIMIT}: "
-            f"create the SQL function with max_batching_rows = {max(1, fitting * 9 // 10)}."
-        )
-    return body
+        raise ModelUnusable(_why_unwritable(replies, first)) from None
+
+
+def _check_size(rows: int, written: int, size: int) -> None:
+    """Raise BadRequest when a reply is too large, given its rows and the size of the first `written` of them."""
+    if size <= REPLY_LIMIT:
+        return
+    if rows == 1:
+        raise BadRequest(f"The reply to this one row has {size} bytes; BigQuery accepts {REPLY_LIMIT}.")
+    more = " or more" if written < rows else ""
+    raise BadRequest(
+        f"The reply to these {rows} rows has {size} bytes{more}, BigQuery accepts {REPLY_LIMIT}: "
+        f"create the SQL function with max_batching_rows = {max(1, written * REPLY_LIMIT // size * 9 // 10)}."
+    )
 
 
 def _loads(text: bytes) -> Any:
@@ -133,8 +159,8 @@ def _string(message: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _why_unwritable(replies: Replies) -> str:
-    for row, reply in enumerate(replies):
+def _why_unwritable(replies: Replies, first: int) -> str:
+    for row, reply in enumerate(replies, first):
         try:
             orjson.dumps(reply)
         except orjson.JSONEncodeError as error:

@@ -1,11 +1,15 @@
 """Every failure the function answers with: one tree, where each class has an HTTP status.
 
     ServingError
-    ├── BadRequest        400  the request or its data is wrong; BigQuery never retries it
-    ├── ModelUnusable     424  the model can't be loaded or used, and a retry won't help
-    ├── Overloaded        429  the instance has too much work; BigQuery retries later
-    ├── ModelUnreachable  503  the model can't be fetched right now; BigQuery retries
-    └── InternalError     500  a bug in the function; the stack trace goes to the log only
+    ├── BadRequest           400  the request or its data is wrong; BigQuery never retries it
+    ├── Forbidden            403  the request comes from another host, on a machine where no platform checks callers
+    ├── NotFound             404  GET of a path where there is nothing
+    ├── RequestTimeout       408  the body stopped arriving; BigQuery retries
+    ├── UnsupportedEncoding  415  the body is compressed by something else than gzip
+    ├── ModelUnusable        424  the model can't be loaded or used, and a retry won't help
+    ├── Overloaded           429  the instance has too much work; BigQuery retries later
+    ├── ModelUnreachable     503  the model can't be fetched right now; BigQuery retries
+    └── InternalError        500  a bug in the function; the stack trace goes to the log only
 
 A message is one or two sentences for the person at a SQL prompt: what was wrong, what was expected, what to do.
 `error_body` is the only place that writes the JSON of an error, and `short_repr` the only way a value from outside gets
@@ -28,6 +32,22 @@ class BadRequest(ServingError):
     status = 400
 
 
+class Forbidden(ServingError):
+    status = 403
+
+
+class NotFound(ServingError):
+    status = 404
+
+
+class RequestTimeout(ServingError):
+    status = 408
+
+
+class UnsupportedEncoding(ServingError):
+    status = 415
+
+
 class ModelUnusable(ServingError):
     status = 424
 
@@ -47,6 +67,11 @@ class InternalError(ServingError):
         super().__init__(
             f"The function failed on request {short_repr(request_id)}. Its log has the cause under this request id."
         )
+
+
+CLIENT_ERRORS = frozenset(
+    each.status for each in (BadRequest, Forbidden, NotFound, RequestTimeout, UnsupportedEncoding)
+)
 
 
 def error_body(error: ServingError) -> bytes:

@@ -52,7 +52,8 @@ class SqlFunction:
     def decode(self, model: Model, request: Request) -> Rows:
         """Return the arguments of a request as typed columns; raise BadRequest for another number of them.
 
-        Raise BadRequest too when the model doesn't support this function.
+        Raise BadRequest too when the model doesn't support this function. One that takes nothing has one answer for all
+        rows, so it gets one row.
         """
         if not self.available(model):
             names = join_names([function.name for function in available_functions(model)])
@@ -66,7 +67,11 @@ class SqlFunction:
         for row, call in enumerate(request.calls):
             if call:
                 raise BadRequest(f"Row {row} has {len(call)} arguments, {self.name} takes none.")
-        return Rows(model.signature, len(request.calls))
+        return Rows(model.signature, min(1, len(request.calls)))
+
+    def count(self, request: Request, rows: Rows) -> int:
+        """Return the number of rows of a request, given those that `decode` returned."""
+        return len(request.calls) if self.takes == "nothing" else len(rows)
 
 
 _FUNCTIONS: dict[str, SqlFunction] = {}
@@ -92,7 +97,7 @@ def sql_function(
 
 def find(context: Mapping[str, str], path: str) -> SqlFunction:
     """Return the function that a request calls: `function` in the context, else the last path segment, else predict."""
-    name = context.get("function") or path.rstrip("/").rpartition("/")[2] or "predict"
+    name = context.get("function") or _name(path)
     if name not in _FUNCTIONS:
         raise BadRequest(
             f"There is no SQL function {short_repr(name)}; available functions: {join_names(sorted(_FUNCTIONS))}."
@@ -100,9 +105,18 @@ def find(context: Mapping[str, str], path: str) -> SqlFunction:
     return _FUNCTIONS[name]
 
 
+def is_path(path: str) -> bool:
+    """Return whether a path selects a function, as the root does."""
+    return _name(path) in _FUNCTIONS
+
+
 def available_functions(model: Model) -> list[SqlFunction]:
     """Return the functions that a model supports."""
     return [function for function in _FUNCTIONS.values() if function.available(model)]
+
+
+def _name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2] or "predict"
 
 
 def _model_outputs(model: Model, _: Options) -> tuple[Output, ...] | None:

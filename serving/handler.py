@@ -4,22 +4,39 @@ Every answer is JSON in BigQuery's contract, except for the page that a browser 
 an exception is plain text, which BigQuery takes for a failure of the infrastructure.
 """
 
+import asyncio
+from collections.abc import Mapping
 from typing import Protocol
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from serving import contract, functions, page, scoring
-from serving.admission import Admission, check_size
-from serving.errors import BadRequest, InternalError, ServingError, error_body
+from serving import body, contract, functions, openapi, page, scoring
+from serving.admission import Admission, Admitted
+from serving.callers import Callers
+from serving.errors import (
+    BadRequest,
+    InternalError,
+    ModelUnreachable,
+    NotFound,
+    RequestTimeout,
+    ServingError,
+    error_body,
+)
 from serving.model import Model
 from serving.options import check_schema, read_options
 from serving.scheduler import Scheduler
 from serving.stats import InstanceStats
 from serving.telemetry import LogWriter, RequestLog, current_request, identify
 
-JSON = {"content-type": "application/json"}
+JSON = {"content-type": "application/json", "x-content-type-options": "nosniff"}
+OK = b'{"status":"ok"}'
+# Paths of GET besides that of the page. Probes come every few seconds, and from whatever host runs the function.
+LIVE, READY, OPENAPI = "/live", "/ready", "/openapi.json"
+PROBES = (LIVE, READY)
+
+Answer = tuple[bytes, Mapping[str, str]]  # body and headers
 
 
 class ModelSource(Protocol):
@@ -37,58 +54,74 @@ class Handler:
     """Answers the requests of one instance.
 
     `threads` is how many predictions run at a time, `log_writer` logs the requests, `project` is the Google Cloud
-    project that traces belong to, and `examples` gives the queries that the page shows.
+    project that traces belong to, `callers` checks where requests come from, and `examples` gives the queries that the
+    page shows.
     """
 
     def __init__(
-        self, models: ModelSource, *, threads: int, log_writer: LogWriter, project: str | None, examples: page.Examples
+        self,
+        models: ModelSource,
+        *,
+        threads: int,
+        log_writer: LogWriter,
+        project: str | None,
+        callers: Callers,
+        examples: page.Examples,
     ) -> None:
         self._models = models
         self._project = project
+        self._callers = callers
         self._examples = examples
         self._admission = Admission()
         self._scheduler = Scheduler(threads)
         self._log_writer = log_writer
         self._stats = InstanceStats()
+        self._loading: asyncio.Future[Model] | None = None  # started by a readiness probe
 
     async def handle(self, request: Request) -> Response:
-        """Answer BigQuery's request on POST; on GET describe the function, as a page to a browser, else as JSON."""
-        identity = identify(dict(request.scope["headers"]), self._project)
+        """Answer BigQuery's request on POST; on GET describe the function or answer a probe."""
+        http_headers = dict(request.scope["headers"])
+        identity = identify(http_headers, self._project)
         current_request.set(identity)
         log = RequestLog(request.method, request.scope["path"], identity)
-        as_page = request.method == "GET" and page.wanted(request.headers.get("accept", ""))
-        headers = JSON
+        headers: Mapping[str, str] = JSON
         try:
+            if log.path not in PROBES:
+                self._callers.check(http_headers)
             if request.method == "GET":
-                body, headers = await self._describe(log, as_page)
+                reply, headers = await self._get(log, http_headers.get(b"accept", b"").decode("latin-1"))
             elif request.method == "POST":
-                with self._admission.admitted(request.headers.get("content-length")):
-                    body = await self._answer(request, log)
+                with self._admission.admitted(http_headers.get(b"content-length", b"")) as admitted:
+                    reply = await self._post(request, http_headers, admitted, log)
             else:
                 raise BadRequest(f"The method is {request.method}; expected POST with BigQuery's request, or GET.")
         except ServingError as error:
-            body, headers = page.render(error, self._stats, self._examples) if as_page else (error_body(error), JSON)
+            reply = error_body(error)
             log.fail(error, error.status)
+            if isinstance(error, RequestTimeout):
+                headers = {**JSON, "connection": "close"}  # what might still arrive is not another request
         except ClientDisconnect:
             disconnected = BadRequest("The client disconnected before its request was complete.")
-            body = error_body(disconnected)
+            reply = error_body(disconnected)
             log.fail(disconnected, disconnected.status)
         except Exception as error:
             internal = InternalError(log.request_id)
-            body = error_body(internal)
+            reply = error_body(internal)
             log.fail(error, internal.status)
-        log.finish(len(body))
+        log.finish(len(reply))
         self._stats.count(log)
         self._log_writer.write(log)
-        return Response(body, log.status, headers)
+        return Response(reply, log.status, headers)
 
-    async def _answer(self, http_request: Request, log: RequestLog) -> bytes:
+    async def _post(
+        self, http_request: Request, headers: Mapping[bytes, bytes], admitted: Admitted, log: RequestLog
+    ) -> bytes:
         """Return the reply to BigQuery's request, recording in the log what is known so far."""
         timer = log.timer
-        body = await _read_body(http_request)
-        log.bytes_in = len(body)
+        text = await body.read(http_request, headers, admitted)
+        log.bytes_in = len(text)
         timer.mark("read")
-        request = contract.read(body)
+        request = contract.read(text)
         log.set_request(request)
         timer.mark("parse")
         function = functions.find(request.context, log.path)
@@ -97,20 +130,51 @@ class Handler:
         model = await self._model(log)
         check_schema(request.context, model.signature)
         rows = function.decode(model, request)
-        log.rows = len(rows)
+        count = log.rows = function.count(request, rows)
         job = scoring.prepare(model, function, options, rows, timer)
-        del body, request  # the next request is read into the same memory, which is still in the CPU cache
+        del text, request  # the next request is read into the same memory, which is still in the CPU cache
         replies = await self._scheduler.score(job)
-        log.null_rows = job.null_rows
-        reply = contract.write(replies)
+        log.null_rows = job.null_rows if len(rows) == count else job.null_rows * count
+        reply = contract.write(replies) if len(rows) == count else contract.write_repeated(replies, count)
         timer.mark("encode")
         return reply
 
-    async def _describe(self, log: RequestLog, as_page: bool) -> tuple[bytes, dict[str, str]]:
-        model = await self._model(log)
+    async def _get(self, log: RequestLog, accept: str) -> Answer:
+        """Answer a probe, or describe the function: as OpenAPI, as a page to a browser, or as JSON."""
+        if log.path in PROBES:
+            log.severity = "DEBUG"
+            return (OK if log.path == LIVE else self._ready(log)), JSON
+        if log.path == OPENAPI:
+            return orjson.dumps(openapi.document(await self._model(log))), JSON
+        if not functions.is_path(log.path):
+            raise NotFound(f"There is nothing at this path; GET is answered at /, {OPENAPI}, {LIVE} and {READY}.")
+        as_page = page.wanted(accept)
+        try:
+            model = await self._model(log)
+        except ServingError as error:
+            if not as_page:
+                raise
+            log.fail(error, error.status)
+            return page.render(error, self._stats, self._examples)
         if as_page:
             return page.render(model, self._stats, self._examples)
         return orjson.dumps(page.describe(model, self._stats, self._examples), default=str), JSON
+
+    def _ready(self, log: RequestLog) -> bytes:
+        """Return whether the model is loaded, without waiting for it; start to load it if nobody has.
+
+        An instance that gets no request before it is ready would otherwise wait for ever.
+        """
+        if self._models.loaded:
+            return OK
+        if self._loading is None or self._loading.cancelled():
+            self._loading = asyncio.ensure_future(self._models.model())
+            self._loading.add_done_callback(lambda done: done.cancelled() or done.exception())  # not a lost exception
+        elif self._loading.done():
+            failed, self._loading = self._loading, None
+            failed.result()
+        log.status = ModelUnreachable.status
+        return error_body(ModelUnreachable("The model is still loading."))
 
     async def _model(self, log: RequestLog) -> Model:
         """Return the model, recording which one it is and whether the request waited for it."""
@@ -120,14 +184,3 @@ class Handler:
         if log.cold:
             log.timer.mark("load")
         return model
-
-
-async def _read_body(request: Request) -> bytes:
-    """Return the body; stop reading one that turns out too large."""
-    pieces, size = [], 0
-    async for piece in request.stream():
-        if piece:  # the last piece is empty, and joining it would copy a body that came as one piece
-            pieces.append(piece)
-            size += len(piece)
-            check_size(size)
-    return b"".join(pieces)

@@ -5,6 +5,7 @@ that can't be used ends the process with one sentence: the platform shows it as 
 """
 
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Self
 class Settings:
     """What the environment says about this function; docs/settings.md has the meaning of each variable.
 
-    `model_digest` and `project` are None when they aren't given.
+    `model_digest` and `project` are None when they aren't given; `allowed_hosts` is None when any host is allowed.
     """
 
     model_uri: str = ""
@@ -23,6 +24,7 @@ class Settings:
     refresh_seconds: int = 0
     log_level: int = logging.INFO
     project: str | None = None
+    allowed_hosts: frozenset[str] | None = frozenset()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -33,6 +35,7 @@ class Settings:
             refresh_seconds=_whole(environ, "MODEL_REFRESH_SECONDS", "a whole number of seconds, or 0 for never") or 0,
             log_level=_log_level(environ.get("LOG_LEVEL", "INFO").upper()),
             project=environ.get("GOOGLE_CLOUD_PROJECT"),
+            allowed_hosts=None if environ.get("K_SERVICE") else _hosts(environ.get("ALLOWED_HOSTS", "")),
         )
 
 
@@ -44,6 +47,13 @@ def _whole(environ: Mapping[str, str], name: str, expected: str, least: int = 0)
     if not value.isdecimal() or int(value) < least:
         sys.exit(f"{name} is {value!r}; expected {expected}.")
     return int(value)
+
+
+def _hosts(names: str) -> frozenset[str] | None:
+    hosts = frozenset(name.strip().lower() for name in names.split(",") if name.strip())
+    if not all(re.fullmatch(r"[\w.-]+|\*", host) for host in hosts):
+        sys.exit(f"ALLOWED_HOSTS is {names!r}; expected host names without ports, separated by commas, or * for any.")
+    return None if "*" in hosts else hosts
 
 
 def _log_level(name: str) -> int:

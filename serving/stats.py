@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from serving.errors import CLIENT_ERRORS
 from serving.telemetry import RequestLog
 
 MAX_LAST_ERRORS = 10
@@ -15,7 +16,7 @@ class InstanceStats:
     """What this instance has done since it started, for the page at GET /.
 
     Instances come and go, so the statistics of the service are in the log. Every POST counts once; `refused` are the
-    requests answered with 400, `failed` those with any other error.
+    requests whose sender was wrong, `failed` those with any other error.
     """
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -37,8 +38,8 @@ class InstanceStats:
             self.rows += log.rows or 0
             self.null_rows += log.null_rows or 0
             return
-        self.refused += log.status == 400
-        self.failed += log.status != 400
+        self.refused += log.status in CLIENT_ERRORS
+        self.failed += log.status not in CLIENT_ERRORS
         self.last_errors.appendleft(
             {
                 "time": log.began.isoformat(timespec="seconds"),

@@ -25,7 +25,7 @@ from typing import TextIO
 import orjson
 
 from serving.contract import Request
-from serving.errors import ServingError, describe_error
+from serving.errors import CLIENT_ERRORS, Overloaded, ServingError, describe_error
 from serving.model import ModelInfo
 
 TEXT_LIMIT = 1_000  # characters of a text from outside
@@ -126,7 +126,8 @@ class RequestLog:
 
     def fail(self, error: BaseException, status: int) -> None:
         """Record what went wrong, and the status of the answer."""
-        self.status, self.severity = status, "WARNING" if status in (400, 429) else "ERROR"
+        self.status = status
+        self.severity = "WARNING" if status in CLIENT_ERRORS or status == Overloaded.status else "ERROR"
         self.error = type(error).__name__
         self.error_message = str(error) if isinstance(error, ServingError) else describe_error(error)
         self.cause = describe_error(error.__cause__) if error.__cause__ else ""

@@ -12,5 +12,6 @@ from serving.telemetry import Timer
 
 def answer(model: Model, function: SqlFunction, options: Options, request: Request) -> list[Any]:
     """Return one JSON-ready reply per call."""
-    job = scoring.prepare(model, function, options, function.decode(model, request), Timer())
-    return encoding.as_list(scoring.score(job))
+    rows = function.decode(model, request)
+    replies = encoding.as_list(scoring.score(scoring.prepare(model, function, options, rows, Timer())))
+    return replies * (function.count(request, rows) // max(1, len(rows)))

@@ -26,7 +26,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 BUCKET = "models"  # in the Cloud Storage emulator
 SETTINGS = (
-    "MODEL_URI", "MODEL_DIGEST", "MODEL_REFRESH_SECONDS", "LOG_LEVEL", "LOG_EXECUTION_ID",
+    "MODEL_URI", "MODEL_DIGEST", "MODEL_REFRESH_SECONDS", "LOG_LEVEL", "LOG_EXECUTION_ID", "K_SERVICE", "ALLOWED_HOSTS",
     "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI",
 )  # fmt: skip
 
@@ -85,7 +85,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestClient]:
     def start(model_uri: str, **settings: str) -> TestClient:
         for name, value in {"MODEL_URI": model_uri, "LOG_LEVEL": "CRITICAL", **settings}.items():
             monkeypatch.setenv(name, value)
-        return TestClient(create_asgi_app("predict", str(ROOT / "main.py")))
+        return TestClient(create_asgi_app("predict", str(ROOT / "main.py")), base_url="http://127.0.0.1:8080")
 
     return start
 

@@ -1,5 +1,6 @@
 """Every HTTP request gets an answer in BigQuery's contract, including requests that BigQuery never sends."""
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from serving.admission import REQUEST_LIMIT
 from tests.assertions import assert_error
 
 ROW = [0.5, -0.25, 1, 2]
@@ -151,10 +153,64 @@ def test_unknown_path(client: TestClient, path: str) -> None:
     assert_error(client.post(path, content=calls(ROW)), 400, "There is no SQL function")
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/xml", "text/csv", "x", ""])
 def test_any_content_type(client: TestClient, content_type: str) -> None:
-    """A JSON body is accepted with any content type."""
-    assert client.post("/", content=calls(ROW), headers={"content-type": content_type}).status_code == 200
+    """A JSON body is accepted with nearly any content type, and with none."""
+    headers = {"content-type": content_type} if content_type else None
+    assert client.post("/", content=calls(ROW), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "Text/Plain;charset=UTF-8",
+        " text/plain ; a=b",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+    ],
+)
+def test_form(client: TestClient, content_type: str) -> None:
+    """What a page of another site can send without asking is a 400, even if it is JSON."""
+    response = client.post("/", content=calls(ROW), headers={"content-type": content_type})
+    assert_error(response, 400, "Content-Type", "application/json")
+
+
+GOOD = gzip.compress(calls(ROW))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "identity, gzip"])
+@pytest.mark.parametrize("body", [GOOD, gzip.compress(calls(ROW)[:20]) + gzip.compress(calls(ROW)[20:])])
+def test_gzip(client: TestClient, body: bytes, encoding: str) -> None:
+    """A body compressed by gzip, in one member or several, gets the reply of the plain one."""
+    response = client.post("/", content=body, headers={"content-encoding": encoding})
+    assert response.json() == client.post("/", content=calls(ROW), headers={"content-encoding": "identity"}).json()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (calls(ROW), "not gzip"),
+        (GOOD[:-9], "not gzip"),
+        (GOOD[:-8] + bytes(8), "not gzip"),
+        (GOOD + b"more", "not gzip"),
+        (GOOD[:30] + bytes(10) + GOOD[40:], "not gzip"),
+        (b"", "not JSON"),
+        (gzip.compress(b"calls"), "not JSON"),
+        (gzip.compress(b" " * REQUEST_LIMIT + calls(ROW)), f"expected at most {REQUEST_LIMIT}"),
+        (gzip.compress(bytes(2**20)) * 1_000, f"expected at most {REQUEST_LIMIT}"),
+    ],
+    ids=["plain", "truncated", "checksum", "trailing bytes", "damaged", "empty", "not JSON", "too large", "bomb"],
+)
+def test_bad_gzip(client: TestClient, body: bytes, words: str) -> None:
+    """A body that is not gzip, or too large when decompressed, is a 400."""
+    assert_error(client.post("/", content=body, headers={"content-encoding": "gzip"}), 400, words)
+
+
+@pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "compress", "gzip, gzip", "gzip, br", "nonsense"])
+def test_other_content_encoding(client: TestClient, encoding: str) -> None:
+    """Any other compression is a 415 that names it."""
+    assert_error(client.post("/", content=GOOD, headers={"content-encoding": encoding}), 415, encoding, "expected gzip")
 
 
 def test_no_calls(client: TestClient) -> None:
@@ -183,9 +239,3 @@ def test_internal_error(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> 
     response = client.post("/", content=request(calls=[ROW], requestId="abc-123"))
     assert_error(response, 500, "abc-123")
     assert "division" not in response.text
-
-
-def test_get(client: TestClient) -> None:
-    """GET describes the model that answers POST."""
-    info = client.post("/model_info", content=calls([])).json()["replies"][0]
-    assert client.get("/").json()["schema"] == info["schema"]

@@ -1,6 +1,6 @@
-"""The function, except that it gives up on Cloud Storage within seconds instead of minutes.
+"""The function, except that it gives up on Cloud Storage and on bodies that stop arriving within seconds.
 
-ADDRESS_SPACE limits the memory that the process may map (bytes).
+ADDRESS_SPACE limits the memory that the process may map (bytes), IDLE_SECONDS the time without a byte of a body.
 """
 
 import os
@@ -13,9 +13,11 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
 from loading import bucket  # noqa: E402
+from serving import body  # noqa: E402
 
 bucket.RETRY_SECONDS = 1.5
 bucket.RETRY_DELAY = (0.02, 0.1)
+body.IDLE_SECONDS = float(os.environ.get("IDLE_SECONDS", body.IDLE_SECONDS))
 
 if limit := int(os.environ.get("ADDRESS_SPACE", "0")):
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
