@@ -9,6 +9,7 @@
     ├── ModelUnusable        424  the model can't be loaded or used, and a retry won't help
     ├── Overloaded           429  the instance has too much work; BigQuery retries later
     ├── ModelUnreachable     503  the model can't be fetched right now; BigQuery retries
+    ├── OutOfTime            503  this instance can't answer in time; BigQuery retries
     └── InternalError        500  a bug in the function; the stack trace goes to the log only
 
 A message is one or two sentences for the person at a SQL prompt: what was wrong, what was expected, what to do.
@@ -60,6 +61,10 @@ class ModelUnreachable(ServingError):
     status = 503
 
 
+class OutOfTime(ServingError):
+    status = 503
+
+
 class InternalError(ServingError):
     status = 500
 
@@ -91,7 +96,11 @@ def error_body(error: ServingError) -> bytes:
 
 def describe_error(error: BaseException) -> str:
     """Return an exception of somebody else's code as a message shows it: its class, and its text if it has one."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        text = str(error)
+    except BaseException:  # its own __str__ fails
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def short_repr(value: object) -> str:

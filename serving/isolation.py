@@ -2,6 +2,9 @@
 
 Only after the model has raised is it asked again, to find the rows that make it fail. The good rows are then scored in
 one call of their own, so their answers are those of a batch without bad rows.
+
+A model may raise anything. Timeouts, cancellations and sys.exit() derive from BaseException alone, and are errors of
+their row like any other.
 """
 
 from collections.abc import Callable
@@ -13,57 +16,59 @@ from serving.rows import RowIndices
 from serving.types import Replies
 
 Score = Callable[[RowIndices], Replies]
+Explain = Callable[[int, BaseException], str]
 
 
-def score_rows(score: Score, rows: RowIndices, on_error: str) -> tuple[RowIndices, Replies]:
+def score_rows(score: Score, rows: RowIndices, on_error: str, explain: Explain) -> tuple[RowIndices, Replies]:
     """Return the rows that the model could score, and their values.
 
-    Under `on_error` "fail" raise BadRequest for the first row that it couldn't, naming the row and the model's error.
+    Under `on_error` "fail" raise BadRequest for the first row that it couldn't, with the message that `explain` returns
+    for the row and the model's error.
     """
     try:
         return rows, score(rows)
     except (ServingError, MemoryError):
         raise
-    except Exception as error:
+    except BaseException as error:
         bad_rows = _find_bad_rows(score, rows, limit=len(rows) if on_error == "null" else 1)
         if not bad_rows:
             return rows, _score_again(score, rows, error)
         if on_error == "fail":
             row, reason = next(iter(bad_rows.items()))
-            raise BadRequest(f"Row {row}: the model could not score it: {describe_error(reason)}") from reason
+            raise BadRequest(explain(row, reason)) from reason
         good = np.setdiff1d(rows, list(bad_rows))
         return good, score(good) if len(good) else []
 
 
-def _score_again(score: Score, rows: RowIndices, first: Exception) -> Replies:
+def _score_again(score: Score, rows: RowIndices, first: BaseException) -> Replies:
     """Score rows once more that failed together although none of them fails alone."""
     try:
         return score(rows)
     except (ServingError, MemoryError):
         raise
-    except Exception as error:
+    except BaseException as error:
         if type(error) is not type(first):
             raise
         reason = describe_error(error)
         raise BadRequest(f"The model could not score these {len(rows)} rows together: {reason}") from error
 
 
-def _find_bad_rows(score: Score, rows: RowIndices, limit: int) -> dict[int, Exception]:
+def _find_bad_rows(score: Score, rows: RowIndices, limit: int) -> dict[int, BaseException]:
     """Return the first `limit` rows that the model can't score, with what it raised.
 
     Bisection finds each in about log2(n) calls; once there have been more calls than rows, the rest goes row by row.
     """
-    found: dict[int, Exception] = {}
+    found: dict[int, BaseException] = {}
     calls = 0
 
-    def failure(part: RowIndices) -> Exception | None:
+    def failure(part: RowIndices) -> BaseException | None:
         nonlocal calls
         calls += 1
         try:
             score(part)
         except (ServingError, MemoryError):
             raise
-        except Exception as error:
+        except BaseException as error:
             return error
         return None
 

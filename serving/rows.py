@@ -93,6 +93,22 @@ class Rows:
         required = [decoded for decoded in self._columns.values() if decoded.column.required]
         return {row: next(each.column for each in required if each.nulls[row]) for row in self.null_rows().tolist()}
 
+    def null_columns(self) -> list[str]:
+        """Return the names of the columns that have a NULL."""
+        return [name for name, decoded in self._columns.items() if decoded.nulls.any()]
+
+    def with_values_of(self, example: "Rows | None", names: Sequence[str]) -> "Rows":
+        """Return these rows with a value that the example has in each of some columns, or with zero or no text."""
+
+        def filled(name: str, decoded: DecodedColumn) -> DecodedColumn:
+            array = np.full(len(self), "" if decoded.array.dtype == object else 0).astype(decoded.array.dtype)
+            if example is not None and not example.nulls(name).all():
+                array = np.repeat(example[name][~example.nulls(name)][:1], len(self))
+            return DecodedColumn(decoded.column, array, np.zeros(len(self), np.bool_))
+
+        columns = [filled(name, each) if name in names else each for name, each in self._columns.items()]
+        return Rows(self._signature, len(self), columns)
+
     def take(self, rows: RowIndices) -> "Rows":
         """Return the rows at these indices."""
         if self.numbers is not None:

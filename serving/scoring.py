@@ -4,6 +4,7 @@ Only complete and well-formed rows reach the model, all of them in one call. Job
 as a Batch; each job keeps its own policy, its own errors, and the answers that it would get alone.
 """
 
+import contextlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from serving import encoding, isolation
-from serving.errors import BadRequest
+from serving import encoding, isolation, refusal
+from serving.errors import BadRequest, describe_error
 from serving.functions import SqlFunction
 from serving.model import Model
 from serving.options import Options
@@ -28,7 +29,8 @@ Outcome = Replies | Exception
 class Job:
     """The rows of one request, and which of them the model should score.
 
-    After scoring, `null_rows` is the number of rows answered with NULL without a prediction.
+    `size` is the request's number of bytes. After scoring, `null_rows` is the number of rows answered with NULL without
+    a prediction.
     """
 
     model: Model
@@ -37,6 +39,7 @@ class Job:
     rows: Rows
     valid_rows: RowIndices
     timer: Timer
+    size: int = 0
     null_rows: int = 0
 
     @cached_property
@@ -101,7 +104,7 @@ class Batch:
             job.timer.mark(stage)
 
 
-def prepare(model: Model, function: SqlFunction, options: Options, rows: Rows, timer: Timer) -> Job:
+def prepare(model: Model, function: SqlFunction, options: Options, rows: Rows, timer: Timer, size: int = 0) -> Job:
     """Return the job of a request; raise BadRequest for a row that can't be scored, unless `on_error` is `null`."""
     errors = rows.errors()
     if options.on_null == "error":
@@ -117,7 +120,7 @@ def prepare(model: Model, function: SqlFunction, options: Options, rows: Rows, t
         valid[null_rows] = False
         valid_rows = valid_rows[valid]
     timer.mark("decode")
-    return Job(model, function, options, rows, valid_rows, timer)
+    return Job(model, function, options, rows, valid_rows, timer, size)
 
 
 def score(job: Job) -> Replies:
@@ -132,29 +135,37 @@ def score(job: Job) -> Replies:
         selected = job.selected if len(rows) == len(job.valid_rows) else job.rows.take(rows)
         return Batch([job], selected).predict()
 
-    return job.fill(*isolation.score_rows(predict, job.valid_rows, job.options.on_error))
+    def explain(row: int, error: BaseException) -> str:
+        rows = job.rows.take(np.array([row]))
+        return refusal.explain(row, rows, job.model.example_rows, lambda rows: Batch([job], rows).predict(), error)
+
+    return job.fill(*isolation.score_rows(predict, job.valid_rows, job.options.on_error, explain))
 
 
-def score_together(jobs: Sequence[Job]) -> list[Outcome]:
+def predict_together(jobs: Sequence[Job]) -> list[Replies]:
+    """Return the replies of jobs with the same key, from one prediction; raise what the model raises."""
+    batch = Batch.merge([job for job in jobs if len(job.valid_rows)])
+    replies = iter(batch.split(batch.predict()))
+    return [next(replies) if len(job.valid_rows) else score(job) for job in jobs]
+
+
+def score_together(jobs: Sequence[Job]) -> Sequence[Outcome]:
     """Return for each of these jobs with the same key its replies, or the exception that scoring it raises.
 
     One prediction serves all of them. When it fails, each job is scored on its own.
     """
-    filled = [job for job in jobs if len(job.valid_rows)]
-    if len(filled) > 1:
-        batch = Batch.merge(filled)
-        try:
-            replies = iter(batch.split(batch.predict()))
-        except (Exception, SystemExit):
-            return [_outcome(job) for job in jobs]
-        return [next(replies) if len(job.valid_rows) else score(job) for job in jobs]
+    if sum(1 for job in jobs if len(job.valid_rows)) > 1:
+        with contextlib.suppress(BaseException):
+            return predict_together(jobs)
     return [_outcome(job) for job in jobs]
 
 
 def _outcome(job: Job) -> Outcome:
     try:
         return score(job)
-    except Exception as error:
-        return error
-    except SystemExit:  # would end the process, and with it all other requests
-        return RuntimeError(f"The model at {job.model.info.uri} called sys.exit().")
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            return error
+        failure = RuntimeError(f"The model at {job.model.info.uri} raised {describe_error(error)}.")
+        failure.__cause__ = error  # a future accepts no StopIteration, and other exceptions would end the event loop
+        return failure
