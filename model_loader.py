@@ -13,6 +13,8 @@ import shutil
 import time
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextvars import copy_context
 from pathlib import Path
 
 from loading.build import build, warm_up
@@ -20,9 +22,10 @@ from loading.flavors import flavor_of, import_early, keeps_files
 from loading.limits import gigabytes, memory_limit
 from loading.source import fetched, pinned, version_of
 from loading.watcher import ModelWatcher
-from serving.errors import ModelUnreachable, ModelUnusable
+from serving.errors import ModelUnreachable, ModelUnusable, describe_error
 from serving.model import Model
 from serving.telemetry import log_event
+from serving.threads import ModelThread
 
 # Seconds that a request waits for the model: less than the 300 that deploy.sh gives a request, so the caller gets our
 # 503 instead of the platform's timeout.
@@ -78,6 +81,14 @@ class ModelLoader:
         self._model = model
 
     def _load(self) -> Model:
+        """Load the model in a thread of its own, where it will predict too, and log it."""
+        thread = ModelThread()
+        loading: Future[Model] = thread.submit(copy_context().run, self._load_here)
+        model = loading.result()
+        model.thread = thread
+        return model
+
+    def _load_here(self) -> Model:
         """Load the model, log it, and turn what a model can do to its process into ModelUnusable."""
         try:
             with _gc_paused():
@@ -87,8 +98,12 @@ class ModelLoader:
                 f"The model at {self._uri} does not fit into this function's {gigabytes(memory_limit())} of memory: "
                 "deploy it with more --memory."
             ) from cause
-        except SystemExit as cause:
-            raise ModelUnusable(f"The model at {self._uri} called sys.exit() while it was loaded.") from cause
+        except Exception:
+            raise
+        except BaseException as cause:  # such as SystemExit, or a timeout of the model's own
+            raise ModelUnusable(
+                f"The model at {self._uri} raised {describe_error(cause)} while it was loaded."
+            ) from cause
         fields = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
         log_event("INFO", f"Loaded the model at {self._uri}.", **{name: getattr(model.info, name) for name in fields})
         return model

@@ -15,6 +15,7 @@ import numpy as np
 
 from loading.failures import loading_errors
 from loading.flavors import check_trusted, flavor_of
+from loading.libraries import has_user_code
 from loading.mlmodel import read_mlmodel, requirements
 from loading.own_code import admit_code, own_code
 from serving.model import Model, ModelInfo
@@ -33,7 +34,9 @@ def build(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[str, Any]
     check_trusted(flavors, uri)
     admit_code(folder, mlmodel, code, uri)
     with loading_errors(folder, uri):
-        parts = flavor_of(flavors).load(folder, flavors, uri)
+        flavor = flavor_of(flavors)
+        parts = {"user_code": flavor.user_code, **flavor.load(folder, flavors, uri)}
+    parts["user_code"] |= has_user_code(code)
     model = Model(
         info=ModelInfo(
             uri=uri,

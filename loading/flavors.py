@@ -9,13 +9,13 @@ To load another flavor without `mlflow.pyfunc`, write its `_load` function and a
 
 import contextlib
 import importlib
-import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loading.libraries import RecordingUnpickler
 from loading.mlmodel import read_mlmodel
 from loading.trusted_types import TRUSTED_TYPES
 from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
@@ -27,14 +27,16 @@ class Flavor:
 
     `load` takes the model's folder, its flavors and its URI, and returns keyword arguments of Model: `predictor`, and
     for classifiers `probabilities` and `classes`. `package` takes the flavors and names the package to import early.
-    `reads_everything` says that the model's files are no longer needed once it is loaded, and `may_take_array` that a
-    model may get an array instead of a DataFrame, if that gives the same answers.
+    `reads_everything` says that the model's files are no longer needed once it is loaded, `may_take_array` that a model
+    may get an array instead of a DataFrame, if that gives the same answers, and `user_code` that it runs code that its
+    author wrote; `load` may return a `user_code` that says otherwise.
     """
 
     load: Callable[[Path, Mapping[str, Any], str], dict[str, Any]]
     package: Callable[[Mapping[str, Any]], str]
     reads_everything: bool = False
     may_take_array: bool = False
+    user_code: bool = False
 
 
 def flavor_of(flavors: Mapping[str, Any]) -> Flavor:
@@ -88,14 +90,16 @@ def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[st
         )
     if flavor.get("code"):
         sys.path.insert(0, str(folder / flavor["code"]))
-    file = folder / flavor["pickled_model"]
+    file, user_code = folder / flavor["pickled_model"], False
     if flavor.get("serialization_format") == "skops":
         import skops.io
 
         estimator = skops.io.load(file, trusted=sorted(TRUSTED_TYPES))
     else:
         with file.open("rb") as stream:
-            estimator = pickle.load(stream)
+            unpickler = RecordingUnpickler(stream)
+            estimator = unpickler.load()
+            user_code = not unpickler.only_libraries
     method = getattr(estimator, flavors["python_function"].get("predict_fn", "predict"))
 
     def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
@@ -105,7 +109,7 @@ def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[st
             )
         return method(data)
 
-    return {"predictor": predict, **_classifier(estimator)}
+    return {"predictor": predict, "user_code": user_code, **_classifier(estimator)}
 
 
 def _load_pyfunc(folder: Path, _: Mapping[str, Any], __: str) -> dict[str, Any]:
@@ -143,9 +147,17 @@ def _pyfunc_package(_: Mapping[str, Any]) -> str:
     return "mlflow.pyfunc"
 
 
-_PYFUNC = Flavor(_load_pyfunc, _pyfunc_package)
+_PYFUNC = Flavor(_load_pyfunc, _pyfunc_package, user_code=True)
+_LIBRARY = Flavor(_load_pyfunc, _pyfunc_package)
 _FLAVORS = {  # by MLflow's loader module
     "mlflow.sklearn": Flavor(_load_sklearn, _sklearn_package, reads_everything=True, may_take_array=True),
     "mlflow.lightgbm": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
     "mlflow.xgboost": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
+    "mlflow.catboost": _LIBRARY,
+    "mlflow.keras": _LIBRARY,
+    "mlflow.onnx": _LIBRARY,
+    "mlflow.pmdarima": _LIBRARY,
+    "mlflow.prophet": _LIBRARY,
+    "mlflow.statsmodels": _LIBRARY,
+    "mlflow.tensorflow": _LIBRARY,
 }

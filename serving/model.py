@@ -14,6 +14,7 @@ from serving.decoding import from_arguments
 from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
 from serving.rows import Rows
 from serving.signature import Output, Signature
+from serving.threads import ModelThread
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Model:
     `predictor` takes the model's input and inference parameters or None; `probabilities`, for classifiers only, takes
     the input and returns an array of shape (rows, classes); `example` holds the rows of the input example as argument
     lists; `takes_array` says that an array of the columns gives exactly the answers of a DataFrame, which takes longer
-    to build.
+    to build; `user_code` says that it runs code that its author wrote, and `thread` is the one that loaded it.
     """
 
     info: ModelInfo
@@ -62,6 +63,8 @@ class Model:
     classes: Sequence[Any] = ()
     example: Sequence[Sequence[Any]] = ()
     takes_array: bool = False
+    user_code: bool = False
+    thread: ModelThread | None = None
 
     def predict(self, rows: Rows, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's own answer for all rows, computed in one call."""

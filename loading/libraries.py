@@ -1,0 +1,38 @@
+"""Which models run code of known libraries alone, and which run code of their authors.
+
+Known libraries compute the same in any thread, several predictions at a time, and take as long for a row as for the
+next one. Code that somebody wrote for one model may do none of that: it starts event loops, keeps values in `self`, or
+waits for a service.
+"""
+
+import pickle
+from collections.abc import Iterable
+from pathlib import PurePath
+
+# The top-level packages whose classes and functions a pickle of a known library refers to.
+PACKAGES = frozenset(
+    {
+        *("_codecs", "builtins", "collections", "copyreg", "datetime", "decimal", "functools", "joblib"),
+        *("catboost", "lightgbm", "model_steps", "numpy", "pandas", "scipy", "sklearn", "statsmodels", "xgboost"),
+    }
+)
+OWN_FILE = "model_steps.py"  # of this project; `python -m train` saves it with the models that need it
+
+
+class RecordingUnpickler(pickle.Unpickler):
+    """Unpickles an object, and records the packages of the classes and functions that its pickle refers to."""
+
+    packages: frozenset[str] = frozenset()
+
+    def find_class(self, module: str, name: str) -> object:
+        self.packages |= {module.partition(".")[0]}
+        return super().find_class(module, name)
+
+    @property
+    def only_libraries(self) -> bool:
+        return self.packages <= PACKAGES
+
+
+def has_user_code(files: Iterable[str]) -> bool:
+    """Return whether there is code of the author's among the Python files that came with a model."""
+    return any(PurePath(file).name != OWN_FILE for file in files)

@@ -1,0 +1,59 @@
+"""The threads that load models and score rows.
+
+A thread of concurrent.futures is waited for when the process exits, so a prediction that hangs would keep the process
+alive. And code that others wrote for a script expects to stay in the thread that loaded it: connections of sqlite3
+refuse to work in another one.
+"""
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_Call = tuple[Future[Any], Callable[[], Any]]
+
+
+class ModelThread(Executor):
+    """One thread, which runs calls in their order, and ends with this object.
+
+    Like the main thread of a script, it has an event loop that isn't running.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        threading.Thread(target=_run, args=(self._calls,), name="model", daemon=True).start()
+        weakref.finalize(self, self._calls.put, None).atexit = False
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Run a call after those before it; its future gets whatever it raises, BaseException included."""
+        future: Future[T] = Future()
+        self._calls.put((future, lambda: function(*args, **kwargs)))
+        return future
+
+
+def _run(calls: SimpleQueue[_Call | None]) -> None:
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        asyncio.set_event_loop(loop)
+        while True:
+            # A timeout that a model sets for itself may hit the thread after its prediction has ended.
+            with contextlib.suppress(BaseException):
+                _run_calls(calls)
+                return
+
+
+def _run_calls(calls: SimpleQueue[_Call | None]) -> None:
+    while call := calls.get():
+        future, function = call
+        try:
+            result = function()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+            del result  # the thread may wait for long: it must not keep a model or its rows alive
+        del call, future, function
