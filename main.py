@@ -12,9 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model_loader import ModelLoader
-from serving import output
+from serving import output, server
 from serving.callers import Callers
+from serving.deadline import Deadline
 from serving.handler import Handler
+from serving.scheduler import Scheduler
 from serving.settings import Settings
 from serving.telemetry import LogWriter, log_event
 from sql.names import select_examples
@@ -25,9 +27,15 @@ if not settings.model_uri:
     log_event(
         "WARNING", "MODEL_URI is not set, so every request fails: set it to the model's gs:// folder or models:/ URI."
     )
+server.configure()
 handler = Handler(
     ModelLoader(settings.model_uri, settings.model_digest, settings.refresh_seconds),
-    threads=os.cpu_count() or 1,  # more threads than cores would only queue
+    Scheduler(
+        threads=settings.model_threads or os.cpu_count() or 1,  # more threads than cores would only queue
+        user_code_threads=settings.model_threads or 1,  # nobody knows whether it's thread-safe
+        deadline=Deadline(settings.request_seconds),
+        end_process=server.end_process,
+    ),
     log_writer=LogWriter(settings.log_level, stream),
     project=settings.project,
     callers=Callers(settings.allowed_hosts),

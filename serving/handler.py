@@ -20,6 +20,7 @@ from serving.errors import (
     InternalError,
     ModelUnreachable,
     NotFound,
+    OutOfTime,
     RequestTimeout,
     ServingError,
     error_body,
@@ -53,16 +54,15 @@ class ModelSource(Protocol):
 class Handler:
     """Answers the requests of one instance.
 
-    `threads` is how many predictions run at a time, `log_writer` logs the requests, `project` is the Google Cloud
-    project that traces belong to, `callers` checks where requests come from, and `examples` gives the queries that the
-    page shows.
+    `log_writer` logs the requests, `project` is the Google Cloud project that traces belong to, `callers` checks where
+    requests come from, and `examples` gives the queries that the page shows.
     """
 
     def __init__(
         self,
         models: ModelSource,
+        scheduler: Scheduler,
         *,
-        threads: int,
         log_writer: LogWriter,
         project: str | None,
         callers: Callers,
@@ -73,7 +73,7 @@ class Handler:
         self._callers = callers
         self._examples = examples
         self._admission = Admission()
-        self._scheduler = Scheduler(threads)
+        self._scheduler = scheduler
         self._log_writer = log_writer
         self._stats = InstanceStats()
         self._loading: asyncio.Future[Model] | None = None  # started by a readiness probe
@@ -104,6 +104,10 @@ class Handler:
             disconnected = BadRequest("The client disconnected before its request was complete.")
             reply = error_body(disconnected)
             log.fail(disconnected, disconnected.status)
+        except asyncio.CancelledError as error:  # uvicorn gives up waiting for its requests
+            ended = OutOfTime("This instance was stopped before the prediction ended. Retry later.")
+            reply = error_body(ended)
+            log.fail(error, ended.status)
         except Exception as error:
             internal = InternalError(log.request_id)
             reply = error_body(internal)
@@ -131,7 +135,7 @@ class Handler:
         check_schema(request.context, model.signature)
         rows = function.decode(model, request)
         count = log.rows = function.count(request, rows)
-        job = scoring.prepare(model, function, options, rows, timer)
+        job = scoring.prepare(model, function, options, rows, timer, log.bytes_in)
         del text, request  # the next request is read into the same memory, which is still in the CPU cache
         replies = await self._scheduler.score(job)
         log.null_rows = job.null_rows if len(rows) == count else job.null_rows * count
@@ -179,7 +183,12 @@ class Handler:
     async def _model(self, log: RequestLog) -> Model:
         """Return the model, recording which one it is and whether the request waited for it."""
         log.cold = not self._models.loaded
-        model = await self._models.model()
+        deadline = self._scheduler.deadline
+        try:
+            async with asyncio.timeout(deadline.left(log.timer) if log.cold else None):
+                model = await self._models.model()
+        except TimeoutError as cause:
+            raise deadline.loading(log.timer) from cause
         log.set_model(model.info)
         if log.cold:
             log.timer.mark("load")

@@ -4,46 +4,99 @@ BigQuery sends one row per request where a query short-circuits (IF, CASE, COALE
 for one row as for a hundred. There is no batching window: a request is never delayed to wait for others. A job is
 scored as soon as there is capacity, together with all jobs of the same key that have arrived by then.
 
-A short prediction runs on the event loop, since handing it to a thread takes as long again; a long one runs in a
-thread, so that the loop can accept requests meanwhile.
+A short prediction of a known library runs on the event loop, since handing it to a thread takes as long again. All
+others run in threads, so that the loop can accept requests meanwhile; code of the model's author always does, since
+nobody knows how long it takes next time.
+
+A request is answered shortly before the platform gives it up, and its prediction goes on: a thread can't be stopped.
+Once all threads are held by such predictions, the process ends, and the server starts another one.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from serving.scoring import Job, Outcome, score_together
+from serving.deadline import Deadline
+from serving.errors import OutOfTime, ServingError
+from serving.model import Model
+from serving.scoring import Job, Outcome, predict_together, score, score_together
+from serving.telemetry import log_event
+from serving.threads import ModelThread
 from serving.types import Replies
 
 MAX_BATCH_ROWS = 5_000  # rows that requests share a prediction for; beyond, few models take less time per row
 INLINE_SECONDS = 0.005  # a prediction expected to be shorter runs on the event loop
 ARRIVAL_SECONDS = 0.003  # longest wait while every round of the event loop brings another request
+NO_DEADLINE = Deadline()
 
 
-@dataclass
+@dataclass(eq=False)
 class _Waiting:
     job: Job
     replies: "asyncio.Future[Replies]"
+    prediction: "_Prediction | None" = None
+
+
+@dataclass(eq=False)
+class _Prediction:
+    """A batch that a thread is scoring."""
+
+    batch: Sequence[_Waiting]
+    thread: ModelThread
+    started: float
+
+    @property
+    def given_up(self) -> bool:
+        """Whether all of its requests have been answered without it."""
+        return all(waiting.replies.done() for waiting in self.batch)
 
 
 class Scheduler:
-    """Scores jobs, at most one per thread at a time. Use it from one event loop only."""
+    """Scores jobs, at most one per thread at a time. Use it from one event loop only.
 
-    def __init__(self, threads: int) -> None:
-        self._executor = ThreadPoolExecutor(threads)
-        self._free_threads = threads
+    `threads` is how many predictions of a known library run at a time, `user_code_threads` how many of a model that
+    runs code of its author. `end_process` ends this process after the replies have been written.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        user_code_threads: int = 1,
+        deadline: Deadline = NO_DEADLINE,
+        end_process: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._threads = threads
+        self._user_code_threads = user_code_threads
+        self.deadline = deadline
+        self._end_process = end_process
+        self._ending = False
         self._waiting: list[_Waiting] = []
+        self._predictions: list[_Prediction] = []
+        self._idle_threads: list[ModelThread] = []
         self._scheduled = False
-        self._last: dict[str, tuple[int, float]] = {}  # by function: rows and seconds of its last prediction
+        self._last_model: Callable[[], Model | None] = lambda: None
+        self._last: dict[str, tuple[int, int, float]] = {}  # by function: rows, bytes, seconds
 
     async def score(self, job: Job) -> Replies:
         """Return one reply per row, or raise what scoring the job raises."""
-        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+        if self._ending:
+            raise _ending()
+        if not len(job.valid_rows):
+            return score(job)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(job, loop.create_future())
         self._waiting.append(waiting)
         self._schedule()
-        return await waiting.replies
+        left = self.deadline.left(job.timer)
+        if left is None:
+            return await waiting.replies
+        timer = loop.call_later(left, self._give_up, waiting)
+        try:
+            return await waiting.replies
+        finally:
+            timer.cancel()
 
     def _schedule(self) -> None:
         """Yield to the event loop until no more jobs arrive, so requests already received join the batch."""
@@ -60,18 +113,14 @@ class Scheduler:
             self._yield(deadline)
             return
         self._scheduled = False
-        if not self._free_threads:
+        if not self._waiting or len(self._predictions) >= self._limit(self._waiting[0].job.model):
             return  # the next free thread picks these jobs up
         batch = self._take_batch()
-        jobs = [waiting.job for waiting in batch]
-        started = time.perf_counter()
-        if self._is_short(jobs):
-            self._deliver(batch, score_together(jobs), started)
-        else:
-            self._free_threads -= 1
-            future = asyncio.get_running_loop().run_in_executor(self._executor, score_together, jobs)
-            future.add_done_callback(lambda done: self._finish(batch, done.result(), started))
-        self._schedule()
+        if (self._is_short(batch) and self._score_inline(batch)) or self._score_in_thread(batch):
+            self._schedule()
+
+    def _limit(self, model: Model) -> int:
+        return self._user_code_threads if model.user_code else self._threads
 
     def _take_batch(self) -> list[_Waiting]:
         """Remove and return the job that has waited longest, and those that can share its prediction."""
@@ -86,23 +135,115 @@ class Scheduler:
         self._waiting = left
         return batch
 
-    def _is_short(self, jobs: Sequence[Job]) -> bool:
-        """Whether a prediction should be short: it takes at most as long as a larger one, and no longer per row."""
-        rows, seconds = self._last.get(jobs[0].function.name, (1, INLINE_SECONDS))
-        return seconds * max(1.0, sum(len(job.rows) for job in jobs) / rows) < INLINE_SECONDS
+    def _is_short(self, batch: Sequence[_Waiting]) -> bool:
+        """Whether a prediction should be short.
 
-    def _finish(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome], started: float) -> None:
-        self._free_threads += 1
-        self._deliver(batch, outcomes, started)
+        It takes at most as long as a larger one, and no longer per row, or per byte if rows are texts of any length.
+        """
+        job = batch[0].job
+        if job.model.user_code or job.model is not self._last_model():
+            return False
+        rows, size, seconds = self._last.get(job.function.name, (1, 1, INLINE_SECONDS))
+        growth = max(1.0, _rows(batch) / rows, _size(batch) / size)
+        return seconds * growth < INLINE_SECONDS
+
+    def _score_inline(self, batch: Sequence[_Waiting]) -> bool:
+        """Score a batch on the event loop; return whether the model scored it.
+
+        If it raised, finding the bad rows takes many predictions: that's for a thread.
+        """
+        started = time.perf_counter()
+        try:
+            replies = predict_together([waiting.job for waiting in batch])
+        except BaseException:
+            return False
+        self._deliver(batch, replies, started)
+        return True
+
+    def _score_in_thread(self, batch: list[_Waiting]) -> bool:
+        """Begin to score a batch; return False if it has to wait, since the process can't start another thread."""
+        try:
+            thread = self._free_thread(batch[0].job.model)
+        except RuntimeError as error:
+            if self._predictions:
+                self._waiting = batch + self._waiting
+                return False
+            self._deliver(batch, [error] * len(batch), time.perf_counter())
+            return True
+        prediction = _Prediction(batch, thread, time.perf_counter())
+        self._predictions.append(prediction)
+        for waiting in batch:
+            waiting.prediction = prediction
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(thread, score_together, [waiting.job for waiting in batch])
+        future.add_done_callback(lambda done: self._finish(prediction, done.result()))
+        return True
+
+    def _free_thread(self, model: Model) -> ModelThread:
+        """Return the thread that loaded the model if it's free, else another one."""
+        busy = [prediction.thread for prediction in self._predictions]
+        if model.thread and model.thread not in busy:
+            return model.thread
+        return self._idle_threads.pop() if self._idle_threads else ModelThread()
+
+    def _finish(self, prediction: _Prediction, outcomes: Sequence[Outcome]) -> None:
+        self._predictions.remove(prediction)
+        if prediction.thread is not prediction.batch[0].job.model.thread:
+            self._idle_threads.append(prediction.thread)
+        self._deliver(prediction.batch, outcomes, prediction.started)
         self._schedule()
 
     def _deliver(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome], started: float) -> None:
-        rows = max(1, sum(len(waiting.job.rows) for waiting in batch))
-        self._last[batch[0].job.function.name] = rows, time.perf_counter() - started
+        job = batch[0].job
+        if job.model is not self._last_model():
+            self._last_model, self._last = weakref.ref(job.model), {}
+        self._last[job.function.name] = _rows(batch), _size(batch), time.perf_counter() - started
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if waiting.replies.done():
-                continue  # the request was cancelled
+                continue  # the request was cancelled, or given up
             if isinstance(outcome, Exception):
                 waiting.replies.set_exception(outcome)
             else:
                 waiting.replies.set_result(outcome)
+
+    def _give_up(self, waiting: _Waiting) -> None:
+        """Answer a request whose time is over; end the process if that was the last thread's."""
+        if waiting.replies.done():
+            return
+        waiting.replies.set_exception(self._out_of_time(waiting))
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+        limit = self._limit(waiting.job.model)
+        if sum(prediction.given_up for prediction in self._predictions) >= limit:
+            self._end(f"Ending this process: {limit} predictions, as many as may run at a time, do not end.")
+
+    def _out_of_time(self, waiting: _Waiting) -> ServingError:
+        rows, timer, prediction = len(waiting.job.rows), waiting.job.timer, waiting.prediction
+        if prediction is None:
+            return self.deadline.waiting(rows, timer)
+        seconds = time.perf_counter() - prediction.started
+        return self.deadline.predicting(rows, seconds, alone=len(prediction.batch) == 1)
+
+    def _end(self, reason: str) -> None:
+        """End the process after all requests have been answered."""
+        if self._ending:
+            return
+        self._ending = True
+        log_event("ERROR", reason)
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.replies.done():
+                each.replies.set_exception(_ending())
+        self._end_process()
+
+
+def _ending() -> OutOfTime:
+    return OutOfTime("This instance restarts, because its predictions do not end. Retry later.")
+
+
+def _rows(batch: Sequence[_Waiting]) -> int:
+    return max(1, sum(len(waiting.job.rows) for waiting in batch))
+
+
+def _size(batch: Sequence[_Waiting]) -> int:
+    return max(1, sum(waiting.job.size for waiting in batch))

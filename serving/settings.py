@@ -16,12 +16,15 @@ from typing import Self
 class Settings:
     """What the environment says about this function; docs/settings.md has the meaning of each variable.
 
-    `model_digest` and `project` are None when they aren't given; `allowed_hosts` is None when any host is allowed.
+    `model_digest`, `model_threads`, `request_seconds` and `project` are None when they aren't given; `allowed_hosts` is
+    None when any host is allowed.
     """
 
     model_uri: str = ""
     model_digest: str | None = None
     refresh_seconds: int = 0
+    model_threads: int | None = None
+    request_seconds: int | None = None
     log_level: int = logging.INFO
     project: str | None = None
     allowed_hosts: frozenset[str] | None = frozenset()
@@ -33,6 +36,9 @@ class Settings:
             model_uri=environ.get("MODEL_URI", ""),
             model_digest=environ.get("MODEL_DIGEST"),
             refresh_seconds=_whole(environ, "MODEL_REFRESH_SECONDS", "a whole number of seconds, or 0 for never") or 0,
+            model_threads=_whole(environ, "MODEL_THREADS", "a whole number of threads, at least 1", least=1),
+            # The platform sets it; functions-framework takes 0 for no limit.
+            request_seconds=_whole(environ, "CLOUD_RUN_TIMEOUT_SECONDS", "a whole number of seconds") or None,
             log_level=_log_level(environ.get("LOG_LEVEL", "INFO").upper()),
             project=environ.get("GOOGLE_CLOUD_PROJECT"),
             allowed_hosts=None if environ.get("K_SERVICE") else _hosts(environ.get("ALLOWED_HOSTS", "")),

@@ -34,7 +34,7 @@ ALLOWED = {
     "tests": (*ANYTHING, "benchmarks", "local"),
 }
 # Modules of serving/ that know HTTP, logging or the environment, and the packages that only they may import.
-OUTER = ("serving.body", "serving.handler", "serving.output", "serving.page", "serving.settings", "serving.telemetry")
+OUTER = tuple(f"serving.{name}" for name in ("body", "handler", "output", "page", "server", "settings", "telemetry"))
 OUTER_PACKAGES = ("functions_framework", "logging", "os", "starlette", "werkzeug")
 
 

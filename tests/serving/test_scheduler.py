@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from serving.deadline import Deadline
 from serving.encoding import as_list
-from serving.errors import BadRequest
+from serving.errors import BadRequest, OutOfTime
 from serving.options import Options
 from serving.scheduler import MAX_BATCH_ROWS, Scheduler
 from serving.scoring import Job
@@ -62,11 +63,11 @@ def test_endless_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.scheduler.ARRIVAL_SECONDS", 0.0)
     monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", 600.0)  # short enough however busy the machine is
     doubling, scheduler = Doubling(), Scheduler(1)
-    scheduler._last["f"] = (1, 0.0)
+    scored(scheduler, job(doubling.model, 0))  # in a thread: nobody knows yet that it's short
     jobs = [job(doubling.model, value) for value in range(20)]
     assert asyncio.run(one_per_round(scheduler, jobs)) == [[value * 2] for value in range(20)]
     assert max(doubling.calls) < 5
-    assert sum(doubling.calls) == 20
+    assert sum(doubling.calls) == 1 + 20
 
 
 def test_null_rows() -> None:
@@ -142,7 +143,6 @@ def test_short_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
         for value in range(20):
             await scheduler.score(job(doubling.model, value))
 
-    scheduler._last["f"] = (1, 0.0)
     asyncio.run(run())
     assert threading.get_ident() in doubling.threads
 
@@ -161,12 +161,12 @@ def test_cancelled_request() -> None:
     assert asyncio.run(run()) == [4]
 
 
-@pytest.mark.parametrize("inline_seconds", [0.0, 1.0], ids=["thread", "event loop"])
+@pytest.mark.parametrize("inline_seconds", [0.0, 600.0], ids=["thread", "event loop"])
 def test_model_that_exits(inline_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that calls sys.exit() fails only the request that made it."""
     monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", inline_seconds)
     doubling, scheduler = Doubling(), Scheduler(1)
-    scheduler._last["f"] = (1, 0.5)
+    scored(scheduler, job(doubling.model, 0))
     predict = doubling.model.predictor
 
     def exit_at_13(frame: Any, params: Any) -> Any:
@@ -177,4 +177,92 @@ def test_model_that_exits(inline_seconds: float, monkeypatch: pytest.MonkeyPatch
     doubling.model.predictor = exit_at_13
     answers = scored(scheduler, *(job(doubling.model, value) for value in (1, 13, 2)))
     assert (answers[0], answers[2]) == ([2], [4])
-    assert "called sys.exit()" in str(answers[1])
+    assert str(answers[1]) == "Row 0: the model could not score it: SystemExit: 1"
+
+
+class Slow(Doubling):
+    """A doubling model that waits for an event."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.finish = threading.Event(), threading.Event()
+
+    def predict(self, frame: Any, params: Any) -> Any:
+        self.began.set()
+        assert self.finish.wait(300)
+        return super().predict(frame, params)
+
+
+@pytest.mark.parametrize(("together", "status"), [(1, 400), (2, 503)])
+def test_request_out_of_time(together: int, status: int) -> None:
+    """A prediction that takes too long is a 400 for a request scored alone, 503 for those merged or waiting."""
+    slow, ended = Slow(), []
+
+    async def run() -> list[Any]:
+        scheduler = Scheduler(2, deadline=Deadline(1.0), end_process=lambda: ended.append(True))
+        first = [asyncio.ensure_future(scheduler.score(job(slow.model, 1, 2, 3))) for _ in range(together)]
+        await asyncio.to_thread(slow.began.wait, 300)
+        outcomes = await asyncio.gather(*first, return_exceptions=True)
+        assert not ended  # there is another thread
+        slow.began.clear()
+        second = asyncio.ensure_future(scheduler.score(job(slow.model, 4)))
+        await asyncio.to_thread(slow.began.wait, 300)
+        waiting = [scheduler.score(job(slow.model, 5)) for _ in range(3)]
+        outcomes += (await asyncio.gather(second, *waiting, return_exceptions=True))[1:]
+        with pytest.raises(OutOfTime):
+            await scheduler.score(job(slow.model, 6))
+        slow.finish.set()
+        return outcomes
+
+    outcomes = asyncio.run(run())
+    assert [outcome.status for outcome in outcomes] == [status] * together + [503] * 3
+    assert ("3 rows" in str(outcomes[0]), "--max-batching-rows" in str(outcomes[0])) == (True, status == 400)
+    assert ended == [True]
+
+
+def test_thread_is_free_again() -> None:
+    """The thread of a prediction that took too long is used again once it has ended."""
+    slow = Slow()
+
+    async def run() -> Any:
+        scheduler = Scheduler(2, deadline=Deadline(1.0))
+        for _ in range(3):
+            slow.finish.clear()
+            with pytest.raises(BadRequest, match="--max-batching-rows"):
+                await scheduler.score(job(slow.model, 1))
+            slow.finish.set()
+            while scheduler._predictions:
+                await asyncio.sleep(0.01)
+        return await scheduler.score(job(slow.model, 2))
+
+    assert as_list(asyncio.run(run())) == [4]
+
+
+@pytest.mark.parametrize("user_code", [False, True])
+def test_user_code_never_inline(user_code: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """User code is scored in a thread however short its predictions are, one at a time."""
+    monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", 600.0)
+    doubling, scheduler = Doubling(), Scheduler(4)
+    doubling.model.user_code = user_code
+    for value in range(20):
+        assert scored(scheduler, job(doubling.model, value)) == [[value * 2]]
+    assert (threading.get_ident() in doubling.threads) is not user_code
+
+
+def test_isolation_never_inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finding bad rows takes many predictions, so it runs in a thread however short one is."""
+    monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", 600.0)
+    doubling, scheduler = Doubling(), Scheduler(1)
+    scored(scheduler, job(doubling.model, 0))
+    bad = job(doubling.model, *[-1] * 100, options=Options(on_error="null"))
+    loop_thread = []
+    predict = doubling.model.predictor
+
+    def count(frame: Any, params: Any) -> Any:
+        loop_thread.append(threading.get_ident() == here)
+        return predict(frame, params)
+
+    here, doubling.model.predictor = threading.get_ident(), count
+    assert scored(scheduler, bad) == [[None] * 100]
+    assert loop_thread[0]
+    assert not any(loop_thread[1:])

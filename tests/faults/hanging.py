@@ -1,0 +1,94 @@
+"""A model that hangs on demand and is not thread-safe, and the processes of a running function (Linux)."""
+
+import textwrap
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mlflow
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+
+from launch.function import Function
+
+DEADLINE = 600.0  # seconds; the machine may be busy
+HANGING = """
+    import mlflow, os, re, threading, time
+
+    class Model(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            for until in set(model_input["until"]) - {"", "ever"}:
+                open(f"{until}.began", "w").close()
+                while not os.path.exists(until):
+                    time.sleep(0.01)
+            if "ever" in set(model_input["until"]):
+                re.match("(a+)+b", "a" * 1000)  # takes longer than the universe exists, and holds the interpreter's lock
+            self.kept = model_input["x"] * 2
+            time.sleep(0.001)
+            return self.kept
+
+    mlflow.models.set_model(Model())
+"""
+
+
+def hanging(folder: Path) -> str:
+    """Save a model that doubles x once the file `until` exists, and at once if it is empty."""
+    script = folder.with_suffix(".py")
+    script.write_text(textwrap.dedent(HANGING))
+    signature = ModelSignature(
+        Schema([ColSpec("double", "x"), ColSpec("string", "until")]), Schema([ColSpec("double")])
+    )
+    example = {"x": [1.0, 2.0], "until": ["", ""]}
+    mlflow.pyfunc.save_model(
+        folder, python_model=str(script), signature=signature, input_example=example, pip_requirements=[]
+    )
+    return str(folder)
+
+
+def ask(function: Function, *calls: list[Any]) -> httpx.Response:
+    """Return the response to a request on a connection of its own."""
+    return _client().post(function.url, json={"calls": calls})
+
+
+@cache
+def _client() -> httpx.Client:
+    """Return a client for any number of threads that keeps no connection: another worker may answer next time."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(trust_env=False, timeout=DEADLINE, limits=limits)
+
+
+def ask_until_loaded(function: Function, times: int = 1) -> None:
+    """Ask until processes have loaded the model so many times; a request that exceeds the limit meanwhile gets 503."""
+    wait_for(
+        lambda: (
+            ask(function, [1, ""]).status_code == 200
+            and function.log.read_text().count('"Loaded the model at ') >= times
+        )
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def workers(function: Function) -> set[int]:
+    """Return the processes that gunicorn has started."""
+    return {int(pid) for pid in Path(f"/proc/{function.pid}/task/{function.pid}/children").read_text().split()}
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def began(until: Path) -> bool:
+    """Whether a prediction that waits for a file has begun."""
+    return Path(f"{until}.began").exists()
