@@ -9,20 +9,22 @@ import contextlib
 import dataclasses
 import gc
 import hashlib
-import shutil
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
 from pathlib import Path
+from typing import Any
 
 from loading.build import build, warm_up
+from loading.failures import contained
 from loading.flavors import flavor_of, import_early, keeps_files
-from loading.limits import gigabytes, memory_limit
+from loading.folders import claim, release, remove_abandoned
 from loading.source import fetched, pinned, version_of
+from loading.versions import Served, Versions
 from loading.watcher import ModelWatcher
-from serving.errors import ModelUnreachable, ModelUnusable, describe_error
+from serving.errors import ModelUnreachable, ModelUnusable
 from serving.model import Model
 from serving.telemetry import log_event
 from serving.threads import ModelThread
@@ -44,7 +46,10 @@ class ModelLoader:
         self._digest = digest
         self._model: Model | None = None
         self._loading: asyncio.Future[Model] | None = None
-        self._watcher = ModelWatcher(uri, refresh, self._load, self._serve, log_event) if refresh else None
+        self._versions = Versions() if refresh else None
+        self._watcher = (
+            ModelWatcher(uri, refresh, self._versions, self._load, self._serve, log_event) if self._versions else None
+        )
 
     @property
     def loaded(self) -> bool:
@@ -80,30 +85,24 @@ class ModelLoader:
     def _serve(self, model: Model) -> None:
         self._model = model
 
-    def _load(self) -> Model:
+    def _load(self, served: Served | None = None) -> Model:
         """Load the model in a thread of its own, where it will predict too, and log it."""
         thread = ModelThread()
-        loading: Future[Model] = thread.submit(copy_context().run, self._load_here)
+        loading: Future[Model] = thread.submit(copy_context().run, self._load_here, served)
         model = loading.result()
         model.thread = thread
         return model
 
-    def _load_here(self) -> Model:
-        """Load the model, log it, and turn what a model can do to its process into ModelUnusable."""
-        try:
-            with _gc_paused():
+    def _load_here(self, served: Served | None) -> Model:
+        """Load the model, or from disk the version that last served, and log it."""
+        remove_abandoned(self._versions.folder if self._versions else None)
+        with contained(self._uri), _gc_paused():
+            if served:
+                model = load_again(self._uri, served)
+            elif self._versions:
+                model = load(self._uri, self._digest, self._versions)
+            else:
                 model = load(self._uri, self._digest)
-        except MemoryError as cause:
-            raise ModelUnusable(
-                f"The model at {self._uri} does not fit into this function's {gigabytes(memory_limit())} of memory: "
-                "deploy it with more --memory."
-            ) from cause
-        except Exception:
-            raise
-        except BaseException as cause:  # such as SystemExit, or a timeout of the model's own
-            raise ModelUnusable(
-                f"The model at {self._uri} raised {describe_error(cause)} while it was loaded."
-            ) from cause
         fields = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
         log_event("INFO", f"Loaded the model at {self._uri}.", **{name: getattr(model.info, name) for name in fields})
         return model
@@ -128,35 +127,61 @@ def _gc_paused() -> Iterator[None]:
         gc.enable()
 
 
-def load(uri: str, digest: str | None = None) -> Model:
+def load(uri: str, digest: str | None = None, versions: Versions | None = None) -> Model:
     """Fetch, verify and load a model.
 
-    `uri` has one of the forms in loading.source.FORMS; `digest` is what `folder_digest` must return.
-    Raise ModelUnusable or ModelUnreachable.
+    `uri` has one of the forms in loading.source.FORMS; `digest` is what `folder_digest` must return; `versions` is told
+    where the files of a followed version are. Raise ModelUnusable or ModelUnreachable.
     """
     started = time.perf_counter()
     source = pinned(uri)
     with fetched(source, import_early) as folder:
-        fetched_at = time.perf_counter()
-        found = folder_digest(folder)
-        if digest and digest.lower() != found:
-            raise ModelUnusable(
-                f"The model at {uri} has digest {found}, but MODEL_DIGEST is {digest}: it was not loaded."
-            )
-        model, flavors = build(folder, uri, found)
-        loaded_at = time.perf_counter()
-        model.takes_array = warm_up(model) and flavor_of(flavors).may_take_array
+        model, flavors = _read(folder, uri, digest, version_of(source), started)
+    if versions:
+        versions.fetched = None
+    if folder != Path(uri):
+        # On Cloud Functions the disk is memory. A model that opens its files to predict keeps them as long as it lives,
+        # and so does a followed version: a worker that takes over serves it.
+        if versions:
+            versions.fetched = folder
+        if versions or keeps_files(flavors):
+            weakref.finalize(model, release, folder)
+        else:
+            release(folder)
+    return model
+
+
+def load_again(uri: str, served: Served) -> Model:
+    """Load the version that last served, for a worker that takes over, from the files that it left."""
+    started = time.perf_counter()
+    folder = Path(served.folder)
+    if not claim(folder):
+        raise ModelUnreachable(f"The files of version {served.version} of {uri} are gone.")
+    try:
+        model, _ = _read(folder, uri, served.digest, served.version, started)
+    except BaseException:
+        release(folder)
+        raise
+    weakref.finalize(model, release, folder)
+    return model
+
+
+def _read(
+    folder: Path, uri: str, digest: str | None, version: str | None, started: float
+) -> tuple[Model, Mapping[str, Any]]:
+    """Verify and load the model in a folder; return it with its flavors."""
+    fetched_at = time.perf_counter()
+    found = folder_digest(folder)
+    if digest and digest.lower() != found:
+        raise ModelUnusable(f"The model at {uri} has digest {found}, but MODEL_DIGEST is {digest}: it was not loaded.")
+    model, flavors = build(folder, uri, found)
+    loaded_at = time.perf_counter()
+    model.takes_array = warm_up(model) and flavor_of(flavors).may_take_array
     warm_at = time.perf_counter()
     seconds = {"fetch": fetched_at - started, "load": loaded_at - fetched_at, "warmUp": warm_at - loaded_at}
     rounded = {phase: round(value, 3) for phase, value in seconds.items()}
-    model.info = dataclasses.replace(model.info, version=version_of(source) or found, seconds=rounded)
-    if folder != Path(uri):
-        # On Cloud Functions the disk is memory. A model that opens its files to predict keeps them as long as it lives.
-        if keeps_files(flavors):
-            weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    return model
+    model.info = dataclasses.replace(model.info, version=version or found, seconds=rounded)
+    return model, flavors
 
 
 def folder_digest(folder: Path) -> str:

@@ -2,27 +2,29 @@
 
 Failures become ModelUnusable, when a retry won't help, or ModelUnreachable, when it may. Object names come from anybody
 who can write to the bucket, so they must stay inside the folder. A file is accepted only with the size and checksum in
-the listing, however often its download was interrupted.
+the listing, however often its download was interrupted. A download is given up when it makes no progress, however long
+it takes: an interrupted file resumes where it stopped, and complete files are kept when another one has been replaced.
 """
 
 import base64
 import contextlib
 import hashlib
-import http.client
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from loading.limits import disk_errors, gigabytes, memory_limit
-from serving.errors import ModelUnreachable, ModelUnusable, short_repr
+from loading.progress import Progress, Writer
+from loading.storage_errors import storage_errors
+from serving.errors import ModelBlocked, ModelUnusable, short_repr
 
 TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of a response
-# Seconds after the first request within which a failed one is retried. With the last request's timeouts this stays
-# below the 300 that deploy.sh gives a request.
+# Seconds within which a failed request is retried, counted from the first request or the last progress. With the last
+# request's timeouts this stays below the 300 that deploy.sh gives a request.
 RETRY_SECONDS = 120.0
 RETRY_DELAY = (0.5, 8.0)  # seconds between two tries at most, at first and later
 PARALLEL_DOWNLOADS = 8
@@ -36,31 +38,46 @@ def download(uri: str, folder: Path, on_mlmodel: Callable[[Path], None]) -> None
     """
     from google.api_core.exceptions import PreconditionFailed
 
-    deadline = time.monotonic() + RETRY_SECONDS
+    progress = Progress(RETRY_SECONDS)
 
     def copy() -> None:
-        blobs = _listed(client, uri, deadline)
+        blobs = _listed(client, uri, time.monotonic() + RETRY_SECONDS)
         paths = _paths(uri, folder, blobs)
-        shutil.rmtree(folder)
-        folder.mkdir(mode=0o700)
+        _remove_others(folder, paths)
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
 
         def fetch(blob: Any, path: Path) -> None:
-            _copy(blob, path, deadline)
-            if path == folder / "MLmodel":
-                on_mlmodel(path)
+            try:
+                _copy(blob, path, progress)
+                if path == folder / "MLmodel":
+                    on_mlmodel(path)
+            except BaseException as error:
+                progress.failure = progress.failure or error
 
         with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
             list(pool.map(fetch, blobs, paths))
+        failure, progress.failure = progress.failure, None
+        if failure:
+            raise failure
 
-    with _storage_errors(uri), disk_errors(uri), _client() as client:
-        _retry(deadline, PreconditionFailed)(copy)()
+    with storage_errors(uri), disk_errors(uri), _client() as client:
+        _retry(None, PreconditionFailed)(copy, on_error=progress.check)()
+
+
+def _remove_others(folder: Path, paths: Sequence[Path]) -> None:
+    """Remove what an earlier listing had and this one doesn't."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # a folder's content before the folder
+        if path.is_dir():
+            with contextlib.suppress(OSError):  # not empty
+                path.rmdir()
+        elif path not in paths:
+            path.unlink()
 
 
 def generations(uri: str) -> str:
     """Return a hash of the names and generations of all objects of a model, which identifies the model."""
-    with _storage_errors(uri), _client() as client:
+    with storage_errors(uri), _client() as client:
         blobs = _listed(client, uri, time.monotonic() + RETRY_SECONDS)
     return hashlib.sha256(repr(sorted((blob.name, blob.generation) for blob in blobs)).encode()).hexdigest()
 
@@ -74,12 +91,12 @@ def _client() -> Any:
     return storage.Client()
 
 
-def _retry(deadline: float, *exceptions: type[Exception]) -> Any:
+def _retry(deadline: float | None, *exceptions: type[Exception]) -> Any:
     """Return a retry policy: until the deadline, for these exceptions or for those that Cloud Storage says to retry."""
     from google.api_core.retry import if_exception_type
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    retry = DEFAULT_RETRY.with_timeout(max(0.0, deadline - time.monotonic()))
+    retry = DEFAULT_RETRY.with_timeout(None if deadline is None else max(0.0, deadline - time.monotonic()))
     retry = retry.with_delay(initial=RETRY_DELAY[0], maximum=RETRY_DELAY[1])
     return retry.with_predicate(if_exception_type(exceptions)) if exceptions else retry
 
@@ -102,32 +119,54 @@ def _listed(client: Any, uri: str, deadline: float) -> list[Any]:
     return [blob for blob in blobs if not blob.name.endswith("/")]
 
 
-def _copy(blob: Any, path: Path, deadline: float) -> None:
-    """Download one object with the generation, size and checksum that were listed.
+def _copy(blob: Any, path: Path, progress: Progress) -> None:
+    """Download one object with the generation, size and checksum that were listed, from where an earlier try stopped.
 
-    Raise PreconditionFailed when it has been replaced. The client does not verify a download that it resumed, so the
+    Raise PreconditionFailed when it has been replaced. The client does not verify a download that is resumed, so the
     file is verified here; only objects stored compressed, which arrive decompressed, are left to the client.
     """
     from google.api_core.exceptions import NotFound, PreconditionFailed, RequestRangeNotSatisfiable
     from google.cloud.storage.exceptions import DataCorruption
 
     packed = blob.content_encoding == "gzip"
+    generation, listed = blob.generation, (blob.size, blob.crc32c)  # a download changes them in the blob
 
     def copy() -> None:
-        blob.download_to_filename(
-            str(path),
-            if_generation_match=blob.generation,
-            checksum="crc32c" if packed else None,
-            timeout=TIMEOUT,
-            retry=_retry(deadline),
-        )
-        if not packed and (path.stat().st_size, crc32c(path)) != (blob.size, blob.crc32c):
+        size = path.stat().st_size if progress.started(path, generation) else 0
+        start = size if not packed and size <= listed[0] else 0
+        if packed or size != listed[0]:
+            with Writer(path, "ab" if start else "wb", progress) as file:
+                blob.download_to_file(
+                    file,
+                    start=start or None,
+                    if_generation_match=generation,
+                    checksum="crc32c" if packed else None,
+                    timeout=TIMEOUT,
+                    retry=None,
+                )
+        progress.advanced(path, generation)
+        if not packed and (path.stat().st_size, crc32c(path)) != listed:
+            path.unlink()
             raise DataCorruption(None, f"{blob.name} has another checksum than the stored object")
 
-    try:
-        _retry(deadline, DataCorruption, RequestRangeNotSatisfiable)(copy)()
-    except NotFound as cause:
-        raise PreconditionFailed(f"{blob.name} was deleted during its download") from cause
+    def on_error(error: Exception) -> None:
+        if progress.advanced(path, generation):
+            raise _Advanced from error
+        progress.check(error)
+
+    while True:
+        try:
+            retried = _retry(None)(copy, on_error=on_error)
+            _retry(None, DataCorruption, RequestRangeNotSatisfiable)(retried, on_error=on_error)()
+            return
+        except _Advanced:  # try again without a growing delay
+            continue
+        except NotFound as cause:
+            raise PreconditionFailed(f"{blob.name} was deleted during its download") from cause
+
+
+class _Advanced(Exception):
+    """An interrupted download has got further than before."""
 
 
 def crc32c(path: Path) -> str:
@@ -159,7 +198,7 @@ def _paths(uri: str, folder: Path, blobs: Sequence[Any]) -> list[Path]:
         raise ModelUnusable(f"There is no MLmodel file at {uri} ({len(blobs)} objects); {hint}")
     size, memory, space = sum(blob.size for blob in blobs), memory_limit(), shutil.disk_usage(folder).free
     if size > min(memory, space):
-        raise ModelUnusable(
+        raise ModelBlocked(
             f"The model at {uri} takes {gigabytes(size)}, this function has {gigabytes(memory)} of memory and "
             f"{gigabytes(space)} of free disk: deploy it with more --memory."
         )
@@ -176,29 +215,3 @@ def _why_invalid(name: str) -> str | None:
     if max(len(part.encode()) for part in parts) > NAME_LIMIT or len(name.encode()) > PATH_LIMIT:
         return "is too long for a file"
     return None
-
-
-@contextlib.contextmanager
-def _storage_errors(uri: str) -> Iterator[None]:
-    """Turn the exceptions of Google's client into ModelUnusable or ModelUnreachable."""
-    from google.api_core import exceptions
-    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
-
-    try:
-        yield
-    except exceptions.NotFound as cause:
-        raise ModelUnusable(f"There is nothing at {uri}: {cause.message}") from cause
-    except (exceptions.Forbidden, exceptions.Unauthorized, DefaultCredentialsError) as cause:
-        raise ModelUnusable(
-            f"The model at {uri} may not be read by this function's service account, which needs "
-            f"roles/storage.objectViewer on the bucket: {cause}"
-        ) from cause
-    except (exceptions.ServerError, exceptions.TooManyRequests, exceptions.RetryError) as cause:
-        raise ModelUnreachable(f"The model at {uri} cannot be read right now: {cause}") from cause
-    except exceptions.GoogleAPIError as cause:
-        raise ModelUnusable(f"The model at {uri} cannot be read: {cause}") from cause
-    # All of requests' exceptions are OSErrors.
-    except (OSError, http.client.HTTPException, GoogleAuthError) as cause:
-        raise ModelUnreachable(
-            f"The model at {uri} cannot be read right now: {type(cause).__name__}: {cause}"
-        ) from cause

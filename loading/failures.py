@@ -15,8 +15,9 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from loading.limits import gigabytes, is_shortage, memory_limit
 from loading.mlmodel import requirements
-from serving.errors import ModelUnusable, describe_error, join_names
+from serving.errors import ModelBlocked, ModelUnusable, describe_error, join_names
 
 # What pickle says about a class that its module doesn't have; the module is shown as repr() shows it.
 _NO_ATTRIBUTE = re.compile(r"Can't get attribute '([^']+)' on (<module '([^']+)'.*>)", re.DOTALL)
@@ -30,7 +31,25 @@ def loading_errors(folder: Path, uri: str) -> Iterator[None]:
     except (ModelUnusable, MemoryError):
         raise
     except Exception as cause:
-        raise ModelUnusable(f"The model at {uri} {_reason(cause, folder)}") from cause
+        kind = ModelBlocked if is_shortage(cause) else ModelUnusable
+        raise kind(f"The model at {uri} {_reason(cause, folder)}") from cause
+
+
+@contextlib.contextmanager
+def contained(uri: str) -> Iterator[None]:
+    """Turn what a model can do to its process, while it is loaded or tried, into ModelUnusable."""
+    try:
+        yield
+    except MemoryError as cause:
+        raise ModelBlocked(
+            f"The model at {uri} does not fit into this function's {gigabytes(memory_limit())} of memory: "
+            "deploy it with more --memory."
+        ) from cause
+    except Exception:
+        raise
+    except BaseException as cause:
+        did = "called sys.exit()" if isinstance(cause, SystemExit) else f"raised {describe_error(cause)}"
+        raise ModelUnusable(f"The model at {uri} {did} while it was loaded.") from cause
 
 
 def _reason(error: Exception, folder: Path) -> str:

@@ -5,21 +5,27 @@ ModelUnusable, when a retry won't help, or ModelUnreachable, when it may.
 """
 
 import contextlib
-import shutil
-import tempfile
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from loading import bucket
+from loading import bucket, folders
 from loading.limits import disk_errors
-from serving.errors import ModelUnreachable, ModelUnusable, short_repr
+from serving.errors import ModelBlocked, ModelUnreachable, ModelUnusable, ServingError, describe_error, short_repr
 
 FORMS = "gs://bucket/prefix, a local folder, models:/name@alias or models:/name/version"
+# How long MLflow waits for a registry, unless the environment says otherwise: five tries of 20 seconds with pauses of
+# half a minute in all, about as long as a bucket gets. MLflow itself would take four minutes to give up.
+REGISTRY_LIMITS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # a registry could ask for any pause
+}
 
 
 @contextlib.contextmanager
 def fetched(uri: str, on_mlmodel: Callable[[Path], None] = lambda _: None) -> Iterator[Path]:
-    """Yield the model's local folder; a downloaded one is removed if the block raises.
+    """Yield the model's local folder; a downloaded one is removed if the block raises, else by folders.release.
 
     `on_mlmodel` is called with the MLmodel file of a model in a bucket as soon as it has arrived, while the other files
     are still downloading.
@@ -34,7 +40,7 @@ def fetched(uri: str, on_mlmodel: Callable[[Path], None] = lambda _: None) -> It
         yield Path(uri)
         return
     with disk_errors(uri):
-        folder = Path(tempfile.mkdtemp(prefix="model-"))
+        folder = folders.create()
     try:
         if uri.startswith("gs://"):
             bucket.download(uri, folder, on_mlmodel)
@@ -44,7 +50,7 @@ def fetched(uri: str, on_mlmodel: Callable[[Path], None] = lambda _: None) -> It
         else:
             raise ModelUnusable(f"The model URI is {short_repr(uri)}; expected {FORMS}.")
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        folders.release(folder)
         raise
 
 
@@ -100,10 +106,20 @@ def _download_by_mlflow(uri: str, folder: Path) -> Path:
 def _mlflow_errors(uri: str) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
+    for name, value in REGISTRY_LIMITS.items():
+        os.environ.setdefault(name, value)
     permanent = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED")
     try:
         yield
     except MlflowException as cause:
-        unusable = getattr(cause, "error_code", "") in permanent
-        error = ModelUnusable if unusable else ModelUnreachable
+        blocked = getattr(cause, "error_code", "") in permanent
+        error = ModelBlocked if blocked else ModelUnreachable
         raise error(f"The registry did not return {uri}: {cause}") from cause
+    except ServingError:
+        raise
+    except ImportError as cause:  # of the client for a store, such as boto3
+        raise ModelBlocked(
+            f"The files of {uri} cannot be fetched: {cause}; add the package to requirements.txt."
+        ) from cause
+    except Exception as cause:  # of the client for a store
+        raise ModelUnreachable(f"The files of {uri} cannot be fetched right now: {describe_error(cause)}") from cause

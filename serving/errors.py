@@ -7,6 +7,7 @@
     ├── RequestTimeout       408  the body stopped arriving; BigQuery retries
     ├── UnsupportedEncoding  415  the body is compressed by something else than gzip
     ├── ModelUnusable        424  the model can't be loaded or used, and a retry won't help
+    │   └── ModelBlocked     424  rights, disk or memory are in its way, not its own content
     ├── Overloaded           429  the instance has too much work; BigQuery retries later
     ├── ModelUnreachable     503  the model can't be fetched right now; BigQuery retries
     ├── OutOfTime            503  this instance can't answer in time; BigQuery retries
@@ -51,6 +52,10 @@ class UnsupportedEncoding(ServingError):
 
 class ModelUnusable(ServingError):
     status = 424
+
+
+class ModelBlocked(ModelUnusable):
+    """The same version may load once something around it has changed."""
 
 
 class Overloaded(ServingError):

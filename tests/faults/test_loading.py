@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launch.processes import free_port
+from loading import bucket
+from loading.source import REGISTRY_LIMITS
 from local.storage import Storage
 from model_loader import ModelLoader, folder_digest, load
 from serving.decoding import from_arguments
@@ -22,7 +24,18 @@ from serving.model import Model
 from tests.faults import faults
 from tests.faults.conftest import URI, patient
 from tests.faults.faults import always, first, in_turn
-from tests.faults.proxy import Fault, Handler, Plan, Proxy, Response, StorageRequest, no_fault, publish
+from tests.faults.proxy import (
+    Fault,
+    Handler,
+    Plan,
+    Proxy,
+    Response,
+    StorageRequest,
+    no_fault,
+    plain_client,
+    publish,
+    upload,
+)  # fmt: skip
 
 pytestmark = [
     pytest.mark.usefixtures("fast_retries"),
@@ -139,6 +152,18 @@ def test_registry_refuses_connections(temp_dir: Path, monkeypatch: pytest.Monkey
     assert list(temp_dir.iterdir()) == []
 
 
+@pytest.mark.check
+def test_registry_wait_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without settings of its own, MLflow gives up on a registry in about the time that a bucket gets."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    for name in REGISTRY_LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    started = time.monotonic()
+    with pytest.raises(ModelUnreachable, match="The registry did not return"):
+        load("models:/house@champion")
+    assert time.monotonic() - started < 120
+
+
 @pytest.mark.parametrize("name", ["MLmodel", "model.pkl", "requirements.txt"])
 def test_replaced_during_download(proxy: Proxy, emulator: Storage, name: str, saved: Callable[[str], str]) -> None:
     """A model that is replaced during its download is loaded as the new one."""
@@ -158,6 +183,42 @@ def test_reset_download_resumes(proxy: Proxy) -> None:
     asyncio.run(ModelLoader(URI).model())
     requests = [request for request in proxy.requests if request.name.endswith("model.pkl")]
     assert [bool(request.range) for request in requests] == [False, True]
+
+
+@pytest.mark.usefixtures("few_retries")
+def test_download_in_pieces(proxy: Proxy, emulator: Storage, saved: Callable[[str], str]) -> None:
+    """A download that gets a piece further with each try is never begun again, however long it takes altogether."""
+
+    def cut(handler: Handler, fetch: Callable[[], Response]) -> None:
+        whole = fetch()
+        time.sleep(0.1)
+        handler.send(Response(whole.status, whole.headers, whole.body[:20_000]), content_length=len(whole.body))
+        handler.hang_up(reset=False)
+
+    with plain_client(emulator.url) as client:
+        upload(client, "m/table.bin", b"0123456789" * 30_000)
+    proxy.plan = always(cut, "table.bin")
+    started = time.monotonic()
+    assert asyncio.run(ModelLoader(URI).model()).info.digest
+    assert time.monotonic() - started > 2 * bucket.RETRY_SECONDS
+    ranges = [request.range for request in proxy.requests if request.name.endswith("table.bin")]
+    assert len(set(ranges)) == len(ranges) > 15
+
+
+def test_complete_files_kept(proxy: Proxy, emulator: Storage, saved: Callable[[str], str]) -> None:
+    """When a file is replaced during the download, those that are complete and unchanged are not fetched again."""
+
+    def replace(handler: Handler, fetch: Callable[[], Response]) -> None:
+        time.sleep(0.5)  # the small files arrive first
+        with plain_client(emulator.url) as client:
+            upload(client, "m/model.pkl", (Path(saved("tree_regressor")) / "model.pkl").read_bytes())
+        no_fault(handler, fetch)
+
+    proxy.plan = first(1, replace, "model.pkl")
+    assert is_intact(asyncio.run(ModelLoader(URI).model()), saved("tree_regressor"))
+    fetched = Counter(request.name for request in proxy.requests)
+    assert fetched.pop("") == fetched.pop("m/model.pkl") == 2
+    assert set(fetched.values()) == {1}
 
 
 def test_prefix_without_model_not_downloaded(proxy: Proxy) -> None:
