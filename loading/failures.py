@@ -47,9 +47,8 @@ def contained(uri: str) -> Iterator[None]:
         ) from cause
     except Exception:
         raise
-    except BaseException as cause:
-        did = "called sys.exit()" if isinstance(cause, SystemExit) else f"raised {describe_error(cause)}"
-        raise ModelUnusable(f"The model at {uri} {did} while it was loaded.") from cause
+    except BaseException as cause:  # such as SystemExit, or a timeout of the model's own
+        raise ModelUnusable(f"The model at {uri} raised {describe_error(cause)} while it was loaded.") from cause
 
 
 def _reason(error: Exception, folder: Path) -> str:
