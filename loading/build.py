@@ -35,8 +35,8 @@ def build(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[str, Any]
     admit_code(folder, mlmodel, code, uri)
     with loading_errors(folder, uri):
         flavor = flavor_of(flavors)
-        parts = {"user_code": flavor.user_code, **flavor.load(folder, flavors, uri)}
-    parts["user_code"] |= has_user_code(code)
+        parts = flavor.load(folder, flavors, uri)
+        parts["user_code"] |= flavor.user_code or has_user_code(code)
     model = Model(
         info=ModelInfo(
             uri=uri,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loading.libraries import RecordingUnpickler
+from loading.libraries import RecordingUnpickler, is_library_object
 from loading.mlmodel import read_mlmodel
 from loading.trusted_types import TRUSTED_TYPES
 from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
@@ -29,7 +29,7 @@ class Flavor:
     for classifiers `probabilities` and `classes`. `package` takes the flavors and names the package to import early.
     `reads_everything` says that the model's files are no longer needed once it is loaded, `may_take_array` that a model
     may get an array instead of a DataFrame, if that gives the same answers, and `user_code` that it runs code that its
-    author wrote; `load` may return a `user_code` that says otherwise.
+    author wrote; `load` returns in `user_code` what the model's files say about that.
     """
 
     load: Callable[[Path, Mapping[str, Any], str], dict[str, Any]]
@@ -129,7 +129,7 @@ def _load_pyfunc(folder: Path, _: Mapping[str, Any], __: str) -> dict[str, Any]:
         raw = loaded.get_raw_model()
     except Exception:  # flavors without one raise different exceptions
         raw = None
-    return {"predictor": loaded.predict, **_classifier(raw)}
+    return {"predictor": loaded.predict, "user_code": not is_library_object(raw), **_classifier(raw)}
 
 
 def _classifier(estimator: Any) -> dict[str, Any]:

@@ -9,11 +9,12 @@ import pickle
 from collections.abc import Iterable
 from pathlib import PurePath
 
-# The top-level packages whose classes and functions a pickle of a known library refers to.
+# The packages whose classes and functions models of known libraries consist of.
 PACKAGES = frozenset(
     {
         *("_codecs", "builtins", "collections", "copyreg", "datetime", "decimal", "functools", "joblib"),
-        *("catboost", "lightgbm", "model_steps", "numpy", "pandas", "scipy", "sklearn", "statsmodels", "xgboost"),
+        *("catboost", "keras", "lightgbm", "model_steps", "numpy", "onnxruntime", "pandas", "pmdarima", "prophet"),
+        *("scipy", "sklearn", "statsmodels", "tensorflow", "xgboost"),
     }
 )
 OWN_FILE = "model_steps.py"  # of this project; `python -m train` saves it with the models that need it
@@ -31,6 +32,11 @@ class RecordingUnpickler(pickle.Unpickler):
     @property
     def only_libraries(self) -> bool:
         return self.packages <= PACKAGES
+
+
+def is_library_object(model: object) -> bool:
+    """Return whether an object is of a class of a known library; None is what a flavor gives that shows no object."""
+    return model is None or type(model).__module__.partition(".")[0] in PACKAGES
 
 
 def has_user_code(files: Iterable[str]) -> bool:

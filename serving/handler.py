@@ -29,7 +29,7 @@ from serving.model import Model
 from serving.options import check_schema, read_options
 from serving.scheduler import Scheduler
 from serving.stats import InstanceStats
-from serving.telemetry import LogWriter, RequestLog, current_request, identify
+from serving.telemetry import LogWriter, RequestLog, Timer, current_request, identify
 
 JSON = {"content-type": "application/json", "x-content-type-options": "nosniff"}
 OK = b'{"status":"ok"}'
@@ -183,13 +183,16 @@ class Handler:
     async def _model(self, log: RequestLog) -> Model:
         """Return the model, recording which one it is and whether the request waited for it."""
         log.cold = not self._models.loaded
-        deadline = self._scheduler.deadline
-        try:
-            async with asyncio.timeout(deadline.left(log.timer) if log.cold else None):
-                model = await self._models.model()
-        except TimeoutError as cause:
-            raise deadline.loading(log.timer) from cause
+        model = await (self._first_model(log.timer) if log.cold else self._models.model())
         log.set_model(model.info)
         if log.cold:
             log.timer.mark("load")
         return model
+
+    async def _first_model(self, timer: Timer) -> Model:
+        deadline = self._scheduler.deadline
+        try:
+            async with asyncio.timeout(deadline.left(timer)):
+                return await self._models.model()
+        except TimeoutError as cause:
+            raise deadline.loading(timer) from cause

@@ -19,9 +19,12 @@ HANGING = """
     import mlflow, os, re, threading, time
 
     class Model(mlflow.pyfunc.PythonModel):
+        def load_context(self, context):
+            {load}
+
         def predict(self, context, model_input, params=None):
-            for until in set(model_input["until"]) - {"", "ever"}:
-                open(f"{until}.began", "w").close()
+            for until in set(model_input["until"]) - {{"", "ever"}}:
+                open(until + ".began", "w").close()
                 while not os.path.exists(until):
                     time.sleep(0.01)
             if "ever" in set(model_input["until"]):
@@ -34,10 +37,10 @@ HANGING = """
 """
 
 
-def hanging(folder: Path) -> str:
-    """Save a model that doubles x once the file `until` exists, and at once if it is empty."""
+def hanging(folder: Path, load: str = "pass") -> str:
+    """Save a model that doubles x once the file `until` exists, or at once if it is empty; it runs `load` first."""
     script = folder.with_suffix(".py")
-    script.write_text(textwrap.dedent(HANGING))
+    script.write_text(textwrap.dedent(HANGING).format(load=load))
     signature = ModelSignature(
         Schema([ColSpec("double", "x"), ColSpec("string", "until")]), Schema([ColSpec("double")])
     )

@@ -62,6 +62,7 @@ def test_model_that_is_not_thread_safe(model: str) -> None:
     assert [response.json() for response in responses] == [{"replies": [row * 2.0]} for row in range(480)]
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("holds_lock", [False, True])
 def test_sigterm_ends_workers(model: str, tmp_path: Path, processes: int, holds_lock: bool) -> None:
@@ -84,6 +85,16 @@ def test_sigterm_ends_workers(model: str, tmp_path: Path, processes: int, holds_
             assert [response.result() for response in responses] == [503] * 4
 
 
+def test_sigterm_ends_hanging_load(tmp_path: Path) -> None:
+    """Requests for a model that hangs while it is loaded get 503, and its process ends on SIGTERM."""
+    model = hanging.hanging(tmp_path / "model", load="time.sleep(86_400)")
+    with Function(model, {"CLOUD_RUN_TIMEOUT_SECONDS": LIMIT}) as function:
+        assert_error(ask(function, [1, ""]), 503, "still loading", "Retry later")
+        processes = [function.pid, *workers(function)]
+        os.kill(function.pid, signal.SIGTERM)
+        wait_for(lambda: not any(map(is_running, processes)))
+
+
 def test_worker_ends_with_its_parent(model: str, until: Path) -> None:
     """A worker ends when gunicorn is killed, and when it gets a SIGTERM of its own; then gunicorn starts another."""
     with Function(model) as function, ThreadPoolExecutor(1) as executor:
@@ -100,6 +111,7 @@ def test_worker_ends_with_its_parent(model: str, until: Path) -> None:
         wait_for(lambda: not is_running(second))
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("processes", [1, 2])
 def test_process_whose_threads_hang(model: str, tmp_path: Path, processes: int) -> None:
     """Shortly before the limit a request that takes too long is a 400, those behind it are 503; a new process follows."""
@@ -123,6 +135,7 @@ def test_process_whose_threads_hang(model: str, tmp_path: Path, processes: int) 
     assert log.read_text().count("Ending this process: 1 predictions") == 2
 
 
+@pytest.mark.check
 def test_thread_that_hangs_for_a_while(model: str, until: Path, tmp_path: Path) -> None:
     """Other threads go on, and a thread is free again once a prediction that took too long has ended."""
     settings = {"MODEL_THREADS": "2", "CLOUD_RUN_TIMEOUT_SECONDS": LIMIT}

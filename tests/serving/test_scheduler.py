@@ -249,6 +249,18 @@ def test_user_code_never_inline(user_code: bool, monkeypatch: pytest.MonkeyPatch
     assert (threading.get_ident() in doubling.threads) is not user_code
 
 
+def test_long_text_never_inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that is many times as large as those before may take as many times as long, so it runs in a thread."""
+    monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", 600.0)
+    doubling, scheduler = Doubling(), Scheduler(1)
+    large = job(doubling.model, 1)
+    large.size = 10**12
+    for each, inline in [(job(doubling.model, 1), False), (job(doubling.model, 1), True), (large, False)]:
+        doubling.threads.clear()
+        scored(scheduler, each)
+        assert (threading.get_ident() in doubling.threads) is inline
+
+
 def test_isolation_never_inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Finding bad rows takes many predictions, so it runs in a thread however short one is."""
     monkeypatch.setattr("serving.scheduler.INLINE_SECONDS", 600.0)
