@@ -36,21 +36,27 @@ NO_DEADLINE = Deadline()
 class _Waiting:
     job: Job
     replies: "asyncio.Future[Replies]"
-    prediction: "_Prediction | None" = None
+    batch: "_Batch | None" = None  # being scored in a thread
 
 
 @dataclass(eq=False)
-class _Prediction:
-    """A batch that a thread is scoring."""
+class _Batch:
+    """Requests that share a prediction, with the sum of their rows and bytes, and the thread if one is scoring them."""
 
-    batch: Sequence[_Waiting]
-    thread: ModelThread
-    started: float
+    requests: list[_Waiting]
+    rows: int
+    size: int
+    started: float = 0.0
+    thread: ModelThread | None = None
+
+    @property
+    def first(self) -> Job:
+        return self.requests[0].job
 
     @property
     def given_up(self) -> bool:
         """Whether all of its requests have been answered without it."""
-        return all(waiting.replies.done() for waiting in self.batch)
+        return all(waiting.replies.done() for waiting in self.requests)
 
 
 class Scheduler:
@@ -73,7 +79,7 @@ class Scheduler:
         self._end_process = end_process
         self._ending = False
         self._waiting: list[_Waiting] = []
-        self._predictions: list[_Prediction] = []
+        self._running: list[_Batch] = []  # in threads
         self._idle_threads: list[ModelThread] = []
         self._scheduled = False
         self._last_model: Callable[[], Model | None] = lambda: None
@@ -113,7 +119,7 @@ class Scheduler:
             self._yield(deadline)
             return
         self._scheduled = False
-        if not self._waiting or len(self._predictions) >= self._limit(self._waiting[0].job.model):
+        if not self._waiting or len(self._running) >= self._limit(self._waiting[0].job.model):
             return  # the next free thread picks these jobs up
         batch = self._take_batch()
         if (self._is_short(batch) and self._score_inline(batch)) or self._score_in_thread(batch):
@@ -122,83 +128,82 @@ class Scheduler:
     def _limit(self, model: Model) -> int:
         return self._user_code_threads if model.user_code else self._threads
 
-    def _take_batch(self) -> list[_Waiting]:
+    def _take_batch(self) -> _Batch:
         """Remove and return the job that has waited longest, and those that can share its prediction."""
         first, *others = self._waiting
-        batch, left, rows, key = [first], [], len(first.job.rows), first.job.key
+        batch, left = _Batch([first], len(first.job.rows), first.job.size), []
         for other in others:
-            if rows + len(other.job.rows) <= MAX_BATCH_ROWS and other.job.key == key:
-                batch.append(other)
-                rows += len(other.job.rows)
+            if batch.rows + len(other.job.rows) <= MAX_BATCH_ROWS and other.job.key == first.job.key:
+                batch.requests.append(other)
+                batch.rows += len(other.job.rows)
+                batch.size += other.job.size
             else:
                 left.append(other)
         self._waiting = left
         return batch
 
-    def _is_short(self, batch: Sequence[_Waiting]) -> bool:
+    def _is_short(self, batch: _Batch) -> bool:
         """Whether a prediction should be short.
 
         It takes at most as long as a larger one, and no longer per row, or per byte if rows are texts of any length.
         """
-        job = batch[0].job
-        if job.model.user_code or job.model is not self._last_model():
+        model = batch.first.model
+        if model.user_code or model is not self._last_model():
             return False
-        rows, size, seconds = self._last.get(job.function.name, (1, 1, INLINE_SECONDS))
-        growth = max(1.0, _rows(batch) / rows, _size(batch) / size)
-        return seconds * growth < INLINE_SECONDS
+        rows, size, seconds = self._last.get(batch.first.function.name, (1, 1, INLINE_SECONDS))
+        return seconds * max(1.0, batch.rows / rows, batch.size / size) < INLINE_SECONDS
 
-    def _score_inline(self, batch: Sequence[_Waiting]) -> bool:
+    def _score_inline(self, batch: _Batch) -> bool:
         """Score a batch on the event loop; return whether the model scored it.
 
         If it raised, finding the bad rows takes many predictions: that's for a thread.
         """
-        started = time.perf_counter()
+        batch.started = time.perf_counter()
         try:
-            replies = predict_together([waiting.job for waiting in batch])
+            replies = predict_together([waiting.job for waiting in batch.requests])
         except BaseException:
             return False
-        self._deliver(batch, replies, started)
+        self._deliver(batch, replies)
         return True
 
-    def _score_in_thread(self, batch: list[_Waiting]) -> bool:
+    def _score_in_thread(self, batch: _Batch) -> bool:
         """Begin to score a batch; return False if it has to wait, since the process can't start another thread."""
+        batch.started = time.perf_counter()
         try:
-            thread = self._free_thread(batch[0].job.model)
+            batch.thread = self._free_thread(batch.first.model)
         except RuntimeError as error:
-            if self._predictions:
-                self._waiting = batch + self._waiting
+            if self._running:
+                self._waiting = batch.requests + self._waiting
                 return False
-            self._deliver(batch, [error] * len(batch), time.perf_counter())
+            self._deliver(batch, [error] * len(batch.requests))
             return True
-        prediction = _Prediction(batch, thread, time.perf_counter())
-        self._predictions.append(prediction)
-        for waiting in batch:
-            waiting.prediction = prediction
+        self._running.append(batch)
+        for waiting in batch.requests:
+            waiting.batch = batch
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(thread, score_together, [waiting.job for waiting in batch])
-        future.add_done_callback(lambda done: self._finish(prediction, done.result()))
+        scoring = loop.run_in_executor(batch.thread, score_together, [waiting.job for waiting in batch.requests])
+        scoring.add_done_callback(lambda done: self._finish(batch, done.result()))
         return True
 
     def _free_thread(self, model: Model) -> ModelThread:
         """Return the thread that loaded the model if it's free, else another one."""
-        busy = [prediction.thread for prediction in self._predictions]
-        if model.thread and model.thread not in busy:
+        if model.thread and model.thread not in [batch.thread for batch in self._running]:
             return model.thread
         return self._idle_threads.pop() if self._idle_threads else ModelThread()
 
-    def _finish(self, prediction: _Prediction, outcomes: Sequence[Outcome]) -> None:
-        self._predictions.remove(prediction)
-        if prediction.thread is not prediction.batch[0].job.model.thread:
-            self._idle_threads.append(prediction.thread)
-        self._deliver(prediction.batch, outcomes, prediction.started)
+    def _finish(self, batch: _Batch, outcomes: Sequence[Outcome]) -> None:
+        self._running.remove(batch)
+        if batch.thread and batch.thread is not batch.first.model.thread:
+            self._idle_threads.append(batch.thread)
+        self._deliver(batch, outcomes)
         self._schedule()
 
-    def _deliver(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome], started: float) -> None:
-        job = batch[0].job
-        if job.model is not self._last_model():
-            self._last_model, self._last = weakref.ref(job.model), {}
-        self._last[job.function.name] = _rows(batch), _size(batch), time.perf_counter() - started
-        for waiting, outcome in zip(batch, outcomes, strict=True):
+    def _deliver(self, batch: _Batch, outcomes: Sequence[Outcome]) -> None:
+        if batch.first.model is not self._last_model():
+            self._last_model, self._last = weakref.ref(batch.first.model), {}
+        seconds = time.perf_counter() - batch.started
+        self._last[batch.first.function.name] = batch.rows or 1, batch.size or 1, seconds
+        for waiting, outcome in zip(batch.requests, outcomes, strict=True):
             if waiting.replies.done():
                 continue  # the request was cancelled, or given up
             if isinstance(outcome, Exception):
@@ -214,15 +219,14 @@ class Scheduler:
         if waiting in self._waiting:
             self._waiting.remove(waiting)
         limit = self._limit(waiting.job.model)
-        if sum(prediction.given_up for prediction in self._predictions) >= limit:
+        if sum(batch.given_up for batch in self._running) >= limit:
             self._end(f"Ending this process: {limit} predictions, as many as may run at a time, do not end.")
 
     def _out_of_time(self, waiting: _Waiting) -> ServingError:
-        rows, timer, prediction = len(waiting.job.rows), waiting.job.timer, waiting.prediction
-        if prediction is None:
+        rows, timer, batch = len(waiting.job.rows), waiting.job.timer, waiting.batch
+        if batch is None:
             return self.deadline.waiting(rows, timer)
-        seconds = time.perf_counter() - prediction.started
-        return self.deadline.predicting(rows, seconds, alone=len(prediction.batch) == 1)
+        return self.deadline.predicting(rows, time.perf_counter() - batch.started, alone=len(batch.requests) == 1)
 
     def _end(self, reason: str) -> None:
         """End the process after all requests have been answered."""
@@ -239,11 +243,3 @@ class Scheduler:
 
 def _ending() -> OutOfTime:
     return OutOfTime("This instance restarts, because its predictions do not end. Retry later.")
-
-
-def _rows(batch: Sequence[_Waiting]) -> int:
-    return max(1, sum(len(waiting.job.rows) for waiting in batch))
-
-
-def _size(batch: Sequence[_Waiting]) -> int:
-    return max(1, sum(waiting.job.size for waiting in batch))

@@ -143,10 +143,12 @@ def score(job: Job) -> Replies:
 
 
 def predict_together(jobs: Sequence[Job]) -> list[Replies]:
-    """Return the replies of jobs with the same key, from one prediction; raise what the model raises."""
-    batch = Batch.merge([job for job in jobs if len(job.valid_rows)])
-    replies = iter(batch.split(batch.predict()))
-    return [next(replies) if len(job.valid_rows) else score(job) for job in jobs]
+    """Return the replies of jobs with the same key and rows to score, from one prediction.
+
+    Raise what the model raises.
+    """
+    batch = Batch.merge(jobs)
+    return batch.split(batch.predict())
 
 
 def score_together(jobs: Sequence[Job]) -> Sequence[Outcome]:
@@ -154,9 +156,11 @@ def score_together(jobs: Sequence[Job]) -> Sequence[Outcome]:
 
     One prediction serves all of them. When it fails, each job is scored on its own.
     """
-    if sum(1 for job in jobs if len(job.valid_rows)) > 1:
+    filled = [job for job in jobs if len(job.valid_rows)]
+    if len(filled) > 1:
         with contextlib.suppress(BaseException):
-            return predict_together(jobs)
+            replies = iter(predict_together(filled))
+            return [next(replies) if len(job.valid_rows) else score(job) for job in jobs]
     return [_outcome(job) for job in jobs]
 
 

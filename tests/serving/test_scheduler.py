@@ -231,7 +231,7 @@ def test_thread_is_free_again() -> None:
             with pytest.raises(BadRequest, match="--max-batching-rows"):
                 await scheduler.score(job(slow.model, 1))
             slow.finish.set()
-            while scheduler._predictions:
+            while scheduler._running:
                 await asyncio.sleep(0.01)
         return await scheduler.score(job(slow.model, 2))
 
