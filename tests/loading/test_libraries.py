@@ -1,5 +1,6 @@
 """Which models count as code of their authors, and that such code stays in the thread that has loaded it."""
 
+import shutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,11 @@ import mlflow
 import pytest
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeRegressor
 from starlette.testclient import TestClient
 
+import model_steps
 from model_loader import load
 from tests import models
 
@@ -63,6 +67,16 @@ def test_skops_model_is_library_code(tmp_path: Path) -> None:
     types = ["sklearn.tree._tree.Tree"]
     folder = models.tree_regressor(tmp_path / "model", serialization_format="skops", skops_trusted_types=types)
     assert not load(str(folder)).user_code
+
+
+@pytest.mark.parametrize(("file", "user_code"), [("model_steps.py", False), ("steps.py", True)])
+def test_own_files(file: str, user_code: bool, tmp_path: Path) -> None:
+    """The steps of this project count as a library, any other file that comes with a model as user code."""
+    code = tmp_path / file
+    shutil.copy(model_steps.__file__, code)
+    X = models.numbers()
+    model = make_pipeline(model_steps.ZeroCount(), DecisionTreeRegressor()).fit(X, X.a)
+    assert load(str(models.save(tmp_path / "model", model, X, code_paths=[str(code)]))).user_code == user_code
 
 
 @pytest.mark.parametrize("case", IN_ONE_THREAD)

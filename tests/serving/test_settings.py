@@ -18,6 +18,8 @@ def test_values() -> None:
         "MODEL_URI": "gs://models/houses",
         "MODEL_DIGEST": "ab" * 32,
         "MODEL_REFRESH_SECONDS": "300",
+        "MODEL_THREADS": "4",
+        "CLOUD_RUN_TIMEOUT_SECONDS": "540",
         "LOG_LEVEL": "warning",
         "GOOGLE_CLOUD_PROJECT": "project",
     }
@@ -25,6 +27,8 @@ def test_values() -> None:
         model_uri="gs://models/houses",
         model_digest="ab" * 32,
         refresh_seconds=300,
+        model_threads=4,
+        request_seconds=540,
         log_level=logging.WARNING,
         project="project",
     )
@@ -36,6 +40,9 @@ def test_values() -> None:
         ("MODEL_REFRESH_SECONDS", "often", "a whole number of seconds, or 0 for never"),
         ("MODEL_REFRESH_SECONDS", "-1", "a whole number of seconds, or 0 for never"),
         ("MODEL_REFRESH_SECONDS", "", "a whole number of seconds, or 0 for never"),
+        ("MODEL_THREADS", "0", "a whole number of threads, at least 1"),
+        ("MODEL_THREADS", "many", "a whole number of threads, at least 1"),
+        ("CLOUD_RUN_TIMEOUT_SECONDS", "5m", "a whole number of seconds"),
         ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
     ],
 )
