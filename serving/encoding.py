@@ -5,13 +5,14 @@ value per row. NaN and infinities become strings, as BigQuery writes them itself
 become null. A value that the declared type can't hold raises ModelUnusable; it is never converted to something close.
 """
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from serving import results
 from serving.errors import ModelUnusable, short_repr
 from serving.json_type import is_missing
 from serving.signature import Output
@@ -22,26 +23,25 @@ def encode(result: Any, outputs: Sequence[Output] | None, rows: int) -> Replies:
     """Return one JSON-ready value per row of a model's result; finite FLOAT64 values stay an array.
 
     `outputs` are the declared ones; without them each column is encoded by its own values. Several outputs become one
-    object per row. Raise ModelUnusable for another number of rows or a value that the declared type can't hold.
+    object per row. Raise ModelUnusable for a result that doesn't match them or a value that its type can't hold.
     """
-    names, columns = _columns(result, rows)
-    if outputs and len(outputs) == len(columns):
+    found = results.read(result, outputs, rows)
+    if not outputs:
+        types = [_sql_type(column) for column in found.columns]
+    elif len(outputs) == len(found.columns):
         types = [output.sql_type for output in outputs]
-        names = [output.name or name for output, name in zip(outputs, names, strict=True)]
-    elif outputs and len(outputs) == 1 and outputs[0].sql_type == "JSON":
-        types = ["JSON"] * len(columns)
-    elif outputs:
+    elif outputs[0].sql_type == "JSON":
+        types = ["JSON"] * len(found.columns)
+    else:
         raise ModelUnusable(
-            f"The model returned {len(columns)} columns, its signature declares {len(outputs)} outputs: "
+            f"The model returned {len(found.columns)} columns, its signature declares one output: "
             "save it again with a signature that matches what it returns."
         )
-    else:
-        types = [_sql_type(column) for column in columns]
-    encoded = [_encode_column(column, sql_type) for column, sql_type in zip(columns, types, strict=True)]
+    encoded = [_encode_column(column, sql_type) for column, sql_type in zip(found.columns, types, strict=True)]
     if len(encoded) == 1:
         return encoded[0]
     lists = [as_list(values) for values in encoded]
-    return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
+    return [dict(zip(found.names, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
 def as_list(values: Replies) -> list[Any]:
@@ -49,49 +49,37 @@ def as_list(values: Replies) -> list[Any]:
     return values if isinstance(values, list) else [None if math.isnan(value) else value for value in values.tolist()]
 
 
-def infer_outputs(result: Any, rows: int) -> tuple[Output, ...]:
-    """Return the outputs that a prediction shows, for a model whose signature declares none."""
-    names, columns = _columns(result, rows)
-    return tuple(Output(name, _sql_type(column)) for name, column in zip(names, columns, strict=True))
+def settle_outputs(result: Any, declared: Sequence[Output] | None, rows: int) -> tuple[Output, ...]:
+    """Return the outputs that a model has, as its prediction for `rows` rows shows them.
+
+    They are the declared ones; a declared INT64 whose values have fractions becomes FLOAT64. Without declared outputs
+    each column is one, of the type of its values. Raise ModelUnusable as `encode` does.
+    """
+    found = results.read(result, declared, rows)
+    if not declared:
+        return tuple(Output(name, _sql_type(column)) for name, column in zip(found.names, found.columns, strict=True))
+    if len(declared) != len(found.columns):
+        return tuple(declared)
+    return tuple(
+        dataclasses.replace(output, sql_type="FLOAT64")
+        if output.sql_type == "INT64" and _has_fractions(column)
+        else output
+        for output, column in zip(declared, found.columns, strict=True)
+    )
 
 
-def _columns(result: Any, rows: int) -> tuple[list[str], list[Any]]:
-    """Return names and columns of whatever a model returned, each column an array or a list of `rows` values."""
-    if isinstance(result, pd.DataFrame):
-        names = [str(name) for name in result.columns]
-        columns = [result.iloc[:, position] for position in range(result.shape[1])]
-    elif isinstance(result, Mapping):
-        names, columns = [str(name) for name in result], list(result.values())
-    else:
-        array = result.toarray() if hasattr(result, "toarray") else result
-        if isinstance(array, np.ndarray) and array.ndim == 2:
-            names, columns = [str(position) for position in range(array.shape[1])], list(array.T)
-        else:
-            names, columns = ["0"], [array]
-    columns = [_plain(column) for column in columns]
-    for column in columns:
-        if not isinstance(column, (np.ndarray, list, tuple)) or (isinstance(column, np.ndarray) and not column.ndim):
-            raise ModelUnusable(f"The model returned {short_repr(column)} for {rows} rows; expected one value per row.")
-        if len(column) != rows:
-            raise ModelUnusable(f"The model returned {len(column)} values for {rows} rows; expected one value per row.")
-    if not columns:
-        raise ModelUnusable("The model returned no column; expected one value per row.")
-    return names, columns
-
-
-def _plain(column: Any) -> Any:
-    """Return a column without its index, its nullable dtype or a second dimension of length one."""
-    if isinstance(column, (pd.Series, pd.Index)):
-        return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.astype(object).to_numpy()
-    if isinstance(column, np.ndarray) and column.ndim == 2 and column.shape[1] == 1:
-        return column.ravel()
-    return column
+def _has_fractions(column: Any) -> bool:
+    numbers = [value for value in column if isinstance(value, (float, np.floating)) and math.isfinite(value)]
+    return any(value != int(value) for value in numbers)
 
 
 def _sql_type(column: Any) -> str:
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype != object:
         return sql_type_of_dtype(column.dtype.name)
-    return sql_type_of_values({type(value) for value in column if not is_missing(value)})
+    values = [value for value in column if not is_missing(value)]
+    if any(isinstance(value, str) for value in values):  # among texts NaN is a missing one
+        values = [value for value in values if value == value]
+    return sql_type_of_values(set(map(type, values)))
 
 
 def _encode_column(column: Any, sql_type: str) -> Replies:

@@ -53,6 +53,15 @@ def decode(detail: Mapping[str, Any], value: Any, path: str, decode_scalar: Call
         raise BadValue(f"{path or 'the value'} is {short_repr(value)}, {error}") from None
 
 
+def copied(value: Any) -> Any:
+    """Return a decoded value that shares no list and no dictionary with the original."""
+    if type(value) is list:
+        return [copied(item) for item in value]
+    if type(value) is dict:
+        return {key: copied(item) for key, item in value.items()}
+    return value
+
+
 def is_missing(value: Any) -> bool:
     """Return whether a value that a model returned means NULL; NaN doesn't."""
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, np.datetime64) and np.isnat(value))

@@ -47,7 +47,8 @@ class MlflowType:
     `decode` turns JSON values into an array of `dtype` and raises BadValue or OverflowError for a value that the type
     can't hold. `encode` turns one value that a model returned into JSON and raises TypeError, ValueError, OverflowError
     or AttributeError; `encode_array` does so for a whole array, or returns None when it has to go value by value.
-    `to_pandas` builds the DataFrame column from an array, its NULL mask and whether the column is required.
+    `to_pandas` builds the DataFrame column from an array, its NULL mask, whether the column is required, and the value
+    that stands for a missing text.
     `value_types` are the Python types of a model's results from which this type is inferred; `param_types` those of a
     JSON value that may be an inference parameter of this type.
     """
@@ -57,7 +58,7 @@ class MlflowType:
     decode: Decoder
     encode: Callable[[Any], Any]
     encode_array: Callable[[Array], Replies | None] = lambda _: None
-    to_pandas: Callable[[Array, Array, bool], Any] = lambda array, _nulls, _required: array
+    to_pandas: Callable[[Array, Array, bool, Any], Any] = lambda array, *_: array
     value_types: frozenset[type] = frozenset()
     param_types: tuple[type, ...] = (str,)
 
@@ -72,6 +73,10 @@ def _objects(values: Sequence[Any]) -> Array:
     array = np.empty(len(values), object)
     array[:] = values
     return array
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, (float, np.floating)) and math.isnan(value)
 
 
 # FLOAT64
@@ -147,6 +152,8 @@ def _decode_integer(values: Sequence[Any], value_types: set[type], detail: Mappi
 
 
 def _encode_int64(value: Any) -> Any:
+    if _is_nan(value):  # how NumPy and pandas write a missing integer
+        return None
     if isinstance(value, (bool, np.bool_, str, bytes)) or value != int(value) or not -(2**63) <= value < 2**63:
         raise TypeError
     number = int(value)
@@ -158,7 +165,7 @@ def _encode_int64_array(column: Array) -> Replies | None:
     return list(column.tolist()) if exact else None
 
 
-def _integers_to_pandas(array: Array, nulls: Array, required: bool) -> Any:
+def _integers_to_pandas(array: Array, nulls: Array, required: bool, _: Any) -> Any:
     return pd.arrays.IntegerArray(array, nulls) if nulls.any() or not required else array
 
 
@@ -171,8 +178,10 @@ def _decode_boolean(values: Sequence[Any], value_types: set[type], _: Mapping[st
     return np.array(values, np.bool_)
 
 
-def _encode_bool(value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
+def _encode_bool(value: Any) -> bool | None:
+    if _is_nan(value):
+        return None
+    if not isinstance(value, (bool, np.bool_, int, float, np.integer, np.floating)) or value not in (0, 1):
         raise TypeError
     return bool(value)
 
@@ -181,7 +190,7 @@ def _encode_bool_array(column: Array) -> Replies | None:
     return list(column.tolist()) if column.dtype.kind == "b" else None
 
 
-def _booleans_to_pandas(array: Array, nulls: Array, required: bool) -> Any:
+def _booleans_to_pandas(array: Array, nulls: Array, required: bool, _: Any) -> Any:
     return pd.arrays.BooleanArray(array, nulls) if nulls.any() or not required else array
 
 
@@ -195,15 +204,21 @@ def _decode_string(values: Sequence[Any], value_types: set[type], _: Mapping[str
 
 
 def _encode_string(value: Any) -> str | None:
-    if isinstance(value, float) and math.isnan(value):  # pandas' marker of a missing text
+    if _is_nan(value):  # pandas' marker of a missing text
         return None
     if not isinstance(value, str):
         raise TypeError
     return str(value)
 
 
-def _text_to_pandas(array: Array, _nulls: Array, _required: bool) -> Any:
-    return pd.array(array, dtype=_TEXT_DTYPE)
+def _text_to_pandas(array: Array, nulls: Array, required: bool, missing: Any) -> Any:
+    """Return texts in the dtype that pandas infers, unless that has no room for what stands for a missing one."""
+    if _is_nan(missing) or (required and not nulls.any()):
+        texts = array if _TEXT_DTYPE == "str" else np.where(nulls, np.nan, array)
+        return pd.array(texts, dtype=_TEXT_DTYPE)
+    texts = array.copy()
+    texts[nulls] = missing
+    return pd.Series(texts, dtype=object)  # of an array alone, pandas 3 would make `str`, in which None is NaN
 
 
 def _decode_binary(values: Sequence[Any], _: set[type], __: Mapping[str, Any] | None) -> Array:
@@ -242,7 +257,11 @@ def _decode_json_scalar(mlflow_type: str, value: Any) -> Any:
     return (scalar.astype("datetime64[us]") if mlflow_type == "datetime" else scalar).tolist()[0]
 
 
-_JSON = MlflowType("JSON", np.dtype(object), _decode_json, json_type.encode)
+def _json_to_pandas(array: Array, *_: Any) -> Any:
+    return pd.Series(_objects([json_type.copied(value) for value in array]), dtype=object)
+
+
+_JSON = MlflowType("JSON", np.dtype(object), _decode_json, json_type.encode, to_pandas=_json_to_pandas)
 _INTEGERS = frozenset({int, np.int64, np.int32})
 
 TYPES: dict[str, MlflowType] = {

@@ -19,8 +19,9 @@ import pytest
 
 from serving.contract import write
 from serving.decoding import decode_column
-from serving.encoding import as_list, encode, infer_outputs
+from serving.encoding import as_list, encode, settle_outputs
 from serving.errors import BadRequest, ModelUnusable
+from serving.model_input import InputForm
 from serving.options import read_params
 from serving.rows import Rows
 from serving.signature import Column, Output, Parameter, Signature
@@ -70,8 +71,13 @@ EXPECTED = {
         sql_type="BOOL", dtype="bool", filler=False, pandas=("bool", "boolean"),
         reads={"TRUE": True, "FALSE": False},
         rejects=[1, "true", 0.0, []],
-        writes=[(np.array([True, False]), [True, False]), ([np.bool_(True), None], [True, None])],
-        unwritable=[1, "true", np.int64(0)],
+        writes=[
+            (np.array([True, False]), [True, False]),
+            ([np.bool_(True), None, NAN], [True, None, None]),
+            (np.array([0, 1]), [False, True]),
+            (np.array([0.0, 1.0, NAN]), [False, True, None]),
+        ],
+        unwritable=[2, "true", "1", 0.5, np.int64(-1)],
         infers=[np.array([True]), [True, None], [np.bool_(True)]],
         params=[True], bad_params=[1, "true", None],
         cast="CAST({} AS BOOL)", literals=[(False, "FALSE")],
@@ -99,9 +105,10 @@ EXPECTED = {
             (np.array([2**53, BIG, -BIG, -(2**63)]), [2**53, str(BIG), str(-BIG), str(-(2**63))]),
             (np.array([255], np.uint8), [255]),
             (np.array([1.0, 2.0]), [1, 2]),
+            (np.array([1.0, NAN]), [1, None]),  # how NumPy marks a missing integer
             ([np.int32(5), 2**63 - 1], [5, str(2**63 - 1)]),
         ],
-        unwritable=[1.5, np.float64(1.5), NAN, INF, 2**63, "1", True],
+        unwritable=[1.5, np.float64(1.5), INF, 2**63, "1", True],
         infers=[np.array([1]), np.array([1], np.uint8), [1, None], pd.Series([1, None], dtype="Int64")],
         params=[1, -1], bad_params=[1.5, "1", True, None],
         cast="CAST({} AS INT64)", literals=[(BIG, str(BIG)), (-(2**63), "-9223372036854775808"), (0, "0")],
@@ -134,7 +141,7 @@ EXPECTED = {
             (np.array([1.5, None], object), [1.5, None]),
             ([1.5, 2, np.float32(0.5), decimal.Decimal("2.5"), None], [1.5, 2.0, 0.5, 2.5, None]),
         ],
-        unwritable=["1.5", True, b"1", [1.5], {}],
+        unwritable=["1.5", True, b"1", [1.5, 2.5], {}],
         infers=[np.array([1.5]), [1, 2.5], [np.float32(1), None]],
         params=[1, 1.5], bad_params=["1", True, None],
         cast="CAST({} AS FLOAT64)",
@@ -144,7 +151,7 @@ EXPECTED = {
         ],
     ),
     "string": Expected(
-        sql_type="STRING", dtype="object", filler=None, pandas=("str", "str"),
+        sql_type="STRING", dtype="object", filler=None, pandas=("str", "object"),
         reads={
             "''": "", "'NaN'": "NaN", "'null'": "null", "'Zürich \"quoted\" \\\\ \\n \\t'": 'Zürich "quoted" \\ \n \t',
             "'日本 🦆'": "日本 🦆", "'\\x01\\u2028'": "\x01\u2028",
@@ -379,7 +386,8 @@ def test_pandas_dtype(mlflow_type: str, required: bool, null: bool) -> None:
     """A DataFrame column has the documented dtype, and NULL is a missing value in it."""
     values = [sent(next(iter(EXPECTED[mlflow_type].reads))), *([None] if null else [])]
     decoded = decode_column(column(mlflow_type, required=required), values)
-    frame = Rows(Signature((decoded.column,), None), len(values), [decoded]).model_input()
+    signature = Signature((decoded.column,), None)
+    frame = InputForm().build(signature, Rows(signature, len(values), [decoded]))
     plain, nullable = EXPECTED[mlflow_type].pandas
     assert str(frame["c"].dtype) == (plain if required and not null else nullable)
     assert frame["c"].isna().tolist() == [value is None for value in values]
@@ -388,7 +396,7 @@ def test_pandas_dtype(mlflow_type: str, required: bool, null: bool) -> None:
 @pytest.mark.parametrize(("mlflow_type", "result"), cases("infers"))
 def test_infer_sql_type(mlflow_type: str, result: Any) -> None:
     """Without declared outputs, the SQL type follows from the values of a prediction."""
-    assert infer_outputs(result, len(result)) == (Output("0", EXPECTED[mlflow_type].sql_type),)
+    assert settle_outputs(result, None, len(result)) == (Output("0", EXPECTED[mlflow_type].sql_type),)
 
 
 @pytest.mark.parametrize(("mlflow_type", "value"), cases("params"))
