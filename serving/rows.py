@@ -6,11 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from serving.json_numbers import Numbers
 from serving.signature import Column, Signature
-from serving.types import TYPES, Array
+from serving.types import Array
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 RowIndices = np.ndarray[Any, np.dtype[np.intp]]
@@ -61,11 +60,11 @@ class Rows:
         return self._count
 
     def __getitem__(self, name: str) -> Array:
-        return self._columns[name].array
+        return self.columns[name].array
 
     def nulls(self, name: str) -> Mask:
         """Return where a column is NULL."""
-        return self._columns[name].nulls
+        return self.columns[name].nulls
 
     def errors(self) -> dict[int, str]:
         """Return a message for each row with a value that its column can't hold."""
@@ -90,12 +89,12 @@ class Rows:
 
     def first_null_columns(self) -> dict[int, Column]:
         """Return, for each row with a NULL where the model needs a value, the first such column."""
-        required = [decoded for decoded in self._columns.values() if decoded.column.required]
+        required = [decoded for decoded in self.columns.values() if decoded.column.required]
         return {row: next(each.column for each in required if each.nulls[row]) for row in self.null_rows().tolist()}
 
     def null_columns(self) -> list[str]:
         """Return the names of the columns that have a NULL."""
-        return [name for name, decoded in self._columns.items() if decoded.nulls.any()]
+        return [name for name, decoded in self.columns.items() if decoded.nulls.any()]
 
     def with_values_of(self, example: "Rows | None", names: Sequence[str]) -> "Rows":
         """Return these rows with a value that the example has in each of some columns, or with zero or no text."""
@@ -106,8 +105,19 @@ class Rows:
                 array = np.repeat(example[name][~example.nulls(name)][:1], len(self))
             return DecodedColumn(decoded.column, array, np.zeros(len(self), np.bool_))
 
-        columns = [filled(name, each) if name in names else each for name, each in self._columns.items()]
+        columns = [filled(name, each) if name in names else each for name, each in self.columns.items()]
         return Rows(self._signature, len(self), columns)
+
+    def first_nulls_in_tensors(self) -> dict[int, Column]:
+        """Return, for each row with a NULL for which its tensor's dtype has no value, the first such column."""
+        if not self._signature.tensors or self.numbers is not None:
+            return {}
+        found: dict[int, Column] = {}
+        for decoded in self._decoded:
+            if decoded.array.dtype.kind != "f":
+                for row in np.flatnonzero(decoded.nulls).tolist():
+                    found.setdefault(row, decoded.column)
+        return found
 
     def take(self, rows: RowIndices) -> "Rows":
         """Return the rows at these indices."""
@@ -128,37 +138,18 @@ class Rows:
                 np.concatenate([rows[name] for rows in every]),
                 np.concatenate([rows.nulls(name) for rows in every]),
             )
-            for name, decoded in self._columns.items()
+            for name, decoded in self.columns.items()
         ]
         return Rows(self._signature, count, columns)
 
     def array(self) -> Array:
-        """Return all columns as one array of shape (rows, columns), with the memory layout of a DataFrame of them."""
+        """Return all columns as a new array of shape (rows, columns), with the memory layout of a DataFrame of them."""
         if self.numbers is not None:
-            return np.asfortranarray(self.numbers.matrix)  # copies only what take, concat or reordering laid out by row
-        return np.array([decoded.array for decoded in self._columns.values()]).T
-
-    def model_input(self) -> Any:
-        """Return what the model's signature asks for: a matrix for a tensor, else a DataFrame of typed columns.
-
-        INT64 and BOOL columns that may be NULL get the pandas types Int64, Int32 and boolean, as BigQuery's own client
-        returns them to the person who trained the model.
-        """
-        if self._signature.tensor:
-            return np.ascontiguousarray(self.array())
-        frame = pd.DataFrame(
-            {
-                name: TYPES[decoded.column.mlflow_type].to_pandas(decoded.array, decoded.nulls, decoded.column.required)
-                for name, decoded in self._columns.items()
-            },
-            index=pd.RangeIndex(self._count),
-        )
-        if not self._signature.named:
-            frame.columns = pd.RangeIndex(len(self._columns))
-        return frame
+            return np.array(self.numbers.matrix, order="F")
+        return np.array([decoded.array for decoded in self._decoded]).T
 
     @cached_property
-    def _columns(self) -> dict[str, DecodedColumn]:
+    def columns(self) -> dict[str, DecodedColumn]:
         """The columns by name."""
         if self.numbers is not None:
             triples = zip(self._signature.columns, self.numbers.matrix.T, self.numbers.null_mask().T, strict=True)

@@ -110,6 +110,11 @@ def prepare(model: Model, function: SqlFunction, options: Options, rows: Rows, t
     if options.on_null == "error":
         for row, column in rows.first_null_columns().items():
             errors.setdefault(row, f"Row {row}, column {column.name} is NULL, the model needs {column.sql_type}.")
+    elif options.on_null == "pass":
+        for row, column in rows.first_nulls_in_tensors().items():
+            errors.setdefault(
+                row, f"Row {row}, column {column.name} is NULL, for which the model's tensor has no value."
+            )
     if errors and options.on_error == "fail":
         raise BadRequest(errors[min(errors)])
     valid_rows = np.arange(len(rows))

@@ -1,35 +1,28 @@
-"""The model's signature, as MLflow writes it into the MLmodel file: inputs, outputs, parameters and their types.
+"""The model's signature: inputs, outputs, parameters and their types. Every value is decoded by what it says.
 
-It is read here without MLflow, whose import takes longer in a cold start than everything else a small model needs.
-Every value is decoded by what the signature says, so anything in it that can't be read with certainty raises
-ModelUnusable.
+loading/signature.py reads it from a model's files.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from serving.errors import ModelUnusable, join_names
-from serving.types import TYPES, sql_type_of_dtype
+import pandas as pd
 
-NO_SIGNATURE = (
-    "The model at {uri} has no signature, so its SQL arguments are unknown: save it again with "
-    "mlflow.<flavor>.save_model(..., signature=infer_signature(X, model.predict(X)), input_example=X.head())."
-)
-
-# NumPy dtypes that a tensor may have -> MLflow type. Its arguments are FLOAT64, cast to the dtype without loss.
-_TENSOR_TYPES = {row.dtype.name: name for name, row in TYPES.items() if row.dtype.kind in "fi"}
+from serving.errors import join_names
+from serving.tensor_types import TENSOR_TYPES
+from serving.types import TYPES, MlflowType
 
 
 @dataclass(frozen=True)
 class Column:
     """One input column: an argument of the SQL function.
 
-    `mlflow_type` is a key of types.TYPES; `detail` is MLflow's JSON of the type, which says what an array, object or
-    map holds.
+    `mlflow_type` is a key of TYPES or TENSOR_TYPES; `detail` is MLflow's JSON of the type, which says what an array,
+    object or map holds. `label` is the column's label in the model's DataFrame if that is a number.
     """
 
     name: str
@@ -37,6 +30,12 @@ class Column:
     sql_type: str
     required: bool = True
     detail: Mapping[str, Any] | None = None
+    label: float | None = None
+
+    @property
+    def type(self) -> MlflowType:
+        """How values are decoded and handed to the model."""
+        return TYPES.get(self.mlflow_type) or TENSOR_TYPES[self.mlflow_type]
 
     def __str__(self) -> str:
         return f"{self.name} {self.sql_type}"
@@ -44,10 +43,34 @@ class Column:
 
 @dataclass(frozen=True)
 class Output:
-    """One output of the model; `name` is None where MLflow recorded none."""
+    """One output of the model.
+
+    `name` is None where MLflow recorded none; `mlflow_type` is empty where it isn't a key of types.TYPES.
+    """
 
     name: str | None
     sql_type: str
+    mlflow_type: str = ""
+
+    @property
+    def holds_objects(self) -> bool:
+        """Whether a value may itself be a dictionary."""
+        return self.sql_type == "JSON" and self.mlflow_type != "array"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One array that the model takes.
+
+    `dtype` is NumPy's name of it, `shape` that of one row, and `columns` are the names of its arguments: one per
+    number, or, if `as_json`, one that holds all of them as JSON. `name` is None for the only array of a model.
+    """
+
+    name: str | None
+    dtype: str
+    shape: tuple[int, ...]
+    columns: tuple[str, ...]
+    as_json: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,14 +87,14 @@ class Parameter:
 class Signature:
     """The inputs, outputs and parameters of a model.
 
-    `tensor` is the dtype of an input without column names, whose columns are called x0, x1, ...; `named` says whether
-    the model sees column names; `outputs` is None when the signature declares none.
+    `tensors` are the arrays of a model that takes arrays and no DataFrame; `named` says whether the model sees column
+    names; `outputs` is None when the signature declares none.
     """
 
     columns: tuple[Column, ...]
     outputs: tuple[Output, ...] | None
     parameters: tuple[Parameter, ...] = ()
-    tensor: str | None = None
+    tensors: tuple[Tensor, ...] = ()
     named: bool = True
 
     @cached_property
@@ -85,73 +108,14 @@ class Signature:
         """Whether every column is of the MLflow type double, so that rows can be kept as one matrix."""
         return all(column.mlflow_type == "double" for column in self.columns)
 
+    @cached_property
+    def labels(self) -> pd.Index:
+        """The columns of the DataFrame that the model gets."""
+        if not self.named:
+            return pd.RangeIndex(len(self.columns))
+        return pd.Index([column.name if column.label is None else column.label for column in self.columns])
+
     @property
     def arguments(self) -> str:
         """The columns with their SQL types, as a message lists them."""
         return join_names([str(column) for column in self.columns])
-
-
-def read_signature(mlmodel: Mapping[str, Any], uri: str) -> Signature:
-    """Return the signature in a parsed MLmodel file; raise ModelUnusable when there is none that SQL can serve."""
-    written = mlmodel.get("signature") or {}
-    if not written.get("inputs"):
-        raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
-    inputs = json.loads(written["inputs"])
-    outputs = json.loads(written["outputs"]) if written.get("outputs") else []
-    parameters = json.loads(written["params"]) if written.get("params") else []
-    if any(spec["type"] == "tensor" for spec in inputs):
-        columns, tensor, named = _tensor_columns(inputs, uri), inputs[0]["tensor-spec"]["dtype"], False
-    else:
-        columns, tensor, named = _columns(inputs, uri), None, "name" in inputs[0]
-    return Signature(
-        columns=columns,
-        outputs=_outputs(outputs) or None,
-        parameters=tuple(
-            Parameter(spec["name"], spec["type"], spec.get("default"), spec.get("shape") is not None)
-            for spec in parameters
-        ),
-        tensor=tensor,
-        named=named,
-    )
-
-
-def _columns(inputs: Sequence[Mapping[str, Any]], uri: str) -> tuple[Column, ...]:
-    columns = []
-    for position, spec in enumerate(inputs):
-        mlflow_type = spec["type"]
-        if mlflow_type not in TYPES:
-            raise ModelUnusable(
-                f"The model at {uri} has an input of type {mlflow_type!r}; expected one of {join_names(list(TYPES))}. "
-                "Save it again with a signature of these types."
-            )
-        name = spec.get("name", f"x{position}")
-        columns.append(Column(name, mlflow_type, TYPES[mlflow_type].sql_type, spec.get("required", True), spec))
-    return tuple(columns)
-
-
-def _tensor_columns(inputs: Sequence[Mapping[str, Any]], uri: str) -> tuple[Column, ...]:
-    """Return the columns of an input of shape (-1, n): n FLOAT64 arguments."""
-    spec = inputs[0].get("tensor-spec", {})
-    shape, dtype = spec.get("shape", []), spec.get("dtype")
-    if len(inputs) > 1 or "name" in inputs[0] or len(shape) != 2 or shape[1] < 1 or dtype not in _TENSOR_TYPES:
-        raise ModelUnusable(
-            f"The model at {uri} takes {json.dumps(inputs)}; SQL arguments can only express one unnamed tensor of "
-            f"shape (-1, n) with a dtype among {join_names(list(_TENSOR_TYPES))}. Save it with a DataFrame as the "
-            "input of its signature."
-        )
-    return tuple(Column(f"x{position}", _TENSOR_TYPES[dtype], "FLOAT64") for position in range(shape[1]))
-
-
-def _outputs(outputs: Sequence[Mapping[str, Any]]) -> tuple[Output, ...]:
-    found = []
-    for spec in outputs:
-        if spec["type"] != "tensor":
-            declared = TYPES.get(spec["type"])
-            found.append(Output(spec.get("name"), declared.sql_type if declared else "JSON"))
-            continue
-        shape, dtype = spec["tensor-spec"]["shape"], spec["tensor-spec"]["dtype"]
-        if dtype == "object":  # most likely texts, but only a prediction can tell
-            return ()
-        one_value_per_row = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
-        found.append(Output(spec.get("name"), sql_type_of_dtype(dtype) if one_value_per_row else "JSON"))
-    return tuple(found)

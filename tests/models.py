@@ -6,7 +6,8 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import ColSpec, Schema
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
@@ -224,3 +225,41 @@ def optionals(folder: Path) -> Path:
         str(folder), python_model=Optionals(), signature=infer_signature(X, ["x"]), pip_requirements=PINS
     )
     return folder
+
+
+FORMULA = """
+import datetime
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+
+class Formula(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        d = model_input
+{body}
+
+
+mlflow.models.set_model(Formula())
+"""
+
+
+def formula(folder: Path, body: str, inputs: Schema, outputs: Schema | None, example: Any = None) -> Path:
+    """A model from code that calculates with its input `d`; `body` is an expression, or statements that return."""
+    lines = (body if "return" in body else f"return {body}").splitlines()
+    code = folder.with_suffix(".py")
+    code.write_text(FORMULA.format(body="\n".join(f"        {line}" for line in lines)))
+    mlflow.pyfunc.save_model(
+        str(folder),
+        python_model=str(code),
+        signature=ModelSignature(inputs, outputs),
+        pip_requirements=PINS,
+        **({} if example is None else {"input_example": example}),
+    )
+    return folder
+
+
+def schema(*specs: tuple[Any, ...]) -> Schema:
+    """Return a schema of columns, each given as the arguments of a ColSpec, a type and a name."""
+    return Schema([ColSpec(*spec) for spec in specs])

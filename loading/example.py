@@ -1,0 +1,39 @@
+"""Reads the input example that MLflow saves beside a model: as a DataFrame, an array, or a dictionary of arrays."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from serving.signature import Signature
+
+
+def read_example(folder: Path, mlmodel: Mapping[str, Any], signature: Signature) -> list[list[Any]]:
+    """Return the rows of the example as argument lists; none when there is no example, or one in another form."""
+    with contextlib.suppress(Exception):  # anybody may have written the file
+        info = mlmodel["saved_input_example_info"]
+        saved = json.loads((folder / info["artifact_path"]).read_text())
+        if info.get("params"):
+            saved = saved["inputs"]
+        return _of_arrays(saved, signature) if info["type"] == "ndarray" else _of_frame(saved, signature)
+    return []
+
+
+def _of_frame(saved: Any, signature: Signature) -> list[list[Any]]:
+    names = [column.name for column in signature.columns]
+    if "columns" not in saved:
+        return [list(row) for row in saved["data"]]
+    order = [[str(column) for column in saved["columns"]].index(name) for name in names]
+    return [[row[position] for position in order] for row in saved["data"]]
+
+
+def _of_arrays(saved: Any, signature: Signature) -> list[list[Any]]:
+    if not signature.tensors:
+        return [list(row) for row in saved]
+    first = signature.tensors[0]
+    arrays = saved if isinstance(saved, dict) else {first.name: saved}
+    if len(signature.tensors) > 1:
+        return [list(row) for row in zip(*(arrays[tensor.name] for tensor in signature.tensors), strict=True)]
+    rows = arrays[first.name] if first.name in arrays else arrays["inputs"]  # as MLflow wrote it at first
+    return [[row] for row in rows] if first.as_json or not first.shape else [list(row) for row in rows]
