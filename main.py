@@ -29,7 +29,12 @@ if not settings.model_uri:
     )
 server.configure()
 handler = Handler(
-    ModelLoader(settings.model_uri, settings.model_digest, settings.refresh_seconds),
+    ModelLoader(
+        settings.model_uri,
+        settings.model_digest,
+        settings.refresh_seconds,
+        allow_dependence=settings.allow_dependence,
+    ),
     Scheduler(
         threads=settings.model_threads or os.cpu_count() or 1,  # more threads than cores would only queue
         user_code_threads=settings.model_threads or 1,  # nobody knows whether it's thread-safe

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import gc
 import hashlib
+import os
 import time
 import weakref
 from collections.abc import Iterator, Mapping
@@ -17,11 +18,12 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
-from loading.build import build, warm_up
+from loading.build import build
 from loading.failures import contained
-from loading.flavors import flavor_of, import_early, keeps_files
+from loading.flavors import import_early, keeps_files
 from loading.folders import claim, release, remove_abandoned
 from loading.source import fetched, pinned, version_of
+from loading.trial import try_out
 from loading.versions import Served, Versions
 from loading.watcher import ModelWatcher
 from serving.errors import ModelUnreachable, ModelUnusable
@@ -41,9 +43,12 @@ class ModelLoader:
     again. A request keeps the model it got; another version serves from the next request on.
     """
 
-    def __init__(self, uri: str, digest: str | None = None, refresh: float = 0) -> None:
+    def __init__(
+        self, uri: str, digest: str | None = None, refresh: float = 0, *, allow_dependence: bool = False
+    ) -> None:
         self._uri = uri
         self._digest = digest
+        self._allow_dependence = allow_dependence
         self._model: Model | None = None
         self._loading: asyncio.Future[Model] | None = None
         self._versions = Versions() if refresh else None
@@ -98,12 +103,12 @@ class ModelLoader:
         remove_abandoned(self._versions.folder if self._versions else None)
         with contained(self._uri), _gc_paused():
             if served:
-                model = load_again(self._uri, served)
-            elif self._versions:
-                model = load(self._uri, self._digest, self._versions)
+                model = load_again(self._uri, served, allow_dependence=self._allow_dependence)
             else:
-                model = load(self._uri, self._digest)
+                model = load(self._uri, self._digest, self._versions, allow_dependence=self._allow_dependence)
         fields = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
+        for note in model.notes:
+            log_event("WARNING", note, uri=self._uri)
         log_event("INFO", f"Loaded the model at {self._uri}.", **{name: getattr(model.info, name) for name in fields})
         return model
 
@@ -127,16 +132,19 @@ def _gc_paused() -> Iterator[None]:
         gc.enable()
 
 
-def load(uri: str, digest: str | None = None, versions: Versions | None = None) -> Model:
-    """Fetch, verify and load a model.
+def load(
+    uri: str, digest: str | None = None, versions: Versions | None = None, *, allow_dependence: bool | None = None
+) -> Model:
+    """Fetch, verify, load and try a model.
 
     `uri` has one of the forms in loading.source.FORMS; `digest` is what `folder_digest` must return; `versions` is told
-    where the files of a followed version are. Raise ModelUnusable or ModelUnreachable.
+    where the files of a followed version are; `allow_dependence` admits a model whose rows depend on each other, by
+    default if ROWS_DEPEND is `allow`, as for the function. Raise ModelUnusable or ModelUnreachable.
     """
     started = time.perf_counter()
     source = pinned(uri)
     with fetched(source, import_early) as folder:
-        model, flavors = _read(folder, uri, digest, version_of(source), started)
+        model, flavors = _read(folder, uri, digest, version_of(source), started, allow_dependence)
     if versions:
         versions.fetched = None
     if folder != Path(uri):
@@ -151,14 +159,14 @@ def load(uri: str, digest: str | None = None, versions: Versions | None = None) 
     return model
 
 
-def load_again(uri: str, served: Served) -> Model:
+def load_again(uri: str, served: Served, *, allow_dependence: bool) -> Model:
     """Load the version that last served, for a worker that takes over, from the files that it left."""
     started = time.perf_counter()
     folder = Path(served.folder)
     if not claim(folder):
         raise ModelUnreachable(f"The files of version {served.version} of {uri} are gone.")
     try:
-        model, _ = _read(folder, uri, served.digest, served.version, started)
+        model, _ = _read(folder, uri, served.digest, served.version, started, allow_dependence)
     except BaseException:
         release(folder)
         raise
@@ -167,7 +175,7 @@ def load_again(uri: str, served: Served) -> Model:
 
 
 def _read(
-    folder: Path, uri: str, digest: str | None, version: str | None, started: float
+    folder: Path, uri: str, digest: str | None, version: str | None, started: float, allow_dependence: bool | None
 ) -> tuple[Model, Mapping[str, Any]]:
     """Verify and load the model in a folder; return it with its flavors."""
     fetched_at = time.perf_counter()
@@ -176,7 +184,9 @@ def _read(
         raise ModelUnusable(f"The model at {uri} has digest {found}, but MODEL_DIGEST is {digest}: it was not loaded.")
     model, flavors = build(folder, uri, found)
     loaded_at = time.perf_counter()
-    model.takes_array = warm_up(model) and flavor_of(flavors).may_take_array
+    if allow_dependence is None:
+        allow_dependence = os.environ.get("ROWS_DEPEND") == "allow"
+    try_out(model, allow_dependence=allow_dependence)
     warm_at = time.perf_counter()
     seconds = {"fetch": fetched_at - started, "load": loaded_at - fetched_at, "warmUp": warm_at - loaded_at}
     rounded = {phase: round(value, 3) for phase, value in seconds.items()}

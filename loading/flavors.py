@@ -25,17 +25,15 @@ from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
 class Flavor:
     """How models of one flavor are loaded.
 
-    `load` takes the model's folder, its flavors and its URI, and returns keyword arguments of Model: `predictor`, and
-    for classifiers `probabilities` and `classes`. `package` takes the flavors and names the package to import early.
-    `reads_everything` says that the model's files are no longer needed once it is loaded, `may_take_array` that a model
-    may get an array instead of a DataFrame, if that gives the same answers, and `user_code` that it runs code that its
-    author wrote; `load` returns in `user_code` what the model's files say about that.
+    `load` takes the model's folder, its flavors and its URI, and returns keyword arguments of Model: `predictor`,
+    `estimator`, and for classifiers `probabilities` and `classes`. `package` takes the flavors and names the package to
+    import early. `reads_everything` says that the model's files are no longer needed once it is loaded, and `user_code`
+    that it runs code that its author wrote; `load` returns in `user_code` what the model's files say about that.
     """
 
     load: Callable[[Path, Mapping[str, Any], str], dict[str, Any]]
     package: Callable[[Mapping[str, Any]], str]
     reads_everything: bool = False
-    may_take_array: bool = False
     user_code: bool = False
 
 
@@ -109,7 +107,7 @@ def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[st
             )
         return method(data)
 
-    return {"predictor": predict, "user_code": user_code, **_classifier(estimator)}
+    return {"predictor": predict, "estimator": estimator, "user_code": user_code, **_classifier(estimator)}
 
 
 def _load_pyfunc(folder: Path, _: Mapping[str, Any], __: str) -> dict[str, Any]:
@@ -129,7 +127,8 @@ def _load_pyfunc(folder: Path, _: Mapping[str, Any], __: str) -> dict[str, Any]:
         raw = loaded.get_raw_model()
     except Exception:  # flavors without one raise different exceptions
         raw = None
-    return {"predictor": loaded.predict, "user_code": not is_library_object(raw), **_classifier(raw)}
+    user_code = not is_library_object(raw)
+    return {"predictor": loaded.predict, "estimator": raw, "user_code": user_code, **_classifier(raw)}
 
 
 def _classifier(estimator: Any) -> dict[str, Any]:
@@ -150,7 +149,7 @@ def _pyfunc_package(_: Mapping[str, Any]) -> str:
 _PYFUNC = Flavor(_load_pyfunc, _pyfunc_package, user_code=True)
 _LIBRARY = Flavor(_load_pyfunc, _pyfunc_package)
 _FLAVORS = {  # by MLflow's loader module
-    "mlflow.sklearn": Flavor(_load_sklearn, _sklearn_package, reads_everything=True, may_take_array=True),
+    "mlflow.sklearn": Flavor(_load_sklearn, _sklearn_package, reads_everything=True),
     "mlflow.lightgbm": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
     "mlflow.xgboost": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
     "mlflow.catboost": _LIBRARY,

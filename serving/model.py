@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from serving import encoding
 from serving.decoding import from_arguments
-from serving.errors import BadRequest, ModelUnusable, join_names, short_repr
+from serving.errors import BadRequest, ModelUnusable, ServingError, describe_error, join_names, short_repr
+from serving.model_input import InputForm
 from serving.rows import Rows
 from serving.signature import Output, Signature
 from serving.threads import ModelThread
@@ -51,9 +51,10 @@ class Model:
     """A loaded model.
 
     `predictor` takes the model's input and inference parameters or None; `probabilities`, for classifiers only, takes
-    the input and returns an array of shape (rows, classes); `example` holds the rows of the input example as argument
-    lists; `takes_array` says that an array of the columns gives exactly the answers of a DataFrame, which takes longer
-    to build; `user_code` says that it runs code that its author wrote, and `thread` is the one that loaded it.
+    the input and returns an array of shape (rows, classes); `estimator` is the fitted object itself, None where MLflow
+    gives none; `example` holds the rows of the input example as argument lists; `user_code` says that the model runs
+    code that its author wrote, and `thread` is the one that loaded it. Trying the model on its example sets the rest:
+    `form`, `outputs` (what predict returns, None where nothing tells), `example_error`, and `notes` for the log.
     """
 
     info: ModelInfo
@@ -61,10 +62,14 @@ class Model:
     predictor: Callable[[Any, Mapping[str, Any] | None], Any]
     probabilities: Callable[[Any], Any] | None = None
     classes: Sequence[Any] = ()
+    estimator: Any = None
     example: Sequence[Sequence[Any]] = ()
-    takes_array: bool = False
     user_code: bool = False
     thread: ModelThread | None = None
+    form: InputForm = field(default_factory=InputForm)
+    outputs: tuple[Output, ...] | None = None
+    example_error: Exception | None = None
+    notes: list[str] = field(default_factory=list)
 
     def predict(self, rows: Rows, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's own answer for all rows, computed in one call."""
@@ -77,8 +82,8 @@ class Model:
         return self.probabilities(self.input(rows))
 
     def input(self, rows: Rows) -> Any:
-        """Return the rows in the form that the model takes: an array or a DataFrame."""
-        return rows.array() if self.takes_array else rows.model_input()
+        """Return the rows in the form that the model takes."""
+        return self.form.build(self.signature, rows)
 
     def class_index(self, label: str) -> int:
         """Return the column of predict_proba for a class given by its label's text."""
@@ -96,32 +101,18 @@ class Model:
         return rows if len(rows) and not rows.errors() else None
 
     def check_example(self) -> None:
-        """Raise ModelUnusable unless the model answers for its own input example, in the type that it declares."""
+        """Raise ModelUnusable unless the model answered for its own input example, in the type that it declares."""
         if self.example_rows is None:
             raise ModelUnusable(
                 f"The model at {self.info.uri} has no input example to try it on: save it with input_example=X.head()."
             )
-        try:
-            encoding.encode(self.predict(self.example_rows), self.outputs, len(self.example_rows))
-        except Exception as cause:
-            raise self._example_failed(cause) from cause
-
-    @cached_property
-    def outputs(self) -> tuple[Output, ...] | None:
-        """What predict returns: by the signature, else by the prediction for the input example, else None."""
-        if self.signature.outputs or self.example_rows is None:
-            return self.signature.outputs
-        try:
-            return encoding.infer_outputs(self.predict(self.example_rows), len(self.example_rows))
-        except Exception as cause:
-            raise self._example_failed(cause) from cause
+        if (error := self.example_error) is not None:
+            raise ModelUnusable(
+                f"The model at {self.info.uri} cannot score its own input example: "
+                + (str(error) if isinstance(error, ServingError) else describe_error(error))
+            ) from error
 
     @property
     def sql_type(self) -> str:
         """The GoogleSQL type of predict: the output's own, JSON when there are several or none are known."""
         return self.outputs[0].sql_type if self.outputs and len(self.outputs) == 1 else "JSON"
-
-    def _example_failed(self, cause: Exception) -> ModelUnusable:
-        return ModelUnusable(
-            f"The model at {self.info.uri} cannot score its own input example: {type(cause).__name__}: {cause}"
-        )

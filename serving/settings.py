@@ -25,6 +25,7 @@ class Settings:
     refresh_seconds: int = 0
     model_threads: int | None = None
     request_seconds: int | None = None
+    allow_dependence: bool = False
     log_level: int = logging.INFO
     project: str | None = None
     allowed_hosts: frozenset[str] | None = frozenset()
@@ -39,6 +40,7 @@ class Settings:
             model_threads=_whole(environ, "MODEL_THREADS", "a whole number of threads, at least 1", least=1),
             # The platform sets it; functions-framework takes 0 for no limit.
             request_seconds=_whole(environ, "CLOUD_RUN_TIMEOUT_SECONDS", "a whole number of seconds") or None,
+            allow_dependence=_choice(environ, "ROWS_DEPEND", "refuse", "allow") == "allow",
             log_level=_log_level(environ.get("LOG_LEVEL", "INFO").upper()),
             project=environ.get("GOOGLE_CLOUD_PROJECT"),
             allowed_hosts=None if environ.get("K_SERVICE") else _hosts(environ.get("ALLOWED_HOSTS", "")),
@@ -60,6 +62,13 @@ def _hosts(names: str) -> frozenset[str] | None:
     if not all(re.fullmatch(r"[\w.-]+|\*", host) for host in hosts):
         sys.exit(f"ALLOWED_HOSTS is {names!r}; expected host names without ports, separated by commas, or * for any.")
     return None if "*" in hosts else hosts
+
+
+def _choice(environ: Mapping[str, str], name: str, default: str, other: str) -> str:
+    value = environ.get(name, default)
+    if value not in (default, other):
+        sys.exit(f"{name} is {value!r}; expected {default} or {other}.")
+    return value
 
 
 def _log_level(name: str) -> int:

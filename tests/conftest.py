@@ -26,8 +26,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 BUCKET = "models"  # in the Cloud Storage emulator
 SETTINGS = (
-    "MODEL_URI", "MODEL_DIGEST", "MODEL_REFRESH_SECONDS", "MODEL_THREADS", "CLOUD_RUN_TIMEOUT_SECONDS", "LOG_LEVEL", "LOG_EXECUTION_ID", "K_SERVICE", "ALLOWED_HOSTS",
-    "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI",
+    "MODEL_URI", "MODEL_DIGEST", "MODEL_REFRESH_SECONDS", "MODEL_THREADS", "ROWS_DEPEND", "CLOUD_RUN_TIMEOUT_SECONDS",
+    "LOG_LEVEL", "LOG_EXECUTION_ID", "K_SERVICE", "ALLOWED_HOSTS", "STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI",
 )  # fmt: skip
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

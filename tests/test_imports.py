@@ -15,7 +15,22 @@ PRODUCT = "bqlocal deploy launch loading main model_loader model_steps parity se
 ANYTHING = tuple(PRODUCT.split())
 ALLOWED = {
     "serving": (),
-    "loading": ("serving.errors", "serving.model", "serving.rows", "serving.signature", "serving.types"),
+    "loading": tuple(
+        f"serving.{module}"
+        for module in [
+            "decoding",
+            "encoding",
+            "errors",
+            "json_type",
+            "model",
+            "model_input",
+            "results",
+            "rows",
+            "signature",
+            "tensor_types",
+            "types",
+        ]
+    ),
     "model_steps": (),
     "model_loader": ("loading", "serving"),
     "main": ("model_loader", "serving", "sql.names"),

@@ -173,11 +173,11 @@ DAMAGED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no signature": (lambda m: m.pop("signature"), "has no signature"),
     "no inputs": (lambda m: m["signature"].update(inputs=None), "infer_signature"),
     "unknown type": (lambda m: m["signature"].update(inputs='[{"type": "quaternion", "name": "q"}]'), "'quaternion'"),
-    "image tensor": (
+    "tensor of open size": (
         lambda m: m["signature"].update(
-            inputs='[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 8, 8]}}]'
+            inputs='[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, -1, 8]}}]'
         ),
-        "one unnamed tensor of shape",
+        "expected -1 for the rows and then a fixed size",
     ),
     "other scikit-learn version": (
         lambda m: m["flavors"]["sklearn"].update(sklearn_version="1.2.1"),
@@ -263,10 +263,10 @@ def test_first_requests_share_one_load(saved: Callable[[str], str], monkeypatch:
     loads: list[str] = []
     release = threading.Event()
 
-    def slow(uri: str, digest: str | None) -> Any:
+    def slow(uri: str, *arguments: Any, **options: Any) -> Any:
         loads.append(uri)
         release.wait(600)
-        return load(uri, digest)
+        return load(uri, *arguments, **options)
 
     async def ask() -> list[Any]:
         loader = ModelLoader(saved("tree_regressor"))

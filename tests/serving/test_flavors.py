@@ -33,7 +33,7 @@ def test_optional_columns(app: App, saved: Callable[[str], str]) -> None:
     """Optional columns reach a pyfunc model with the same dtypes, whichever values are NULL."""
     client = app(saved("optionals"))
     full, empty = [1, True, 0.5, "a", "2020-01-01T00:00:00Z"], [None] * 5
-    dtypes = "Int64/boolean/float64/str/datetime64[ns]"
+    dtypes = "Int64/boolean/float64/object/datetime64[ns]"
     expected = [f"{dtypes}: 1 True 0.5 a 2020-01-01 00:00:00", f"{dtypes}: - - - - -"]
     assert replies(client, [full, empty]) == expected
     assert replies(client, [empty, full]) == expected[::-1]

@@ -74,7 +74,7 @@ def frame(model: Model, rows: list[list[Any]]) -> Any:
         plain = {"long": "int64", "boolean": "bool", "double": "float64", "string": "str", "datetime": "datetime64[ns]"}
         dtype = plain[column.mlflow_type] if column.required else nullable[column.mlflow_type]
         columns[column.name] = pd.Series([row[position] for row in rows], dtype=dtype)
-    return pd.DataFrame(columns).to_numpy() if model.signature.tensor else pd.DataFrame(columns)
+    return pd.DataFrame(columns).to_numpy() if model.signature.tensors else pd.DataFrame(columns)
 
 
 def replies(model: Model, rows: list[list[Any]]) -> list[Any]:

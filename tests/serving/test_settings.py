@@ -20,6 +20,7 @@ def test_values() -> None:
         "MODEL_REFRESH_SECONDS": "300",
         "MODEL_THREADS": "4",
         "CLOUD_RUN_TIMEOUT_SECONDS": "540",
+        "ROWS_DEPEND": "allow",
         "LOG_LEVEL": "warning",
         "GOOGLE_CLOUD_PROJECT": "project",
     }
@@ -29,6 +30,7 @@ def test_values() -> None:
         refresh_seconds=300,
         model_threads=4,
         request_seconds=540,
+        allow_dependence=True,
         log_level=logging.WARNING,
         project="project",
     )
@@ -43,6 +45,7 @@ def test_values() -> None:
         ("MODEL_THREADS", "0", "a whole number of threads, at least 1"),
         ("MODEL_THREADS", "many", "a whole number of threads, at least 1"),
         ("CLOUD_RUN_TIMEOUT_SECONDS", "5m", "a whole number of seconds"),
+        ("ROWS_DEPEND", "yes", "refuse or allow"),
         ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
     ],
 )

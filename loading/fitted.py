@@ -1,0 +1,164 @@
+"""What a fitted scikit-learn model tells about the input that it takes.
+
+Nothing is imported from scikit-learn: steps are known by the names of their classes, so a model costs only what it
+imports itself.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+# Steps of scikit-learn that don't turn their input into an array: they pass it to a function of the author, select its
+# columns by name, or iterate over it.
+_KEEP_FRAMES = {"FunctionTransformer", "ColumnTransformer", "DictVectorizer"}
+_TEXT_VECTORIZERS = {"CountVectorizer", "HashingVectorizer", "TfidfVectorizer"}
+# Of model_steps.py, which the model may carry in its own folder.
+_ARRAY_STEPS = {"LabelEncoded", "Recode", "RowArithmetic", "Stacked", "ZeroCount"}
+# Where a meta-estimator keeps the fitted estimator that gets its input.
+_INNER = ("best_estimator_", "estimator_", "regressor_", "estimators_", "calibrated_classifiers_", "estimator")
+# Attributes that hold an estimator which gets the target and never the input.
+_FOR_TARGETS = {("TransformedTargetRegressor", "transformer"), ("TransformedTargetRegressor", "transformer_")}
+_UNKNOWN = object()
+
+
+def takes_array(estimator: Any) -> bool:
+    """Return whether an array gives the same answers as a DataFrame of the same columns, for every input.
+
+    That holds if every estimator in the model, inner ones included, is one of scikit-learn or model_steps that turns
+    its input into an array itself.
+    """
+    return hasattr(type(estimator), "fit") and all(_makes_array(step) for step in _estimators(estimator))
+
+
+def takes_text_series(estimator: Any) -> bool:
+    """Return whether the first step is a vectorizer of texts, which takes a Series and not a DataFrame."""
+    first = _first_steps(estimator)
+    return bool(first) and all(
+        _is_of(step, "sklearn.feature_extraction.text") and type(step).__name__ in _TEXT_VECTORIZERS for step in first
+    )
+
+
+def missing_texts(estimator: Any, columns: Sequence[str]) -> dict[str, Any]:
+    """Return what stood for a missing text in each column when the model was fitted: None, NaN or pandas.NA.
+
+    An imputer in front of an encoder decides by its `missing_values`, else the encoder by its categories. A column for
+    which neither does is left out.
+    """
+    try:
+        found = _missing(estimator, list(columns))
+    except Exception:  # a class with the name of a known one but other attributes
+        return {}
+    return {column: marker for column, marker in found.items() if marker is not _UNKNOWN}
+
+
+def computes_in_float64(estimator: Any) -> bool:
+    """Return whether every step is one of scikit-learn's, LightGBM's or statsmodels', which compute in float64."""
+    known = ("sklearn", "lightgbm", "statsmodels", "model_steps")
+    return all(_is_of(step, *known) for step in (estimator, *_estimators(estimator)))
+
+
+def _estimators(root: Any) -> Iterator[Any]:
+    """Yield every object with a `fit` method within an estimator, itself included."""
+    left, seen = [root], set()
+    while left:
+        value = left.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if hasattr(type(value), "fit"):
+            yield value
+            left.extend(part for name, part in vars(value).items() if (type(value).__name__, name) not in _FOR_TARGETS)
+        elif isinstance(value, (list, tuple, set)):
+            left.extend(value)
+        elif isinstance(value, Mapping):
+            left.extend(value.values())
+        elif isinstance(value, np.ndarray) and value.dtype == object:
+            left.extend(value.ravel().tolist())
+
+
+def _makes_array(step: Any) -> bool:
+    name = type(step).__name__
+    if {"predict", "predict_proba", "transform"} & set(vars(step)):  # replaced on the instance
+        return False
+    if _is_of(step, "model_steps"):
+        return name in _ARRAY_STEPS
+    return _is_of(step, "sklearn") and name not in _KEEP_FRAMES | _TEXT_VECTORIZERS
+
+
+def _is_of(step: Any, *packages: str) -> bool:
+    module = type(step).__module__
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _first_steps(estimator: Any) -> list[Any]:
+    """Return the steps that get the model's own input."""
+    name = type(estimator).__name__
+    if name == "Pipeline":
+        steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+        return _first_steps(steps[0]) if steps else []
+    if name == "FeatureUnion":
+        return [first for _, step in estimator.transformer_list if step != "drop" for first in _first_steps(step)]
+    inner = _inner(estimator)
+    return [first for each in inner for first in _first_steps(each)] if inner else [estimator]
+
+
+def _inner(estimator: Any) -> list[Any]:
+    for attribute in _INNER:
+        found = getattr(estimator, "__dict__", {}).get(attribute)
+        if isinstance(found, (list, tuple)) and found and hasattr(type(found[0]), "__dict__"):
+            return list(found[:1])
+        if found is not None and hasattr(type(found), "fit"):
+            return [found]
+    return []
+
+
+def _missing(step: Any, columns: list[str]) -> dict[str, Any]:
+    """Return the marker of each column that reaches a step, or _UNKNOWN where the step goes without."""
+    unknown = dict.fromkeys(columns, _UNKNOWN)
+    name = type(step).__name__
+    if name == "Pipeline":
+        return _first_known(unknown, (_missing(each, columns) for each in _keeping_columns(step.steps)))
+    if name == "ColumnTransformer":
+        parts = (
+            _missing(transformer, [columns[at] for at in step._transformer_to_input_indices[label]])
+            for label, transformer, _ in step.transformers_
+        )
+        return _first_known(unknown, parts)
+    if name == "FeatureUnion":
+        return _first_known(unknown, (_missing(each, columns) for _, each in step.transformer_list))
+    if name in ("SimpleImputer", "MissingIndicator"):
+        return dict.fromkeys(columns, _marker([step.missing_values]))
+    if hasattr(step, "categories_"):
+        return {column: _marker(known) for column, known in zip(columns, step.categories_, strict=True)}
+    inner = _inner(step)
+    return _missing(inner[0], columns) if inner else unknown
+
+
+def _keeping_columns(steps: Sequence[tuple[str, Any]]) -> Iterator[Any]:
+    """Yield a pipeline's steps up to the first that may change the number or the order of columns."""
+    for _, step in steps:
+        if step is None or step == "passthrough":
+            continue
+        yield step
+        if type(step).__name__ != "SimpleImputer":
+            return
+
+
+def _first_known(unknown: dict[str, Any], parts: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    found = dict(unknown)
+    for part in parts:
+        found.update({name: marker for name, marker in part.items() if found.get(name) is _UNKNOWN})
+    return found
+
+
+def _marker(values: Any) -> Any:
+    """Return the one missing value among these; _UNKNOWN for none and for several."""
+    markers = {
+        "None" if value is None else "NA" if value is pd.NA else "NaN": value
+        for value in values
+        if value is None or value is pd.NA or (isinstance(value, (float, np.floating)) and math.isnan(value))
+    }
+    return next(iter(markers.values())) if len(markers) == 1 else _UNKNOWN

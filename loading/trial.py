@@ -1,0 +1,107 @@
+"""Tries a model on its own input example, before it answers anybody: how it takes its rows, and what it returns."""
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from loading.fitted import missing_texts, takes_array, takes_text_series
+from loading.row_dependence import check_rows
+from serving import encoding, results
+from serving.decoding import from_arguments
+from serving.errors import ModelUnusable, describe_error, short_repr
+from serving.model import Model
+from serving.model_input import InputForm
+from serving.rows import Rows
+
+MAX_ROWS = 20  # of the example that are tried in several ways
+# An argument of each type of column.
+_MADE_UP = {
+    **dict.fromkeys(("double", "float", "integer", "long"), 1),
+    "boolean": True,
+    "string": "a",
+    "datetime": "2020-01-01T00:00:00Z",
+}
+_UNCHECKED = "Whether its answer for a row depends on the other rows could not be checked."
+
+
+def try_out(model: Model, *, allow_dependence: bool) -> None:
+    """Set the model's input form, outputs, and the notes about it for the log.
+
+    Raise ModelUnusable for a model whose result for its input example doesn't match its signature, and, unless
+    `allow_dependence`, for one that isn't deterministic or whose answer for a row depends on the other rows.
+    """
+    # scikit-learn warns about an array after it was fitted on a DataFrame; takes_array knows when that is right.
+    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+    model.form = _form(model)
+    model.outputs = model.signature.outputs
+    rows = model.example_rows
+    if rows is None:
+        _check_made_up_rows(model)
+        model.notes.append(f"The model has no usable input example. {_UNCHECKED}")
+        return
+    try:
+        result = model.predict(rows)
+        model.outputs = encoding.settle_outputs(result, model.signature.outputs, len(rows))
+        encoding.encode(result, model.outputs, len(rows))
+    except Exception as cause:
+        model.example_error = cause
+        if isinstance(cause, ModelUnusable) or not model.signature.outputs:
+            model.check_example()
+        model.notes.append(f"The model cannot score its own input example: {describe_error(cause)}")
+        return
+    model.notes.extend(_widened(model))
+    if len(rows) < 2:
+        model.notes.append(f"The model's input example has one row. {_UNCHECKED}")
+    try:
+        check_rows(model, _tried(rows, len(model.signature.columns)))
+    except ModelUnusable as error:
+        if not allow_dependence:
+            raise
+        model.notes.append(f"ROWS_DEPEND is allow, so the model is served although: {error}")
+
+
+def _form(model: Model) -> InputForm:
+    columns = model.signature.columns
+    texts = {column.name for column in columns if column.mlflow_type == "string"}
+    found = missing_texts(model.estimator, [column.name for column in columns]) if texts else {}
+    kind = "frame"
+    if model.signature.all_double and takes_array(model.estimator):
+        kind = "array"
+    elif len(columns) == len(texts) == 1 and takes_text_series(model.estimator):
+        kind = "series"
+    return InputForm(kind, {name: marker for name, marker in found.items() if name in texts})
+
+
+def _tried(rows: Rows, columns: int) -> Rows:
+    """Return the rows to try, never as many as there are columns.
+
+    A model that goes through the columns of a DataFrame instead of its rows would return the right number of values.
+    """
+    chosen = np.arange(min(MAX_ROWS, len(rows)))
+    if len(chosen) == columns:
+        chosen = np.append(chosen, 0)
+    return rows.take(chosen)
+
+
+def _check_made_up_rows(model: Model) -> None:
+    """Raise ModelUnusable for a model that returns another number of values than it gets rows, or duplicate names."""
+    call = [_MADE_UP.get(column.mlflow_type) for column in model.signature.columns]
+    if None in call:
+        return
+    rows = from_arguments(model.signature, [call] * (3 if len(call) == 2 else 2))
+    try:
+        result = model.predict(rows)
+    except Exception:  # a row that was made up may be one that the model rightly rejects
+        return
+    results.read(result, model.outputs, len(rows))
+
+
+def _widened(model: Model) -> Iterator[str]:
+    for declared, output in zip(model.signature.outputs or (), model.outputs or (), strict=False):
+        if declared != output:
+            name = f" {short_repr(declared.name)}" if declared.name else ""
+            yield (
+                f"The signature declares the output{name} as {declared.sql_type}, but the model returned fractions "
+                f"for its input example: it is served as {output.sql_type}."
+            )

@@ -1,0 +1,124 @@
+"""A model is tried on its input example before it answers: what it returns, and whether its rows depend on each other."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.types import Schema
+from starlette.testclient import TestClient
+
+from model_loader import load
+from serving.errors import ModelUnusable
+from tests.assertions import assert_error
+from tests.models import formula, schema
+
+App = Callable[..., TestClient]
+INPUTS = schema(("string", "store"), ("double", "x"))
+EXAMPLE = pd.DataFrame({"store": ["b", "a", "b"], "x": [1.0, 2.0, 3.0]})
+CALLS = [["b", 1.0], ["a", 2.0], ["b", 3.0], ["c", 0.5]]
+DOUBLE = schema(("double",))
+
+# body -> what the 424 says. The answer of each for a row depends on the other rows of the batch, or on chance.
+DEPENDENT = {
+    "rank": ("d.x.rank()", "its rows depend on each other"),
+    "mean of the batch": ("d.x - d.x.mean()", "alone: its rows depend on each other"),
+    "share of a group": ("d.x / d.groupby('store').x.transform('sum')", "its rows depend on each other"),
+    "number of rows": ("d.x * len(d)", "alone: its rows depend on each other"),
+    "previous row": ("d.x.diff().fillna(0)", "its rows depend on each other"),
+    "sorted with a new index": ("d.sort_values('store').reset_index(drop=True).x", "its rows depend on each other"),
+    "sums of groups": ("d.groupby('x').x.sum()[::-1]", "its rows depend on each other"),
+    "small share of the mean": ("d.x + 1e-3 * d.x.mean()", "its rows depend on each other"),
+    "texts": ("d.store + (d.x > d.x.mean()).astype(str)", "its rows depend on each other"),
+    "needs two rows": ("if len(d) < 2: raise ValueError('too few')\nreturn d.x", "fails when the rows are alone"),
+    "noise": ("d.x + np.random.normal(size=len(d))", "isn't deterministic"),
+    "counter": ("self.n = getattr(self, 'n', 0) + 1\nreturn d.x + self.n", "isn't deterministic"),
+}
+
+
+@pytest.mark.parametrize(("body", "words"), DEPENDENT.values(), ids=DEPENDENT)
+def test_dependent_rows_refused(body: str, words: str, app: App, tmp_path: Path) -> None:
+    """A model whose answer for a row depends on its batch or on chance is a 424 that says so, for every request."""
+    outputs = schema(("string",)) if "store +" in body else DOUBLE
+    client = app(str(formula(tmp_path / "model", body, INPUTS, outputs, EXAMPLE)))
+    for calls in (CALLS, CALLS[:1]):
+        assert_error(client.post("/", json={"calls": calls}), 424, words, "ROWS_DEPEND=allow")
+
+
+def test_dependent_rows_allowed(app: App, tmp_path: Path) -> None:
+    """With ROWS_DEPEND=allow such a model is served, and noted in the log."""
+    folder = formula(tmp_path / "model", "d.x * len(d)", INPUTS, DOUBLE, EXAMPLE)
+    client = app(str(folder), ROWS_DEPEND="allow")
+    assert client.post("/", json={"calls": CALLS[:2]}).json() == {"replies": [2.0, 4.0]}
+    assert "ROWS_DEPEND is allow" in " ".join(load(str(folder)).notes)
+
+
+INDEPENDENT = {
+    "float32 sums": "(d[['x']].to_numpy(np.float32) @ np.ones((1, 100), np.float32) / 7).sum(axis=1)",
+    "in order of another index": "d.sort_values('x').x * 2",
+    "groups one after the other": "pd.concat([group.x * len(store) for store, group in d.groupby('store')])",
+    "not a number": "d.x.where(d.x > 2)",
+    "infinite": "1 / (d.x - 2)",
+}
+
+
+@pytest.mark.parametrize("body", INDEPENDENT.values(), ids=INDEPENDENT)
+def test_independent_rows_served(body: str, tmp_path: Path) -> None:
+    """Rounding, another order of the index, NaN and infinities are no dependence."""
+    load(str(formula(tmp_path / "model", body, INPUTS, DOUBLE, EXAMPLE)))
+
+
+@pytest.mark.parametrize("example", [None, EXAMPLE[:1]], ids=["no example", "one row"])
+def test_too_few_rows_are_noted(example: Any, tmp_path: Path) -> None:
+    """With fewer than two rows a dependence can't be found, and the log says so."""
+    model = load(str(formula(tmp_path / "model", "d.x * len(d)", INPUTS, DOUBLE, example)))
+    assert any("could not be checked" in note for note in model.notes)
+
+
+# body, inputs, calls: the model goes through the columns instead of the rows.
+COLUMN_WISE = {
+    "one text column": ("[len(text) for text in d]", schema(("string", "text")), [["good film"]]),
+    "two columns": ("[len(text) for text in d]", schema(("string", "a"), ("string", "b")), [["x", "y"], ["z", "z"]]),
+    "sums of columns": ("d.sum().to_numpy()", schema(("double", "a"), ("double", "b")), [[1.0, 2.0], [3.0, 4.0]]),
+}
+
+
+@pytest.mark.parametrize("with_example", [True, False], ids=["example", "no example"])
+@pytest.mark.parametrize(("body", "inputs", "calls"), COLUMN_WISE.values(), ids=COLUMN_WISE)
+def test_values_per_column_refused(body: str, inputs: Schema, calls: Any, with_example: bool, tmp_path: Path) -> None:
+    """A model that returns one value per column is refused, though a batch may have as many rows as columns."""
+    example = pd.DataFrame(calls, columns=inputs.input_names()) if with_example else None
+    folder = formula(tmp_path / "model", body, inputs, schema(("double",)), example)
+    with pytest.raises(ModelUnusable, match=r"expected one value per row|fails when"):
+        load(str(folder))
+
+
+def test_long_output_with_fractions(app: App, tmp_path: Path) -> None:
+    """An output declared as long whose example has fractions is FLOAT64 in SQL and in replies, and this is noted."""
+    folder = formula(tmp_path / "model", "d.x + 0.5", INPUTS, schema(("long",)), EXAMPLE)
+    model = load(str(folder))
+    assert model.sql_type == "FLOAT64"
+    assert any("served as FLOAT64" in note for note in model.notes)
+    assert app(str(folder)).post("/", json={"calls": CALLS}).json() == {"replies": [1.5, 2.5, 3.5, 1.0]}
+
+
+def test_whole_long_output_stays(tmp_path: Path) -> None:
+    """An output declared as long stays INT64 if its example has none but whole numbers and NaN."""
+    body = "d.x.where(d.x > 1)"
+    assert load(str(formula(tmp_path / "model", body, INPUTS, schema(("long",)), EXAMPLE))).sql_type == "INT64"
+
+
+def test_probabilities_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Class probabilities that depend on the other rows are found too."""
+    from sklearn.linear_model import LogisticRegression
+
+    from tests import models
+
+    X = models.numbers()
+    folder = models.save(tmp_path / "model", LogisticRegression().fit(X, X.a > 0), X)
+    plain = LogisticRegression.predict_proba
+    monkeypatch.setattr(LogisticRegression, "predict_proba", lambda self, X: plain(self, X) / np.sqrt(len(X)))
+    with pytest.raises(ModelUnusable, match="depend on each other"):
+        load(str(folder))
