@@ -6,18 +6,18 @@ column with anything else is decoded value by value, where a bad value becomes a
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from serving.column_names import keys_of_columns
 from serving.contract import Request
 from serving.errors import BadRequest, short_repr
 from serving.json_numbers import Numbers
 from serving.json_type import BadValue
 from serving.rows import DecodedColumn, Rows
 from serving.signature import Column, Signature
-from serving.types import TYPES
 
 
 def from_request(signature: Signature, request: Request) -> Rows:
@@ -46,6 +46,8 @@ def from_arguments(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows
 def from_objects(signature: Signature, request: Request) -> Rows:
     """Return rows given as one JSON object each, with the columns by name in any order; other keys are ignored.
 
+    A key is a column's name, or what BigQuery makes of it, as column_names.py says.
+
     A NULL instead of an object is a row of NULLs. A missing key of a required column is an error of its row: TO_JSON
     writes NULLs too, so a missing key means that the row comes from another table.
     """
@@ -62,24 +64,41 @@ def from_objects(signature: Signature, request: Request) -> Rows:
         if type(value) is not dict and value is not None:
             errors[row] = f"Row {row} is {short_repr(value)}; expected an object with {signature.arguments}."
     decoded = []
+    keys = _KeyReader([column.name for column in signature.columns])
     for column in signature.columns:
         try:
             values = list(map(operator.itemgetter(column.name), objects))
         except KeyError:
-            values = [value.get(column.name) for value in objects]
-            if column.required:
-                for row, value in enumerate(objects):
-                    if column.name not in value:
-                        keys = short_repr(sorted(value))
-                        errors.setdefault(row, f"Row {row} has no {short_repr(column.name)}, only {keys}.")
+            values = []
+            for row, value in enumerate(objects):
+                key = keys.key(column.name, value)
+                values.append(None if key is None else value[key])
+                if key is None and column.required:
+                    given = short_repr(sorted(value))
+                    errors.setdefault(row, f"Row {row} has no {short_repr(column.name)}, only {given}.")
         decoded.append(decode_column(column, values))
     decoded[0].errors = {**decoded[0].errors, **errors}
     return Rows(signature, len(calls), decoded)
 
 
+class _KeyReader:
+    """Finds the key of a column in the objects of one batch, which mostly have the same keys."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._known: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def key(self, column: str, value: Mapping[str, Any]) -> str | None:
+        """Return the key of a column in an object; None when it has none."""
+        keys = tuple(value)
+        if keys not in self._known:
+            self._known[keys] = keys_of_columns(self._columns, keys)
+        return self._known[keys].get(column)
+
+
 def decode_column(column: Column, values: Sequence[Any]) -> DecodedColumn:
     """Return the column of a batch; a value that doesn't fit is a message in `errors` under its row."""
-    mlflow_type = TYPES[column.mlflow_type]
+    mlflow_type = column.type
     value_types = set(map(type, values))
     has_nulls = type(None) in value_types
     nulls = np.array([value is None for value in values]) if has_nulls else np.zeros(len(values), bool)
@@ -113,7 +132,10 @@ def _numbers_by_name(signature: Signature, request: Request) -> Numbers | None:
     try:
         order = [places[column.name] for column in signature.columns]
     except KeyError:
-        return None
+        keys = keys_of_columns([column.name for column in signature.columns], places)
+        if len(keys) < len(signature.columns):
+            return None
+        order = [places[keys[column.name]] for column in signature.columns]
     if order == list(places.values()):
         return numbers
     return Numbers(numbers.matrix[:, order], None if numbers.nulls is None else numbers.nulls[:, order])

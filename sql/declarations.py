@@ -8,9 +8,10 @@ rejects the call instead of answering it wrongly.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from serving.column_names import argument_names
 from serving.functions import SqlFunction
 from serving.model import Model
-from sql.names import argument_names, callable_functions
+from sql.names import callable_functions
 
 
 @dataclass(frozen=True)

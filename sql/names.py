@@ -5,14 +5,12 @@ The deployed function shows the examples at GET /, so this module imports only t
 
 import json
 import re
-import unicodedata
 from collections.abc import Sequence
 
 from serving.functions import SqlFunction, available_functions
 from serving.model import Model
 
 MAX_ARGUMENTS = 256  # per function
-MAX_NAME_LENGTH = 128  # characters of an argument name
 
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#reserved_keywords
 _RESERVED = """
@@ -47,26 +45,6 @@ def callable_functions(model: Model) -> list[SqlFunction]:
     """Return the model's functions that BigQuery can declare."""
     wide = exceeds_arguments(model.signature.columns)
     return [function for function in available_functions(model) if not (wide and function.takes == "columns")]
-
-
-def argument_names(columns: Sequence[str]) -> list[str]:
-    """Return an argument name for each column, all distinct even if case is ignored.
-
-    Letters lose their accents, and other characters that an identifier can't have become underscores.
-    """
-    taken: set[str] = set()
-    names = []
-    for position, column in enumerate(columns):
-        plain = "".join(letter for letter in unicodedata.normalize("NFKD", column) if not unicodedata.combining(letter))
-        stem = re.sub(r"\W", "_", plain, flags=re.ASCII)[: MAX_NAME_LENGTH - 6] or f"x{position}"
-        stem = f"_{stem}" if stem[0].isdigit() else stem
-        name, count = stem, 1
-        while name.lower() in taken:
-            count += 1
-            name = f"{stem}_{count}"
-        taken.add(name.lower())
-        names.append(name)
-    return names
 
 
 def predict_call(columns: Sequence[str], dataset: str) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sql.names import argument_names, identifier
+from serving.column_names import argument_names
+from sql.names import identifier
 from tests import googlesql
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sql-types.md").read_text()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sqlglot.dialects.bigquery import BigQuery
 
 from model_loader import load
-from sql.names import RESERVED_KEYWORDS, argument_names, identifier, predict_call, select_examples, string_literal
+from serving.column_names import argument_names
+from sql.names import RESERVED_KEYWORDS, identifier, predict_call, select_examples, string_literal
 from tests import googlesql
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
