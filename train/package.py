@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline
 
 import model_steps
 from loading.trusted_types import TRUSTED_TYPES
-from train.data import Data
+from train.data import Data, Task
 
 ModelFormat = Literal["skops", "cloudpickle"]
 
@@ -50,7 +50,7 @@ def save(
         mlflow.sklearn.save_model(
             pipeline,
             folder,
-            signature=signature(data.features, data.target, data.integers),
+            signature=signature(data.features, data.target, data.task, data.integers),
             input_example=example,
             pip_requirements=requirements(pipeline, model_format),
             code_paths=[model_steps.__file__] if needs_steps else None,
@@ -61,13 +61,18 @@ def save(
     return model_format
 
 
-def signature(features: pd.DataFrame, target: pd.Series, optional: Collection[str] = ()) -> ModelSignature:
-    """Return a signature with the features as inputs and one output named after the target."""
+def signature(features: pd.DataFrame, target: pd.Series, task: Task, optional: Collection[str] = ()) -> ModelSignature:
+    """Return a signature with the features as inputs and one output named after the target.
+
+    A regression predicts fractions, also for a target of whole numbers.
+    """
     inputs = [
         ColSpec(column.type, column.name, required=column.required and column.name not in optional)
         for column in infer_signature(features).inputs
     ]
-    if pd.api.types.is_bool_dtype(target):
+    if task == "regression":
+        output = DataType.double
+    elif pd.api.types.is_bool_dtype(target):
         output = DataType.boolean
     elif pd.api.types.is_integer_dtype(target):
         output = DataType.long

@@ -60,5 +60,5 @@ def test_untrusted_type_is_saved_with_cloudpickle(tmp_path: Path) -> None:
 
 def test_named_columns_are_optional() -> None:
     """A column named as optional is so in the signature even without gaps in the rows."""
-    (inputs,) = signature(ROWS[["size"]].fillna(1.0), PRICE, ["size"]).inputs.to_dict()
+    (inputs,) = signature(ROWS[["size"]].fillna(1.0), PRICE, "regression", ["size"]).inputs.to_dict()
     assert inputs == {"type": "double", "name": "size", "required": False}

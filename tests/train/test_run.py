@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from mlflow.models import get_model_info
 
+from local import parity
 from local.storage import Storage
 from model_loader import folder_digest, load
 from serving.decoding import from_arguments
@@ -215,3 +216,19 @@ def test_model_is_published(diabetes: Run, emulator: Storage) -> None:
     assert f"Digest: {folder_digest(diabetes.folder / 'model')}" in diabetes.stdout.splitlines()
     stored = httpx.get(f"{emulator.url}/{BUCKET}/diabetes/MLmodel", trust_env=False)
     assert stored.content == (diabetes.folder / "model" / "MLmodel").read_bytes()
+
+
+@pytest.mark.check
+def test_whole_number_target(tmp_path: Path) -> None:
+    """A regression on whole numbers predicts fractions: FLOAT64 in SQL, and equal to MLflow's for every row."""
+    rng = np.random.default_rng(3)
+    homes = pd.DataFrame({"area": rng.integers(30, 200, 120), "city": rng.choice(["Ulm", "Bonn", "Jena"], 120)})
+    homes["price"] = homes.area * 1_700 + (homes.city == "Bonn") * 35_000 + rng.integers(-900, 900, 120)
+    homes.to_csv(tmp_path / "homes.csv", index=False)
+    options = ["--target", "price", "--minutes", "0.1", "--jobs", "1", "--output", str(tmp_path / "out")]
+    result = train("--data", str(tmp_path / "homes.csv"), *options, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/m.db")
+    assert result.returncode == 0, result.stderr
+    model = str(tmp_path / "out" / "model")
+    assert load(model).sql_type == "FLOAT64"
+    report = parity.run(model, tmp_path / "homes.csv")
+    assert (report.rows, report.differences) == (120, [])
