@@ -7,27 +7,27 @@ prediction, so SQL must return NULL for it.
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from bqlocal import BigQuery, SourceError
 from launch.function import Function
 from loading.source import fetched
+from model_loader import load
 from parity.compare import Difference, differences, tolerance
 from parity.expected import DTYPES, predict
 from serving.errors import ServingError
-from serving.types import TYPES
+from serving.signature import Signature, Tensor
 from sql.names import identifier, predict_call
 from sql.render import render
 
-# MLflow type -> the SQL type of the argument; a column of another type is passed as JSON.
-SQL_TYPES = {name: row.sql_type for name, row in TYPES.items() if row.sql_type != "JSON"}
 MAX_SHOWN = 20  # differences
 
 
@@ -58,16 +58,15 @@ def run(model: str, table: Path, endpoint: str | None = None, chaos: int | None 
 
 def compare(model: str, bigquery: BigQuery, table: Path, endpoint: str) -> Report:
     """Compare the predictions of the model in a folder with those of the function at `endpoint`."""
-    library = mlflow.pyfunc.load_model(model)
+    library, served = mlflow.pyfunc.load_model(model), load(model)
     bigquery.sql(render(model, project="local", dataset="parity", connection="us.parity", endpoint=endpoint))
     bigquery.load("parity.loaded", table)
-    inputs = library.metadata.signature.inputs
-    frame, required = _frame(bigquery, inputs)
+    frame, required = _frame(bigquery, served.signature)
     call = predict_call(list(frame.columns), "parity")
     answers = bigquery.sql(f"SELECT {call} AS predicted FROM parity.rows AS t").table["predicted"].to_pylist()
     complete = frame[required].notna().all(axis=1)
     rows = frame[complete].reset_index(drop=True)
-    expected = predict(library, rows.to_numpy() if inputs.is_tensor_spec() else rows)
+    expected = predict(library, _tensors(served.signature.tensors, rows) if served.signature.tensors else rows, served)
     remaining = iter(expected.predictions)
     predictions = [next(remaining) if has_prediction else None for has_prediction in complete]
     answers = [_parsed(*pair) for pair in zip(answers, predictions, strict=True)]
@@ -90,37 +89,51 @@ def _running(model: str, endpoint: str | None) -> Iterator[str]:
         yield function.url
 
 
-def _frame(bigquery: BigQuery, inputs: Any) -> tuple[pd.DataFrame, list[str]]:
+def _frame(bigquery: BigQuery, signature: Signature) -> tuple[pd.DataFrame, list[str]]:
     """Return the loaded rows typed as MLflow requires, and the required columns; create the same rows as parity.rows.
 
-    `inputs` is MLflow's schema of the model's inputs.
+    The columns of a tensor have no names in MLflow: they are the table's columns, in order.
     """
     names = bigquery.sql("SELECT * FROM parity.loaded LIMIT 0").table.column_names
-    if inputs.is_tensor_spec():
-        columns = [(name, "tensor", True) for name in names[: inputs.inputs[0].shape[-1]]]
-        tensor_dtype = inputs.inputs[0].type.name
-        sql_types, dtypes = {"tensor": "FLOAT64"}, {"tensor": (tensor_dtype, tensor_dtype)}
-    else:
-        columns = [(spec.name, getattr(spec.type, "name", "json"), spec.required) for spec in inputs]
-        sql_types, dtypes = SQL_TYPES, DTYPES
-    missing = sorted({name for name, _, _ in columns} - set(names))
+    columns = signature.columns
+    used = names[: len(columns)] if signature.tensors else [column.name for column in columns]
+    missing = sorted({column.name for column in columns} if len(used) < len(columns) else set(used) - set(names))
     if missing:
         raise SourceError(f"The table has no column {missing[0]!r}, which the model needs; it has {', '.join(names)}.")
     selected = []
-    for name, mlflow_type, _ in columns:
-        column = identifier(name)
-        sql_type = sql_types.get(mlflow_type)
-        selected.append(f"{f'CAST({column} AS {sql_type})' if sql_type else f'TO_JSON({column})'} AS {column}")
+    for name, column in zip(used, columns, strict=True):
+        quoted = identifier(name)
+        cast = f"TO_JSON({quoted})" if column.sql_type == "JSON" else f"CAST({quoted} AS {column.sql_type})"
+        selected.append(f"{cast} AS {quoted}")
     bigquery.sql(f"CREATE OR REPLACE TABLE parity.rows AS SELECT {', '.join(selected)} FROM parity.loaded")
     table = bigquery.sql("SELECT * FROM parity.rows").table
-    frame = pd.DataFrame({name: _typed(table[name], dtypes.get(mlflow_type)) for name, mlflow_type, _ in columns})
-    return frame, [name for name, _, required in columns if required]
+    dtypes = {} if signature.tensors else DTYPES
+    frame = pd.DataFrame(
+        {
+            name: _typed(table[name], dtypes.get(column.mlflow_type), is_json=column.sql_type == "JSON")
+            for name, column in zip(used, columns, strict=True)
+        }
+    )
+    return frame, [name for name, column in zip(used, columns, strict=True) if column.required]
 
 
-def _typed(column: pa.ChunkedArray, dtypes: tuple[str, str] | None) -> pd.Series:
-    """Return a column with the first of the dtypes, with the second if it has NULLs; without dtypes it is JSON."""
-    if dtypes is None:
+def _tensors(tensors: Sequence[Tensor], rows: pd.DataFrame) -> Any:
+    """Return the array that the model takes, or its arrays by name."""
+    arrays, used = {}, 0
+    for tensor in tensors:
+        columns = rows.iloc[:, used : used + len(tensor.columns)]
+        used += len(tensor.columns)
+        values = columns.iloc[:, 0].tolist() if tensor.as_json else columns.to_numpy()
+        arrays[tensor.name] = np.array(values, tensor.dtype).reshape(len(rows), *tensor.shape)
+    return arrays.get(None, arrays)
+
+
+def _typed(column: pa.ChunkedArray, dtypes: tuple[str, str] | None, *, is_json: bool) -> pd.Series:
+    """Return a column with the first of the dtypes, or with the second if it has NULLs."""
+    if is_json:
         return pd.Series([value and json.loads(value) for value in column.to_pylist()], dtype=object)
+    if dtypes is None:
+        return pd.Series(column.to_pylist())
     dtype, nullable = dtypes
     if dtype == "object":
         return pd.Series(column.to_pylist(), dtype=object)

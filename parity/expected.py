@@ -34,26 +34,54 @@ class Expected:
     float32: bool = False
 
 
-def predict(model: mlflow.pyfunc.PyFuncModel, rows: pd.DataFrame | np.ndarray[Any, Any]) -> Expected:
-    """Return the predictions for rows with MLflow's dtypes. Several outputs become one object per row."""
+def predict(library: mlflow.pyfunc.PyFuncModel, rows: Any, model: Model) -> Expected:
+    """Return the predictions for rows with MLflow's dtypes, an array, or a dictionary of arrays.
+
+    `model` is the same one as the function serves it; it tells what stands for a missing text, whether the texts go to
+    the model as a Series, which MLflow can't do, and where NaN means that an integer is missing. Several outputs become
+    one object per row.
+    """
     if not len(rows):
         return Expected([])
-    result = model.predict(rows)
-    outputs = model.metadata.signature.outputs if model.metadata.signature else None
-    names = outputs.input_names() if outputs and outputs.has_input_names() else []
-    if isinstance(result, pd.DataFrame):
-        names, columns = [str(name) for name in result.columns], [result.iloc[:, at] for at in range(result.shape[1])]
-    elif isinstance(result, np.ndarray) and result.ndim == 2:
-        columns = list(result.T)
-    else:
-        columns = [result]
-    if len(names) != len(columns):
-        names = [str(at) for at in range(len(columns))]
+    if isinstance(rows, pd.DataFrame):
+        rows = _with_missing_texts(rows, model)
+    takes_series = model.form.kind == "series"
+    result = library.get_raw_model().predict(rows.iloc[:, 0]) if takes_series else library.predict(rows)
+    names, columns = _columns(result)
+    declared = [str(output.name) for output in model.outputs or () if output.name is not None]
+    if isinstance(result, np.ndarray) and len(declared) == len(columns):
+        names = declared
     float32 = any(getattr(column, "dtype", None) == np.float32 for column in columns)
-    values = [_plain(column) for column in columns]
-    if len(values) == 1:
-        return Expected(values[0], float32)
+    sql_types = {output.name: output.sql_type for output in model.outputs or ()}
+    if len(columns) == 1:
+        return Expected(_plain(columns[0], model.sql_type), float32)
+    values = [_plain(column, sql_types.get(name, "")) for name, column in zip(names, columns, strict=True)]
     return Expected([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)], float32)
+
+
+def _columns(result: Any) -> tuple[list[str], list[Any]]:
+    """Return the names and the columns of a result, in the order of the rows that were given."""
+    if isinstance(result, pd.DataFrame | pd.Series) and sorted(result.index) == list(range(len(result))):
+        result = result.sort_index()
+    if isinstance(result, pd.DataFrame):
+        return [str(name) for name in result.columns], [result.iloc[:, at] for at in range(result.shape[1])]
+    if isinstance(result, dict):
+        columns = [column.ravel() if getattr(column, "ndim", 1) == 2 else column for column in result.values()]
+        return [str(name) for name in result], columns
+    columns = list(result.T) if isinstance(result, np.ndarray) and result.ndim == 2 else [result]
+    return [str(at) for at in range(len(columns))], columns
+
+
+def _with_missing_texts(rows: pd.DataFrame, model: Model) -> pd.DataFrame:
+    """Return the rows with None, NaN or pandas.NA for a missing text, whichever the model was fitted on."""
+    rows = rows.copy()
+    for column in model.signature.columns:
+        if column.mlflow_type == "string" and column.name in rows and rows[column.name].isna().any():
+            marker = model.form.missing_texts.get(column.name)
+            texts = rows[column.name].astype(object)
+            texts[texts.isna()] = marker
+            rows[column.name] = texts
+    return rows
 
 
 def input_example(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], Expected]:
@@ -70,15 +98,15 @@ def input_example(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], 
     booleans = [at for at, column in enumerate(model.signature.columns) if column.mlflow_type == "boolean"]
     known = [all(row[at] is not None for at in booleans) for row in rows]
     rows, data = [row for row, is_known in zip(rows, known, strict=True) if is_known], data[known]
-    return rows, predict(library, data)
+    return rows, predict(library, data, model)
 
 
-def _plain(column: Any) -> list[Any]:
-    """Return a column as JSON values. In a column of strings, pandas writes NaN for a missing one."""
+def _plain(column: Any, sql_type: str) -> list[Any]:
+    """Return a column as JSON values. NaN stands for a missing value in every type but FLOAT64."""
     values = column.tolist() if hasattr(column, "tolist") else list(column)
-    strings = any(isinstance(value, str) for value in values)
-    return [None if _is_missing(value, strings) else value for value in values]
+    return [None if _is_missing(value, sql_type) else value for value in values]
 
 
-def _is_missing(value: Any, strings: bool) -> bool:
-    return value is pd.NA or value is pd.NaT or (strings and isinstance(value, float) and math.isnan(value))
+def _is_missing(value: Any, sql_type: str) -> bool:
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return value is pd.NA or value is pd.NaT or (is_nan and sql_type in ("STRING", "INT64", "BOOL"))

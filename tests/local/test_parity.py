@@ -8,10 +8,18 @@ from typing import Any
 import mlflow.pyfunc
 import pandas as pd
 import pytest
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeRegressor
 
 from bqlocal.bigquery import BigQuery
 from bqlocal.errors import SourceError
+from launch.function import Function
 from local import parity
+from sql.render import render
+from tests import models
 
 Saved = Callable[[str], str]
 
@@ -61,3 +69,19 @@ def test_missing_column(saved: Saved, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b,c\n1,2,3\n")
     with pytest.raises(SourceError, match=r"^The table has no column 'd', which the model needs; it has a, b, c\.$"):
         parity.run(saved("tree_regressor"), tmp_path / "rows.csv", endpoint="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("marker", [None, float("nan")], ids=["None", "NaN"])
+def test_missing_texts(marker: Any, tmp_path: Path) -> None:
+    """For a NULL text, parity gives MLflow what the model was fitted on, as the function does."""
+    rows = pd.DataFrame({"city": pd.Series(["a", "b", marker] * 4, dtype=object)})
+    y = [20.0, 30.0, 100.0] * 4
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), DecisionTreeRegressor()).fit(rows, y)
+    signature = ModelSignature(Schema([ColSpec("string", "city", required=False)]), Schema([ColSpec("double")]))
+    folder = str(models.save(tmp_path / "model", model, rows, signature=signature))
+    rows.to_parquet(tmp_path / "rows.parquet")
+    report = parity.run(folder, tmp_path / "rows.parquet")
+    assert (report.rows, report.differences) == (12, [])
+    with BigQuery() as bigquery, Function(folder) as function:
+        bigquery.sql(render(folder, project="local", dataset="ds", connection="us.x", endpoint=function.url))
+        assert bigquery.sql("SELECT ds.predict(CAST(NULL AS STRING)) AS p").table["p"].to_pylist() == [100.0]

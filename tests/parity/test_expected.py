@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import mlflow.pyfunc
 import numpy as np
@@ -12,19 +12,21 @@ import pytest
 
 from model_loader import load
 from parity.expected import Expected, input_example, predict
+from serving.encoding import settle_outputs
+from serving.model import Model, ModelInfo
+from serving.signature import Output, Signature
 from tests import models
 
 Saved = Callable[[str], str]
 
 
-def library(result: Any, names: list[str] | None = None) -> Any:
-    """A pyfunc model that predicts the same for all rows, with these output names in its signature."""
-    outputs = None
-    if names is not None:
-        outputs = SimpleNamespace(has_input_names=lambda: bool(names), input_names=lambda: names)
-    return SimpleNamespace(
-        predict=lambda _: result, metadata=SimpleNamespace(signature=SimpleNamespace(outputs=outputs))
-    )
+def predicted(result: Any, names: list[str] | None = None) -> Expected:
+    """Return the predictions for two rows of a model that predicts this, with these output names in its signature."""
+    declared = None if names is None else tuple(Output(name, "JSON") for name in names)
+    outputs = settle_outputs(result, declared, 2) if names is None else declared
+    model = Model(ModelInfo("m"), Signature((), outputs), lambda *_: result, outputs=outputs)
+    library = cast("mlflow.pyfunc.PyFuncModel", SimpleNamespace(predict=lambda _: result))
+    return predict(library, pd.DataFrame({"a": [1, 2]}), model)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +48,7 @@ def library(result: Any, names: list[str] | None = None) -> Any:
 )
 def test_predictions_are_json_values(result: Any, names: list[str] | None, predictions: list[Any]) -> None:
     """Several outputs become an object by the signature's or the frame's names, a missing value becomes None."""
-    found = predict(library(result, names), pd.DataFrame({"a": [1, 2]}))
-    assert repr(found.predictions) == repr(predictions)
+    assert repr(predicted(result, names).predictions) == repr(predictions)
 
 
 @pytest.mark.parametrize(
@@ -63,12 +64,13 @@ def test_predictions_are_json_values(result: Any, names: list[str] | None, predi
 )
 def test_float32_is_noted(result: Any, float32: bool) -> None:
     """A single output in single precision marks the prediction."""
-    assert predict(library(result), pd.DataFrame({"a": [1, 2]})).float32 == float32
+    assert predicted(result).float32 == float32
 
 
 def test_no_rows_ask_nothing_of_the_model() -> None:
     """Without rows there is nothing to predict; many models fail on an empty frame."""
-    assert predict(library(None), pd.DataFrame()) == Expected([])
+    model = Model(ModelInfo("m"), Signature((), None), lambda *_: None)
+    assert predict(cast("mlflow.pyfunc.PyFuncModel", None), pd.DataFrame(), model) == Expected([])
 
 
 @pytest.mark.parametrize("name", ["categories", "two_outputs", "tensor", "wide"])
