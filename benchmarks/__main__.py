@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import cold_start, instances, report, servers, targets
+from benchmarks import cold_start, input_forms, instances, report, servers, targets
 from benchmarks.measurements import Cell, Plan, compare
 from benchmarks.workloads import NUMERIC, WORKLOADS
 from launch.processes import exit_on_sigterm
@@ -68,7 +68,7 @@ def main(quick: bool) -> None:
     missing = {}
     console = Console(width=None if sys.stdout.isatty() else 160)
     cells = cells_by_model(quick)
-    steps = Steps(console, len(cells) + 5)
+    steps = Steps(console, len(cells) + 6)
     with TemporaryDirectory(prefix="bench-") as folder, steps.progress:
         work = Path(folder)
         if not quick:
@@ -83,10 +83,14 @@ def main(quick: bool) -> None:
         callers = steps.run(instances.measure_callers, plan, work)
         scaling = steps.run(instances.measure_scaling, plan, work)
         flatness = steps.run(instances.measure_flatness, plan, work)
+        forms = steps.run(input_forms.measure, work)
     wanted = [*targets.speed(results), *targets.instances(callers, starts, memories, scaling, flatness)]
     console.print(targets.table(wanted))
+    console.print(report.input_forms(forms))
     if not quick:
-        found = report.Findings(plan, compared, missing, results, wanted, starts, memories, callers, scaling, flatness)
+        found = report.Findings(
+            plan, compared, missing, results, wanted, starts, memories, callers, scaling, flatness, forms
+        )
         report.write(found, RESULTS)
         console.print(f"Wrote {RESULTS} and the picture beside it.")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.cold_start import Starts, median
+from benchmarks.input_forms import ROWS, Cost
 from benchmarks.instances import CALLERS, WARM_UP_REQUESTS, Callers, Scaling
 from benchmarks.measurements import BARE, Plan, Result
 from benchmarks.picture import draw_throughput
@@ -40,6 +41,7 @@ class Findings:
     callers: Callers
     scaling: Scaling | None
     flatness: Mapping[int, float]
+    forms: Sequence[Cost]
 
 
 def write(found: Findings, file: Path) -> None:
@@ -87,6 +89,8 @@ def write(found: Findings, file: Path) -> None:
         f"Time per row, one caller, 1,000 rows per request, after {WARM_UP_REQUESTS} requests on the connection: "
         + ", ".join(f"{rows:,} rows {value:.2f} µs" for rows, value in found.flatness.items())
         + ".\n",
+        "## A DataFrame in place of an array\n",
+        input_forms(found.forms),
         "## Load generator\n",
         _generator(found.results),
     ]
@@ -188,6 +192,13 @@ def _scaling(scaling: Scaling | None) -> str:
         f"One process on one CPU: {one:,.0f} rows/s; two, each on its own CPU: {two:,.0f}, ×{scaling.ratio}. "
         "Each process shares its CPU with its load generator.\n"
     )
+
+
+def input_forms(costs: Sequence[Cost]) -> str:
+    """Return a table of what it costs to give a model a DataFrame."""
+    head = ["model", "gets", *(f"{rows:,} rows" for rows in ROWS)]
+    rows = [[it.model, it.gets, *(f"×{it.ratios[count]:.2f}" for count in ROWS)] for it in costs]
+    return "Time of a prediction from a DataFrame divided by that from an array of 8 columns:\n\n" + _table(head, rows)
 
 
 def _generator(results: Sequence[Result]) -> str:

@@ -53,7 +53,7 @@ def test_example_function_works(
     (example,) = [block for block in blocks(SQL_TYPES, "python") if "@sql_function" in block]
     assert len(example.strip().splitlines()) <= 10
     monkeypatch.setattr(functions, "_FUNCTIONS", dict(functions._FUNCTIONS))
-    exec(compile(example, "sql-types.md", "exec"), vars(functions))
+    exec(compile(example, "<sql-types.md>", "exec"), vars(functions))
     client = app(saved("tree_regressor"))
     calls = {"calls": [[1, 2, 3, 4]]}
     thousands = client.post("/predict_thousands", json=calls).json()["replies"][0]
