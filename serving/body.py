@@ -10,7 +10,7 @@ import io
 import zlib
 from collections.abc import Mapping
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from serving.admission import REQUEST_LIMIT, Admitted
 from serving.errors import BadRequest, RequestTimeout, UnsupportedEncoding, short_repr
@@ -37,22 +37,27 @@ async def read(request: Request, headers: Mapping[bytes, bytes], admitted: Admit
 
 
 async def _receive(request: Request, admitted: Admitted) -> bytes:
+    """Return the body as it arrives. It isn't read as request.stream(), which doesn't tell whether more is expected."""
     pieces: list[bytes] = []
-    size = 0
-    loop = asyncio.get_running_loop()
+    size, more = 0, True
     try:
         async with asyncio.timeout(IDLE_SECONDS) as idle:
-            async for piece in request.stream():
-                if piece:  # the last piece is empty, and joining it would copy a body that came as one piece
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                more = message.get("more_body", False)
+                if piece := message.get("body"):
                     pieces.append(piece)
                     size += len(piece)
                     admitted.grow(size)
-                    idle.reschedule(loop.time() + IDLE_SECONDS)
+                    if more:
+                        idle.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
     except TimeoutError:
         raise RequestTimeout(
             f"The request stopped after {size} bytes: no other byte of its body arrived for {IDLE_SECONDS:.0f} seconds."
         ) from None
-    return b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _compressed(encoding: str) -> bool:

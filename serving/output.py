@@ -37,9 +37,10 @@ def take_over(environ: MutableMapping[str, str], level: int) -> TextIO:
     for handler in [each for each in root.handlers if each.name in FRAMEWORK_HANDLERS or isinstance(each, _Records)]:
         root.removeHandler(handler)
     root.addHandler(_Records())
-    # gunicorn reports its address at this level. Of its other records, errors alone are logged by default.
-    wanted = logging.NOTSET if "GUNICORN_LOG_LEVEL" in environ else logging.ERROR
-    environ.setdefault("GUNICORN_LOG_LEVEL", "info")
+    # gunicorn reports its address at level INFO. Of its other records, those that it would print itself are logged.
+    asked = environ.get("GUNICORN_LOG_LEVEL", "error")
+    wanted = logging.getLevelNamesMapping().get(asked.upper(), logging.INFO)
+    environ["GUNICORN_LOG_LEVEL"] = asked if wanted < logging.INFO else "info"
     for name in ("gunicorn.error", "uvicorn.error"):
         logging.getLogger(name).filters = [_ServerRecords(wanted)]
     return stream

@@ -128,14 +128,22 @@ def test_what_models_print(function: Function) -> None:
     assert warning["severity"] == "WARNING"
 
 
+def check_listening_line(function: Function) -> None:
+    (line,) = lines(function)
+    assert (line["severity"], line["message"]) == ("INFO", f"Listening at {function.url}.")
+    assert line["address"] == function.url
+
+
 def test_listening_line(function: Function) -> None:
     """One line says on which address the function listens, and no other line of the server is printed."""
-    (line,) = lines(function)
-    assert (line["severity"], line["message"], line["address"]) == (
-        "INFO",
-        f"Listening at {function.url}.",
-        function.url,
-    )
+    check_listening_line(function)
+
+
+@pytest.mark.parametrize("environment", [{"GUNICORN_LOG_LEVEL": "critical"}, {"WORKERS": "2"}])
+def test_listening_line_under_settings(talkative: str, environment: dict[str, str]) -> None:
+    """That line doesn't depend on what else gunicorn logs, or on the number of workers."""
+    with Function(talkative, environment) as function:
+        check_listening_line(function)
 
 
 def test_missing_model_uri() -> None:
