@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -69,9 +70,14 @@ def function(request: pytest.FixtureRequest, talkative: str, tmp_path: Path) -> 
 
 def lines(function: Function) -> list[dict[str, Any]]:
     """Return what the process has printed so far, each line as the JSON object that it must be."""
-    found = [json.loads(line) for line in function.log.read_text().splitlines()]
+    complete = function.log.read_text().rpartition("\n")[0]  # the last line may be on its way
+    found = [json.loads(line) for line in complete.splitlines()]
     assert all(type(line) is dict and line["severity"] for line in found)
     return found
+
+
+def request_lines(function: Function) -> list[dict[str, Any]]:
+    return [line for line in lines(function) if line.get("method") == "POST"]
 
 
 def post(function: Function, value: float, **headers: str) -> None:
@@ -89,7 +95,9 @@ def test_every_line_is_one_object(function: Function) -> None:
 
     with ThreadPoolExecutor(CALLERS) as threads:
         list(threads.map(send, range(REQUESTS)))
-    requests = [line for line in lines(function) if line.get("method") == "POST"]
+    deadline = time.monotonic() + DEADLINE
+    while len(requests := request_lines(function)) < REQUESTS and time.monotonic() < deadline:
+        time.sleep(0.02)  # lines are written after the replies
     numbers = [int(line[LABELS]["execution_id"].removeprefix("id-")) for line in requests]
     assert sorted(numbers) == list(range(REQUESTS))
     for number, line in zip(numbers, requests, strict=True):
