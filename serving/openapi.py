@@ -18,26 +18,45 @@ Schema = dict[str, Any]
 
 _SPECIAL: Schema = {"enum": ["NaN", "Infinity", "-Infinity"]}
 _DECIMAL: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
-_INTEGER: Schema = {"type": "string", "pattern": r"^-?[0-9]{1,18}$"}
 _DAY = r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
 
-# MLflow type -> the JSON of its values other than NULL.
+
+def _whole(low: int, high: int) -> Schema:
+    """Return the schema of a whole number in a range: as a number, or as a string of so many digits that it fits."""
+    digits = rf"^{'-?' if low else ''}[0-9]{{1,{len(str(high)) - 1}}}$"
+    return {"anyOf": [{"type": "integer", "minimum": low, "maximum": high}, {"type": "string", "pattern": digits}]}
+
+
+def _float(largest: float) -> Schema:
+    return {"anyOf": [{"type": "number", "minimum": -largest, "maximum": largest}, _SPECIAL]}
+
+
+# MLflow type, or dtype of a tensor -> the JSON of its values other than NULL.
 SCALARS: dict[str, Schema] = {
     "boolean": {"type": "boolean"},
-    "integer": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
-    "long": {"anyOf": [{"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}, _INTEGER]},
-    "float": {"anyOf": [{"type": "number", "minimum": -3.4e38, "maximum": 3.4e38}, _SPECIAL]},
+    "integer": _whole(-(2**31), 2**31 - 1),
+    "long": _whole(-(2**63), 2**63 - 1),
+    "float": _float(3.4e38),
     "double": {"anyOf": [{"type": "number"}, _DECIMAL, _SPECIAL]},
     "string": {"type": "string"},
     "binary": {"type": "string", "pattern": r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"},
     "datetime": {"type": "string", "pattern": rf"^(1[7-9]|2[01])[0-9]{{2}}-{_DAY}([T ]{_TIME}Z?)?$"},
     "any": {},
 }
+SCALARS |= {
+    **{f"int{bits}": _whole(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": _whole(0, min(2**bits, 2**63) - 1) for bits in (8, 16, 32, 64)},
+    "float16": _float(65504.0),
+    "float32": SCALARS["float"],
+    "float64": SCALARS["double"],
+    "bool": SCALARS["boolean"],
+    "str": SCALARS["string"],
+}
 # GoogleSQL type -> the JSON of a reply other than NULL.
 REPLIES: dict[str, Schema] = {
     "BOOL": {"type": "boolean"},
-    "INT64": {"anyOf": [{"type": "integer"}, _INTEGER]},
+    "INT64": SCALARS["long"],
     "FLOAT64": {"anyOf": [{"type": "number"}, _SPECIAL]},
     "STRING": {"type": "string"},
     "BYTES": {"type": "string", "contentEncoding": "base64"},
@@ -147,7 +166,13 @@ def _call(model: Model, function: SqlFunction) -> Schema:
 
 
 def _of_column(column: Column) -> Schema:
-    return _of_type(column.detail if column.detail and "type" in column.detail else {"type": column.mlflow_type})
+    detail = column.detail or {}
+    if column.mlflow_type != "tensor":
+        return _of_type(detail if "type" in detail else {"type": column.mlflow_type})
+    schema = SCALARS[detail["dtype"]]
+    for size in reversed(detail["shape"]):
+        schema = {"type": "array", "items": schema, "minItems": size, "maxItems": size}
+    return schema
 
 
 def _of_type(mlflow_type: Mapping[str, Any]) -> Schema:

@@ -5,12 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import schemathesis
+from hypothesis import given, settings
+from mlflow.types import Schema, TensorSpec
 from starlette.testclient import TestClient
 
 from serving.openapi import REPLIES, SCALARS
+from serving.tensor_types import TENSOR_TYPES
 from serving.types import BY_SQL_TYPE, TYPES
+from tests import models
 from tests.assertions import assert_error
 
 HTML = {"accept": "text/html"}
@@ -102,10 +107,30 @@ def test_openapi_of_proba(app: Callable[..., TestClient], saved: Callable[[str],
 
 def test_openapi_has_every_type() -> None:
     """The document can describe each type that a column or a reply may have."""
-    assert SCALARS.keys() | {"array", "object", "map"} == TYPES.keys()
+    assert SCALARS.keys() | {"array", "object", "map", "tensor"} == TYPES.keys() | TENSOR_TYPES.keys()
     assert REPLIES.keys() == BY_SQL_TYPE.keys()
 
 
 def test_page_links_to_openapi(client: TestClient) -> None:
     """The page leads to the document."""
     assert 'href="/openapi.json"' in client.get("/", headers=HTML).text
+
+
+@pytest.mark.parametrize("dtype", sorted(TENSOR_TYPES.keys() - {"tensor"}))
+def test_openapi_of_tensors(app: Callable[..., TestClient], tmp_path: Path, dtype: str) -> None:
+    """Requests that match the document of a model with several tensors of a dtype are answered."""
+    inputs = Schema([TensorSpec(np.dtype(dtype), (-1,), "a"), TensorSpec(np.dtype(dtype), (-1, 2, 3), "b")])
+    outputs = Schema([TensorSpec(np.dtype("float64"), (-1,))])
+    folder = models.formula(tmp_path / "model", "np.zeros(len(d['a']))", inputs, outputs)
+    client = app(str(folder), ROWS_DEPEND="allow")
+    document = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+
+    @settings(max_examples=15, database=None)
+    @given(document["/predict"]["POST"].as_strategy())
+    def check(case: schemathesis.Case) -> None:
+        context = {**(case.body.get("userDefinedContext") or {}), "on_null": "null", "on_error": "fail"}
+        response = client.post("/predict", json={**case.body, "userDefinedContext": context})
+        assert response.status_code == 200, response.text
+        assert set(response.json()["replies"]) <= {0.0, None}
+
+    check()
