@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -149,7 +148,7 @@ class Handler:
             log.severity = "DEBUG"
             return (OK if log.path == LIVE else self._ready(log)), JSON
         if log.path == OPENAPI:
-            return orjson.dumps(openapi.document(await self._model(log))), JSON
+            return page.to_json(openapi.document(await self._model(log))), JSON
         if not functions.is_path(log.path):
             raise NotFound(f"There is nothing at this path; GET is answered at /, {OPENAPI}, {LIVE} and {READY}.")
         as_page = page.wanted(accept)
@@ -162,7 +161,7 @@ class Handler:
             return page.render(error, self._stats, self._examples)
         if as_page:
             return page.render(model, self._stats, self._examples)
-        return orjson.dumps(page.describe(model, self._stats, self._examples), default=str), JSON
+        return page.to_json(page.describe(model, self._stats, self._examples)), JSON
 
     def _ready(self, log: RequestLog) -> bytes:
         """Return whether the model is loaded, without waiting for it; start to load it if nobody has.

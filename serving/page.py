@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
@@ -49,6 +50,14 @@ def describe(model: Model, stats: InstanceStats, examples: Examples) -> dict[str
         {"name": function.name, "returns": function.sql_type(model), "sql": sql} for function, sql in examples(model)
     ]
     return {**model.info.as_dict(), "functions": offered, "instance": stats.as_dict()}
+
+
+def to_json(value: object) -> bytes:
+    """Return a value as JSON, also where the files of a model have brought lone surrogates or deep nesting into it."""
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except orjson.JSONEncodeError:
+        return json.dumps(value, default=str).encode()
 
 
 def render(model: Model | ServingError, stats: InstanceStats, examples: Examples) -> tuple[bytes, dict[str, str]]:

@@ -79,7 +79,18 @@ def test_nosniff(client: TestClient, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tree_regressor", "classifier", "categories", "times", "structured", "tensor", "two_outputs", "optionals"]
+    "name",
+    [
+        "tree_regressor",
+        "classifier",
+        "categories",
+        "times",
+        "structured",
+        "tensor",
+        "two_outputs",
+        "optionals",
+        "odd_names",
+    ],
 )
 def test_openapi(app: Callable[..., TestClient], saved: Callable[[str], str], name: str) -> None:
     """Every model has a valid document with its functions, whose reply the document describes."""
@@ -134,3 +145,17 @@ def test_openapi_of_tensors(app: Callable[..., TestClient], tmp_path: Path, dtyp
         assert set(response.json()["replies"]) <= {0.0, None}
 
     check()
+
+
+@pytest.mark.parametrize(
+    "metadata", ["{2024: x, 2024-01-01: y, null: z}", '{a: "\\ud800"}', "[1]", f"{'[' * 300}{']' * 300}", "{a: .nan}"]
+)
+def test_odd_metadata(app: Callable[..., TestClient], tmp_path: Path, metadata: str) -> None:
+    """Whatever YAML a model has as its metadata, every GET answers."""
+    folder = models.tree_regressor(tmp_path / "model")
+    with (folder / "MLmodel").open("a") as file:
+        file.write(f"\nmetadata: {metadata}\n")
+    client = app(str(folder))
+    for path, headers in (("/", {}), ("/", HTML), ("/openapi.json", {})):
+        assert client.get(path, headers=headers).status_code == 200
+    client.get("/").json()
