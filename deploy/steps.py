@@ -2,7 +2,9 @@
 
 To add a step, write a function of a Deployment and list it in STEPS. It must change things through `Commands.change`,
 which prints the command in a dry run, retries transient errors, and names the step and what to do when it fails. If it
-creates a resource that --destroy should delete, add it to `Deployment._missing` and to destroy.py.
+creates a resource that --destroy should delete, add the resource's name to `Resource` in record.py, without which
+`Record.parse` skips its line; yield it in `Deployment._missing`, so that it is recorded before it is created; and
+delete it in destroy.py.
 """
 
 import sys

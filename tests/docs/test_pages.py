@@ -1,6 +1,7 @@
 """What the pages say is true: settings, keys, functions, types and tests exist, and links lead somewhere."""
 
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,16 @@ def test_example_function_works(
     calls = {"calls": [[1, 2, 3, 4]]}
     thousands = client.post("/predict_thousands", json=calls).json()["replies"][0]
     assert thousands == client.post("/", json=calls).json()["replies"][0] / 1000
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("diff", blocks(ROOT / "CONTRIBUTING.md", "diff"), ids=lambda diff: diff.split()[1])
+def test_example_diff_applies(diff: str) -> None:
+    """Each diff of CONTRIBUTING.md applies to the code as it is, at the lines that its context shows."""
+    ended = subprocess.run(
+        ["git", "apply", "--check", "--recount", "-"], cwd=ROOT, input=diff, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_tests_named_exist() -> None:
