@@ -7,7 +7,6 @@ fields; take_over therefore hides that variable from it.
 """
 
 import logging
-import re
 import sys
 import threading
 import traceback
@@ -20,7 +19,6 @@ from serving import telemetry
 from serving.telemetry import log_event
 
 FRAMEWORK_HANDLERS = ("asgi", "wsgi")  # of the root logger, installed under LOG_EXECUTION_ID before main.py is imported
-_LISTENS = re.compile(r"(?:Listening at:|Uvicorn running on) (https?://\S+)")
 
 
 def take_over(environ: MutableMapping[str, str], level: int) -> TextIO:
@@ -37,12 +35,8 @@ def take_over(environ: MutableMapping[str, str], level: int) -> TextIO:
     for handler in [each for each in root.handlers if each.name in FRAMEWORK_HANDLERS or isinstance(each, _Records)]:
         root.removeHandler(handler)
     root.addHandler(_Records())
-    # gunicorn reports its address at level INFO. Of its other records, those that it would print itself are logged.
-    asked = environ.get("GUNICORN_LOG_LEVEL", "error")
-    wanted = logging.getLevelNamesMapping().get(asked.upper(), logging.INFO)
-    environ["GUNICORN_LOG_LEVEL"] = asked if wanted < logging.INFO else "info"
     for name in ("gunicorn.error", "uvicorn.error"):
-        logging.getLogger(name).filters = [_ServerRecords(wanted)]
+        logging.getLogger(name).filters = [_Records().divert]
     return stream
 
 
@@ -95,20 +89,9 @@ class _Records(logging.Handler):
         except Exception:
             self.handleError(record)
 
-
-class _ServerRecords(logging.Filter):
-    """Logs the records of gunicorn and uvicorn that matter, and keeps all of them from the servers' own handlers."""
-
-    def __init__(self, wanted: int) -> None:
-        super().__init__()
-        self._wanted = wanted
-        self._records = _Records()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if found := _LISTENS.match(record.getMessage()):
-            log_event("INFO", f"Listening at {found[1]}.", address=found[1])
-        elif record.levelno >= self._wanted:
-            self._records.emit(record)
+    def divert(self, record: logging.LogRecord) -> bool:
+        """Log a record of a logger that this filters, and keep it from that logger's own handlers."""
+        self.emit(record)
         return False
 
 

@@ -5,8 +5,8 @@ as a Batch; each job keeps its own policy, its own errors, and the answers that 
 """
 
 import contextlib
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from serving.functions import SqlFunction
 from serving.model import Model
 from serving.options import Options
 from serving.rows import RowIndices, Rows
-from serving.telemetry import Timer
+from serving.telemetry import Timer, current_request
 from serving.types import Replies
 
 Outcome = Replies | Exception
@@ -29,8 +29,8 @@ Outcome = Replies | Exception
 class Job:
     """The rows of one request, and which of them the model should score.
 
-    `size` is the request's number of bytes. After scoring, `null_rows` is the number of rows answered with NULL without
-    a prediction.
+    `size` is the request's number of bytes, `request` what identifies it in the log. After scoring, `null_rows` is the
+    number of rows answered with NULL without a prediction.
     """
 
     model: Model
@@ -40,6 +40,7 @@ class Job:
     valid_rows: RowIndices
     timer: Timer
     size: int = 0
+    request: Mapping[str, object] = field(default_factory=current_request.get)
     null_rows: int = 0
 
     @cached_property
@@ -84,6 +85,8 @@ class Batch:
     def predict(self) -> Replies:
         """Return the JSON-ready values of all rows."""
         first = self.jobs[0]
+        # What a model prints belongs to the request, unless several share the prediction.
+        current_request.set(first.request if len(self.jobs) == 1 else {})
         self._mark("queue")
         result = first.function.score(first.model, self.rows, first.options)
         self._mark("predict")

@@ -10,6 +10,8 @@ import signal
 import sys
 from typing import Any
 
+from serving.telemetry import log_event
+
 END_SECONDS = 6  # after SIGTERM, requests that are still running are answered with 503, and the worker ends
 KILL_SECONDS = 8  # gunicorn kills a worker that can't even do that; Cloud Run kills everything after 10
 PR_SET_PDEATHSIG = 1
@@ -24,7 +26,7 @@ def configure() -> None:
         UvicornWorker.CONFIG_KWARGS["timeout_graceful_shutdown"] = END_SECONDS
         config.GracefulTimeout.default = KILL_SECONDS
         config.Postfork.default = staticmethod(_end_with_parent)
-        config.WhenReady.default = staticmethod(_wait_longer)
+        config.WhenReady.default = staticmethod(_when_ready)
 
 
 def end_process() -> None:
@@ -43,9 +45,11 @@ def _end_with_parent(_: Any, worker: Any) -> None:
             os._exit(0)
 
 
-def _wait_longer(server: Any) -> None:
-    """Let gunicorn kill a worker only if its event loop has stood still for longer than a request may take.
+def _when_ready(server: Any) -> None:
+    """Say where the function listens, and let gunicorn kill a worker only if its event loop stands still for too long.
 
     The framework sets CLOUD_RUN_TIMEOUT_SECONDS as the timeout, but a worker reports only every half of it.
     """
+    address = ", ".join(map(str, server.LISTENERS))
+    log_event("INFO", f"Listening at {address}.", address=address)
     server.timeout *= 2

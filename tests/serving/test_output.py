@@ -1,5 +1,7 @@
 """Everything that the process prints is one JSON object per line, with and without the platform's LOG_EXECUTION_ID."""
 
+import contextlib
+import io
 import json
 import logging
 import sys
@@ -28,9 +30,12 @@ SPAN, SAMPLED = "logging.googleapis.com/spanId", "logging.googleapis.com/trace_s
 
 
 class Talkative(mlflow.pyfunc.PythonModel):
-    """Prints, warns and logs in every way there is when its column is negative."""
+    """Prints, warns and logs in every way there is when its column is negative; swallows what it prints otherwise."""
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> Any:
+        with contextlib.redirect_stdout(io.StringIO()):
+            print("swallowed")
+            time.sleep(0.005)
         if (model_input["a"] < 0).any():
             print("printed", 17)
             print("in\nseveral\nlines")
@@ -112,7 +117,7 @@ def test_what_models_print(function: Function) -> None:
     """Prints, warnings and records of libraries are lines with a severity; several lines of one print stay together."""
     post(function, 1.0)
     before = len(lines(function))
-    post(function, -1.0)
+    post(function, -1.0, **{"function-execution-id": "talk"})
     found = {line["message"]: line for line in lines(function)[before:]}
     severities = {
         "printed 17": "INFO",
@@ -130,6 +135,7 @@ def test_what_models_print(function: Function) -> None:
         "logged with its stack trace": "ERROR",
     }
     assert {message: line["severity"] for message, line in found.items() if message in severities} == severities
+    assert all(found[message][LABELS] == {"execution_id": "talk"} for message in severities)
     assert found["structured"]["key"] == 1
     assert found["logged with its stack trace"]["stack_trace"].rstrip().endswith("ValueError: caught")
     (warning,) = (line for message, line in found.items() if "UserWarning: a warning" in message)
