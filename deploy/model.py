@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -19,10 +18,10 @@ import yaml
 from deploy.errors import Blocked
 from deploy.observation import ModelReport
 from deploy.requirements import fit_requirements
-from loading.source import fetched
+from loading.source import local_folder
 from model_loader import folder_digest, load
 from parity.query import example_query
-from serving.errors import ServingError
+from serving.errors import ServingError, describe_error
 from sql.names import callable_functions
 
 ROOT = Path(__file__).parent.parent
@@ -65,11 +64,11 @@ def inspect(folder: Path, uri: str, functions: str) -> ModelReport:
 def _key(folder: Path, functions: str) -> str:
     """Return the hash of everything that a report depends on."""
     found = hashlib.sha256(f"{folder_digest(folder)} {functions} {sys.version}".encode())
-    rooms = ("deploy", "loading", "parity", "serving", "sql")
+    packages = ("deploy", "loading", "parity", "serving", "sql")
     sources = [
         *ROOT.glob("requirements*.txt"),
         *ROOT.glob("*.py"),
-        *(it for room in rooms for it in ROOT.glob(f"{room}/*.py")),
+        *(it for package in packages for it in ROOT.glob(f"{package}/*.py")),
     ]
     for file in sorted(sources):
         found.update(file.read_bytes())
@@ -104,12 +103,8 @@ def _json(report: ModelReport) -> str:
 def main(uri: str, functions: str, output: Path) -> None:
     """Find out whether and how a model can be deployed."""
     try:
-        with fetched(uri) as folder:
-            try:
-                output.write_text(_json(_inspect(folder, uri, functions)))
-            finally:
-                if str(folder) != uri:
-                    shutil.rmtree(folder, ignore_errors=True)
+        with local_folder(uri) as folder:
+            output.write_text(_json(_inspect(folder, uri, functions)))
     except (Blocked, ServingError) as error:
         for problem in error.blockers if isinstance(error, Blocked) else [str(error)]:
             click.echo(" ".join(problem.split()))
@@ -127,7 +122,7 @@ def _inspect(folder: Path, uri: str, functions: str) -> ModelReport:
     except ServingError as error:
         raise Blocked([str(error).replace(str(folder), uri)]) from error
     except Exception as error:  # anything the model's own library raises on its own example
-        problem = f"The model at {uri} cannot predict its own input example: {type(error).__name__}: {error}"
+        problem = f"The model at {uri} cannot predict its own input example: {describe_error(error)}"
         raise Blocked([problem]) from error
 
 

@@ -16,6 +16,7 @@ from deploy.observation import NO_POLICY, Connection, Dataset, Function, ModelRe
 from deploy.plan import Plan
 from deploy.preflight import PERMISSIONS
 from deploy.record import Record
+from serving.errors import describe_error
 
 RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com/"
 HTTP_SECONDS = 60.0
@@ -182,7 +183,7 @@ def _test_permissions(project: str, token: str) -> Result:
             timeout=HTTP_SECONDS,
         )
     except httpx.HTTPError as error:
-        return Result(1, "", f"{type(error).__name__}: {error}")
+        return Result(1, "", describe_error(error))
     if response.is_success:
         return Result(0, response.text, "")
     return Result(1, "", f"HTTP {response.status_code}: {response.text}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from serving.errors import ModelUnusable, short_repr
+from serving.errors import ModelUnusable, describe_error, short_repr
 
 MLMODEL_LIMIT = 2_000_000  # bytes; a signature of 10,000 columns has 700,000
 NODES_LIMIT = 100_000  # values; a few lines of YAML expand to billions by referring to the same list repeatedly
@@ -32,7 +32,7 @@ def read_mlmodel(folder: Path, uri: str) -> dict[str, Any]:
     try:
         mlmodel = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, ValueError, RecursionError) as cause:
-        raise ModelUnusable(f"The MLmodel file of {uri} is not YAML: {type(cause).__name__}: {cause}") from cause
+        raise ModelUnusable(f"The MLmodel file of {uri} is not YAML: {describe_error(cause)}") from cause
     if type(mlmodel) is not dict or not _is_mapping_of_mappings(mlmodel.get("flavors")):
         raise ModelUnusable(f"The MLmodel file of {uri} has no mapping `flavors`; save the model again with MLflow.")
     for keys, value in _texts(mlmodel, uri):

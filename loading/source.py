@@ -54,6 +54,14 @@ def fetched(uri: str, on_mlmodel: Callable[[Path], None] = lambda _: None) -> It
         raise
 
 
+@contextlib.contextmanager
+def local_folder(uri: str) -> Iterator[Path]:
+    """Yield the model's local folder for the length of the block; a downloaded one is removed at its end."""
+    with fetched(uri) as folder:
+        yield folder
+        folders.release(folder)
+
+
 def pinned(uri: str) -> str:
     """Return the URI with a registry alias replaced by the version it points to now; other URIs unchanged."""
     if not uri.startswith("models:/"):

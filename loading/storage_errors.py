@@ -4,7 +4,7 @@ import contextlib
 import http.client
 from collections.abc import Iterator
 
-from serving.errors import ModelBlocked, ModelUnreachable
+from serving.errors import ModelBlocked, ModelUnreachable, describe_error
 
 
 @contextlib.contextmanager
@@ -28,6 +28,4 @@ def storage_errors(uri: str) -> Iterator[None]:
         raise ModelBlocked(f"The model at {uri} cannot be read: {cause}") from cause
     # All of requests' exceptions are OSErrors.
     except (OSError, http.client.HTTPException, GoogleAuthError) as cause:
-        raise ModelUnreachable(
-            f"The model at {uri} cannot be read right now: {type(cause).__name__}: {cause}"
-        ) from cause
+        raise ModelUnreachable(f"The model at {uri} cannot be read right now: {describe_error(cause)}") from cause

@@ -6,7 +6,6 @@ A model may score made-up rows faster or slower than real ones, so the report sa
 import base64
 import datetime
 import random
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import click
 import orjson
 
 from deploy.sizing.load_generator import bigquery_body
-from loading.source import fetched
+from loading.source import local_folder
 from model_loader import load
 from serving.errors import ServingError
 
@@ -54,13 +53,9 @@ class Sample:
 def sample_rows(uri: str) -> Sample:
     """Load a model and return rows for it; raise SizingError if it cannot be loaded or no rows can be made up."""
     try:
-        with fetched(uri) as folder:
-            try:
-                model_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-                model = load(str(folder))
-            finally:
-                if str(folder) != uri:
-                    shutil.rmtree(folder, ignore_errors=True)
+        with local_folder(uri) as folder:
+            model_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            model = load(str(folder))
     except ServingError as error:
         raise SizingError(str(error)) from error
     if model.example:
