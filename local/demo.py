@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bqlocal import BigQuery, Result
+from bqlocal.output import quantity
 from launch.function import ROOT, Function
 from launch.processes import ProcessError, end
 from local.up import URI, published
@@ -85,7 +86,7 @@ def _create_functions(bigquery: BigQuery, paths: Paths, endpoint: str, console: 
     paths.statements.write_text(statements, encoding="utf-8")
     first, *others = statements.strip().split("\n\n")
     console.print(first, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"... and {len(others)} more functions: {paths.statements}\n")
+    console.print(f"... and {quantity(len(others), 'more function')}: {paths.statements}\n")
     bigquery.sql(statements)
 
 
@@ -108,7 +109,7 @@ def _query(bigquery: BigQuery, paths: Paths, console: Console) -> None:
     rows = result.table.num_rows
     console.print(f"Mean absolute error over {rows} held-out rows, by SQL: {error.frame['mae'][0]:.4f}")
     console.print(
-        f"{rows / seconds:,.0f} rows per second in {result.calls.requests} requests; "
+        f"{rows / seconds:,.0f} rows per second in {quantity(result.calls.requests, 'request')}; "
         f"the first request, which downloads and loads the model, took {cold_seconds:.2f} s"
     )
 

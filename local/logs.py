@@ -17,6 +17,7 @@ import sqlglot
 from sqlglot import exp
 
 from bqlocal import BigQuery, Result, SourceError
+from bqlocal.output import quantity
 
 VIEW = Path(__file__).parent.parent / "sql" / "requests_by_job.sql"
 TABLE = "logs.run_googleapis_com_stdout"
@@ -45,8 +46,9 @@ class Lines:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.rows):,} requests of queries; ignored {self.others:,} other entries and "
-            f"{self.not_json:,} lines that are not JSON"
+            f"{quantity(len(self.rows), 'request')} of queries; ignored "
+            f"{quantity(self.others, 'other entry', 'other entries')} and "
+            f"{quantity(self.not_json, 'line that is not JSON', 'lines that are not JSON')}"
         )
 
 

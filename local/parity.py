@@ -18,8 +18,9 @@ import pandas as pd
 import pyarrow as pa
 
 from bqlocal import BigQuery, SourceError
+from bqlocal.output import quantity
 from launch.function import Function
-from loading.source import fetched
+from loading.source import local_folder
 from model_loader import load
 from parity.compare import Difference, differences, tolerance
 from parity.expected import DTYPES, predict
@@ -43,14 +44,15 @@ class Report:
         lines = [f"row {it.row}: {it.answer!r} by SQL, {it.prediction!r} by MLflow" for it in self.differences]
         if len(lines) > MAX_SHOWN:
             lines[MAX_SHOWN:] = [f"... and {len(lines) - MAX_SHOWN} more"]
-        lines.append(f"{self.rows} rows, {self.nulls} of them NULL for a NULL, {len(self.differences)} differ")
+        mismatches = quantity(len(self.differences), "mismatch", "mismatches")
+        lines.append(f"{quantity(self.rows, 'row')} compared: {self.nulls:,} skipped for NULL, {mismatches}")
         return "\n".join(lines)
 
 
 def run(model: str, table: Path, endpoint: str | None = None, chaos: int | None = None) -> Report:
     """Compare the predictions for the rows of a file. Without `endpoint`, start the function for the comparison."""
     try:
-        with fetched(model) as folder, BigQuery(chaos=chaos) as bigquery, _running(str(folder), endpoint) as url:
+        with local_folder(model) as folder, BigQuery(chaos=chaos) as bigquery, _running(str(folder), endpoint) as url:
             return compare(str(folder), bigquery, table, url)
     except ServingError as error:
         raise SourceError(str(error)) from error

@@ -20,12 +20,18 @@ def show(result: Result, output_format: str) -> None:
         _WRITERS[output_format](result.table)
         sys.stdout.flush()
     for name, calls in sorted(result.functions.items()):
-        sizes = f"{calls.smallest}" + f" to {calls.largest}" * (calls.largest > calls.smallest)
+        sizes = f"{calls.smallest:,} to " * (calls.largest > calls.smallest) + quantity(calls.largest, "row")
         click.echo(
-            f"{name}: {calls.requests:,} requests of {sizes} rows, {calls.rows:,} rows, {calls.retries:,} retries, "
+            f"{name}: {quantity(calls.requests, 'request')} of {sizes}, {quantity(calls.rows, 'row')}, "
+            f"{quantity(calls.retries, 'retry', 'retries')}, "
             f"{calls.bytes_sent:,} bytes sent, {calls.bytes_received:,} received, {calls.seconds:.3f} s",
             err=True,
         )
+
+
+def quantity(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as 1 row or 1,000 rows; `plural` is the noun's if an s doesn't make it."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def _table(table: pa.Table) -> None:

@@ -55,7 +55,7 @@ def test_cost_on_stderr(endpoint: Endpoint) -> None:
     """What remote calls cost is printed to stderr."""
     done = invoke("sql", function_ddl(endpoint, "ds.f(a INT64)") + "SELECT ds.f(1) AS x")
     assert done.exit_code == 0
-    assert done.stderr.startswith("local.ds.f: 1 requests of 1 rows, 1 rows, 0 retries, ")
+    assert done.stderr.startswith("local.ds.f: 1 request of 1 row, 1 row, 0 retries, ")
 
 
 def test_json_format(tmp_path: Path, endpoint: Endpoint) -> None:
@@ -70,7 +70,7 @@ def test_json_format(tmp_path: Path, endpoint: Endpoint) -> None:
         {"a": 1, "b": "x", "c": 2.0, "d": "2020-01-02", "n": 2},
         {"a": None, "b": "", "c": None, "d": "2020-01-02", "n": 2},
     ]
-    assert done.stderr.startswith("local.ds.f: 1 requests of 2 rows, 2 rows, 0 retries, ")
+    assert done.stderr.startswith("local.ds.f: 1 request of 2 rows, 2 rows, 0 retries, ")
 
 
 def test_csv_and_parquet_formats(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_other_lines(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["logs", str(tmp_path / "log"), "--format", "json"])
     assert done.exit_code == 0
     assert [row["job"] for row in json.loads(done.stdout)] == ["j"]
-    assert done.stderr == "1 requests of queries; ignored 4 other entries and 2 lines that are not JSON.\n"
+    assert done.stderr == "1 request of queries; ignored 4 other entries and 2 lines that are not JSON.\n"
 
 
 @pytest.mark.parametrize("output_format", ["table", "csv"])
@@ -157,7 +157,7 @@ def test_standard_input(output_format: str) -> None:
     ("text", "words"),
     [
         ("", "has no line of a query"),
-        ("no JSON\n{}\n", "1 other entries and 1 lines that are not JSON"),
+        ("no JSON\n{}\n", "1 other entry and 1 line that is not JSON"),
         ('[{"jsonPayload": ', "incomplete or malformed"),
         ("[]", "gcloud logging read"),
     ],

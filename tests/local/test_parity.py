@@ -38,7 +38,7 @@ def test_agrees_with_mlflow(saved: Saved, tmp_path: Path) -> None:
     frame[["lift", "city", "size", "rooms", "a"]].assign(extra=1).to_csv(tmp_path / "rows.csv", index=False)
     report = parity.run(saved("categories"), tmp_path / "rows.csv", chaos=1)
     assert report.differences == []
-    assert str(report) == "40 rows, 2 of them NULL for a NULL, 0 differ"
+    assert str(report) == "40 rows compared: 2 skipped for NULL, 0 mismatches"
 
 
 def test_outputs_are_compared_by_name(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
@@ -61,7 +61,7 @@ def test_differing_rows_are_named(saved: Saved, tmp_path: Path, endpoint: Any) -
         report = parity.compare(saved("tree_regressor"), bigquery, tmp_path / "rows.parquet", endpoint.url)
     assert [(it.row, it.answer) for it in report.differences] == [(row, 4.0) for row in range(5)]
     assert str(report).startswith("row 0: 4.0 by SQL, ")
-    assert str(report).endswith("5 rows, 0 of them NULL for a NULL, 5 differ")
+    assert str(report).endswith("5 rows compared: 0 skipped for NULL, 5 mismatches")
 
 
 def test_missing_column(saved: Saved, tmp_path: Path) -> None:
