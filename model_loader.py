@@ -22,6 +22,7 @@ from loading.build import build
 from loading.failures import contained
 from loading.flavors import import_early, keeps_files
 from loading.folders import claim, release, remove_abandoned
+from loading.memory import check_fits
 from loading.source import fetched, pinned, version_of
 from loading.trial import try_out
 from loading.versions import Served, Versions
@@ -182,6 +183,8 @@ def _read(
     found = folder_digest(folder)
     if digest and digest.lower() != found:
         raise ModelUnusable(f"The model at {uri} has digest {found}, but MODEL_DIGEST is {digest}: it was not loaded.")
+    import_early(folder / "MLmodel")  # so that what the library takes is in use when the rest is compared with it
+    check_fits(folder, uri)
     model, flavors = build(folder, uri, found)
     loaded_at = time.perf_counter()
     if allow_dependence is None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from loading.limits import gigabytes, is_shortage, memory_limit
+from loading.limits import is_shortage
+from loading.memory import gigabytes, memory_limit
 from loading.mlmodel import requirements
 from serving.errors import ModelBlocked, ModelUnusable, describe_error, join_names
 

@@ -1,38 +1,16 @@
-"""How much memory a model may take, and the errors for a model that doesn't fit.
-
-On Cloud Functions the disk is part of the memory, so a model's files and the loaded model share it.
-"""
+"""Errors that say that disk, memory or threads ran out: the same model may load once there is more of them."""
 
 import contextlib
 import errno
-import os
-import resource
 from collections.abc import Iterator
-from pathlib import Path
 
+from loading.memory import gigabytes, memory_limit
 from serving.errors import ModelBlocked
 
-_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHORT = (*_DISK, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EAGAIN)
 # Libraries in C++ and Python's threads raise exceptions of other classes.
 _SHORT_WORDS = ("bad_alloc", "bad allocation", "not enough memory", "out of memory", "start new thread")
-
-
-def memory_limit() -> int:
-    """Return the bytes that this process may use at most: the machine's, its container's, or its own limit."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    if (own := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
-        limits.append(own)
-    for file in _CGROUPS:
-        with contextlib.suppress(OSError, ValueError):  # missing, or the word max
-            limits.append(int(Path(file).read_text()))
-    return min(limits)
-
-
-def gigabytes(size: int) -> str:
-    """Return a number of bytes in GiB, as a message shows it."""
-    return f"{size / 2**30:.2f} GiB"
 
 
 @contextlib.contextmanager

@@ -12,6 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
+if group := os.environ.get("MEMORY_CGROUP"):
+    (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
+
 from loading import bucket  # noqa: E402
 from serving import body  # noqa: E402
 
