@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from loading.build import build
-from loading.failures import contained
+from loading.failures import contained, loading_errors
 from loading.flavors import import_early, keeps_files
 from loading.folders import claim, release, remove_abandoned
 from loading.memory import check_fits
@@ -190,6 +190,9 @@ def _read(
     if allow_dependence is None:
         allow_dependence = os.environ.get("ROWS_DEPEND") == "allow"
     try_out(model, allow_dependence=allow_dependence)
+    if isinstance(model.example_error, ImportError):  # of a module that is imported only to predict
+        with loading_errors(folder, uri):
+            raise model.example_error
     warm_at = time.perf_counter()
     seconds = {"fetch": fetched_at - started, "load": loaded_at - fetched_at, "warmUp": warm_at - loaded_at}
     rounded = {phase: round(value, 3) for phase, value in seconds.items()}

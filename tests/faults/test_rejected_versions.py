@@ -90,12 +90,12 @@ def test_bad_version_rejected_once(
         await wait_for_version(loader, second_model)
 
     asyncio.run(follow())
-    (line,) = [line for line in log if line["severity"] != "INFO"]
+    # On a busy machine two polls may also find the upload without its MLmodel file, and reject that.
+    (line,) = [line for line in log if "Still serving" in line["message"] and reason in line["message"]]
     assert line["severity"] == "ERROR"
     assert line["message"].startswith(
         f"Still serving version {digest(saved('tree_regressor'))}: the next version was rejected"
     )
-    assert reason in line["message"]
 
 
 def delete_mlmodel(proxy: Proxy) -> None:

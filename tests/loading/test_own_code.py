@@ -153,6 +153,11 @@ LEFT_OUT: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
         f'{HALF}save(Half(), serialization_format="skops", skops_trusted_types=["__main__.Half"])\n',
         ("__main__.Half", "cloudpickle", "code_paths"),
     ),
+    "imported to predict": (
+        {"mine.py": HALF},
+        "def formula(self, frame):\n    import mine\n    return mine.half(frame.a)\nsave_formula(formula)\n",
+        ("'mine'", 'code_paths=["mine.py"]'),
+    ),
     "imported by code that cloudpickle saved": (
         {"mine.py": HALF},
         "import mine\nsave_formula(lambda self, frame: mine.half(frame.a))\n",
