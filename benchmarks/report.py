@@ -196,7 +196,7 @@ def _scaling(scaling: Scaling | None) -> str:
 
 def input_forms(costs: Sequence[Cost]) -> str:
     """Return a table of what it costs to give a model a DataFrame."""
-    head = ["model", "gets", *(f"{rows:,} rows" for rows in ROWS)]
+    head = ["model", "gets", *("1 row" if rows == 1 else f"{rows:,} rows" for rows in ROWS)]
     rows = [[it.model, it.gets, *(f"×{it.ratios[count]:.2f}" for count in ROWS)] for it in costs]
     return "Time of a prediction from a DataFrame divided by that from an array of 8 columns:\n\n" + _table(head, rows)
 
