@@ -12,8 +12,10 @@ from typing import Any
 
 from loading.example import read_example
 from loading.failures import loading_errors
+from loading.fitted import in_one_thread
 from loading.flavors import check_trusted, flavor_of
 from loading.libraries import has_user_code
+from loading.made_signature import make_signature
 from loading.mlmodel import read_mlmodel, requirements
 from loading.own_code import admit_code, own_code
 from loading.signature import read_signature
@@ -26,7 +28,7 @@ def build(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[str, Any]
     mlmodel = read_mlmodel(folder, uri)
     flavors = mlmodel["flavors"]
     with loading_errors(folder, uri):
-        signature = read_signature(mlmodel, uri)
+        saved = read_signature(mlmodel, uri)
         code = own_code(folder, mlmodel)
         if code:  # bytecode written beside it would change the digest
             sys.dont_write_bytecode = True
@@ -35,13 +37,16 @@ def build(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[str, Any]
         flavor = flavor_of(flavors)
         parts = flavor.load(folder, flavors, uri)
         parts["user_code"] |= flavor.user_code or has_user_code(code)
+        in_one_thread(parts["estimator"])
+        signature, made = (saved, "") if saved else make_signature(parts["estimator"], uri)
         model = Model(
             info=ModelInfo(
                 uri=uri,
                 digest=digest,
                 flavor=next((name for name in flavors if name != "python_function"), "python_function"),
                 schema=signature.schema,
-                signature=_written(mlmodel["signature"]),
+                signature=_written(mlmodel.get("signature") or {}),
+                made_signature=made,
                 saved=str(mlmodel.get("utc_time_created", "")),
                 versions={
                     "python": platform.python_version(),
@@ -54,6 +59,7 @@ def build(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[str, Any]
             ),
             signature=signature,
             example=read_example(folder, mlmodel, signature),
+            notes=[made] if made else [],
             **parts,
         )
     return model, flavors

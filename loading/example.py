@@ -22,7 +22,7 @@ def read_example(folder: Path, mlmodel: Mapping[str, Any], signature: Signature)
 
 def _of_frame(saved: Any, signature: Signature) -> list[list[Any]]:
     names = [column.name for column in signature.columns]
-    if "columns" not in saved:
+    if "columns" not in saved or signature.tensors:
         return [list(row) for row in saved["data"]]
     order = [[str(column) for column in saved["columns"]].index(name) for name in names]
     return [[row[position] for position in order] for row in saved["data"]]

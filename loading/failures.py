@@ -22,6 +22,7 @@ from serving.errors import ModelBlocked, ModelUnusable, describe_error, join_nam
 
 # What pickle says about a class that its module doesn't have; the module is shown as repr() shows it.
 _NO_ATTRIBUTE = re.compile(r"Can't get attribute '([^']+)' on (<module '([^']+)'.*>)", re.DOTALL)
+_LFS_POINTER, _LFS_LIMIT = b"version https://git-lfs.github.com/spec/", 1024  # bytes
 
 
 @contextlib.contextmanager
@@ -54,6 +55,13 @@ def contained(uri: str) -> Iterator[None]:
 
 def _reason(error: Exception, folder: Path) -> str:
     """Return the rest of the sentence that begins with the model: what is wrong with it and what to do."""
+    if pointers := _git_lfs_pointers(folder):
+        return (
+            f"has a Git LFS pointer in place of {join_names(pointers)}: run `git lfs pull` in the repository that it "
+            "comes from, and upload it again."
+        )
+    if isinstance(error, FileNotFoundError) and (missing := _within(folder, error.filename)):
+        return f"has no file {missing}, which its MLmodel file names: upload the whole folder."
     link: BaseException | None = error
     while link is not None:  # MLflow and joblib raise exceptions of their own instead
         reason = None
@@ -68,6 +76,17 @@ def _reason(error: Exception, folder: Path) -> str:
     if type(error).__name__ == "UntrustedTypesFoundException":  # of skops, which need not be installed
         advice = ' Save it with serialization_format="cloudpickle", and files of your own in code_paths.'
     return f"cannot be loaded: {describe_error(error)}{advice}"
+
+
+def _git_lfs_pointers(folder: Path) -> list[str]:
+    """Return the files that hold only the address of their content, which Git LFS keeps elsewhere."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < _LFS_LIMIT]
+    return sorted(_within(folder, path) for path in files if path.read_bytes().startswith(_LFS_POINTER))
+
+
+def _within(folder: Path, path: object) -> str:
+    """Return a path relative to the folder, as a message shows it; empty for one outside."""
+    return str(Path(str(path)).relative_to(folder)) if path and Path(str(path)).is_relative_to(folder) else ""
 
 
 def _import_failed(error: ImportError, module: str, folder: Path) -> str | None:

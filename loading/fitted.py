@@ -21,7 +21,7 @@ _ARRAY_STEPS = {"LabelEncoded", "Recode", "RowArithmetic", "Stacked", "ZeroCount
 _INNER = ("best_estimator_", "estimator_", "regressor_", "estimators_", "calibrated_classifiers_", "estimator")
 # Attributes that hold an estimator which gets the target and never the input.
 _FOR_TARGETS = {("TransformedTargetRegressor", "transformer"), ("TransformedTargetRegressor", "transformer_")}
-_UNKNOWN = object()
+_FILLING = {"SimpleImputer", "KNNImputer", "IterativeImputer", "MissingIndicator"}  # the missing values they name
 
 
 def takes_array(estimator: Any) -> bool:
@@ -47,17 +47,51 @@ def missing_texts(estimator: Any, columns: Sequence[str]) -> dict[str, Any]:
     An imputer in front of an encoder decides by its `missing_values`, else the encoder by its categories. A column for
     which neither does is left out.
     """
+    found: dict[str, Any] = {}
+    for column, steps in steps_of_columns(estimator, columns).items():
+        for step, place in steps:
+            markers = missing_markers(step, place)
+            if len(markers) == 1 and column not in found:
+                found[column] = markers[0]
+    return found
+
+
+def missing_markers(step: Any, place: int) -> list[Any]:
+    """Return the missing values that a step fills, or saw when it was fitted, in its column at this place."""
+    if hasattr(step, "categories_"):
+        values = step.categories_[place]
+    else:
+        values = [step.missing_values] if type(step).__name__ in _FILLING else []
+    markers = {
+        "None" if value is None else "NA" if value is pd.NA else "NaN": value
+        for value in values
+        if value is None or value is pd.NA or (isinstance(value, (float, np.floating)) and math.isnan(value))
+    }
+    return list(markers.values())
+
+
+def steps_of_columns(estimator: Any, columns: Sequence[str]) -> dict[str, list[tuple[Any, int]]]:
+    """Return the steps that get each column as it is, in order, each with the column's place in the step's input.
+
+    After an imputer, which keeps the columns in their order, the next step counts too. Empty where nothing is known.
+    """
     try:
-        found = _missing(estimator, list(columns))
+        return _paths(estimator, list(columns))
     except Exception:  # a class with the name of a known one but other attributes
-        return {}
-    return {column: marker for column, marker in found.items() if marker is not _UNKNOWN}
+        return {column: [] for column in columns}
 
 
 def computes_in_float64(estimator: Any) -> bool:
     """Return whether every step is one of scikit-learn's, LightGBM's or statsmodels', which compute in float64."""
     known = ("sklearn", "lightgbm", "statsmodels", "model_steps")
     return all(_is_of(step, *known) for step in (estimator, *_estimators(estimator)))
+
+
+def in_one_thread(estimator: Any) -> None:
+    """Let a model predict in one thread: several sum in any order, and take longer for a few rows."""
+    for step in _estimators(estimator):
+        if vars(step).get("n_jobs") is not None:
+            step.n_jobs = 1
 
 
 def _estimators(root: Any) -> Iterator[Any]:
@@ -115,26 +149,26 @@ def _inner(estimator: Any) -> list[Any]:
     return []
 
 
-def _missing(step: Any, columns: list[str]) -> dict[str, Any]:
-    """Return the marker of each column that reaches a step, or _UNKNOWN where the step goes without."""
-    unknown = dict.fromkeys(columns, _UNKNOWN)
+def _paths(step: Any, columns: list[str]) -> dict[str, list[tuple[Any, int]]]:
+    found: dict[str, list[tuple[Any, int]]] = {column: [] for column in columns}
     name = type(step).__name__
     if name == "Pipeline":
-        return _first_known(unknown, (_missing(each, columns) for each in _keeping_columns(step.steps)))
-    if name == "ColumnTransformer":
-        parts = (
-            _missing(transformer, [columns[at] for at in step._transformer_to_input_indices[label]])
-            for label, transformer, _ in step.transformers_
-        )
-        return _first_known(unknown, parts)
-    if name == "FeatureUnion":
-        return _first_known(unknown, (_missing(each, columns) for _, each in step.transformer_list))
-    if name in ("SimpleImputer", "MissingIndicator"):
-        return dict.fromkeys(columns, _marker([step.missing_values]))
-    if hasattr(step, "categories_"):
-        return {column: _marker(known) for column, known in zip(columns, step.categories_, strict=True)}
-    inner = _inner(step)
-    return _missing(inner[0], columns) if inner else unknown
+        parts = [_paths(each, columns) for each in _keeping_columns(step.steps)]
+    elif name == "ColumnTransformer":
+        places = step._transformer_to_input_indices
+        parts = [_paths(each, [columns[at] for at in places[label]]) for label, each, _ in step.transformers_]
+    elif name == "FeatureUnion":
+        parts = [_paths(each, columns) for _, each in step.transformer_list]
+    elif inner := _inner(step):
+        parts = [_paths(inner[0], columns)]
+    elif isinstance(step, str):  # passthrough or drop
+        parts = []
+    else:
+        parts = [{column: [(step, place)] for place, column in enumerate(columns)}]
+    for part in parts:
+        for column, steps in part.items():
+            found[column].extend(steps)
+    return found
 
 
 def _keeping_columns(steps: Sequence[tuple[str, Any]]) -> Iterator[Any]:
@@ -145,20 +179,3 @@ def _keeping_columns(steps: Sequence[tuple[str, Any]]) -> Iterator[Any]:
         yield step
         if type(step).__name__ != "SimpleImputer":
             return
-
-
-def _first_known(unknown: dict[str, Any], parts: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    found = dict(unknown)
-    for part in parts:
-        found.update({name: marker for name, marker in part.items() if found.get(name) is _UNKNOWN})
-    return found
-
-
-def _marker(values: Any) -> Any:
-    """Return the one missing value among these; _UNKNOWN for none and for several."""
-    markers = {
-        "None" if value is None else "NA" if value is pd.NA else "NaN": value
-        for value in values
-        if value is None or value is pd.NA or (isinstance(value, (float, np.floating)) and math.isnan(value))
-    }
-    return next(iter(markers.values())) if len(markers) == 1 else _UNKNOWN

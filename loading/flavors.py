@@ -40,6 +40,8 @@ class Flavor:
 def flavor_of(flavors: Mapping[str, Any]) -> Flavor:
     """Return how a model with these flavors, as the MLmodel file has them, is loaded."""
     loader = flavors.get("python_function", {}).get("loader_module")
+    if "sklearn" in flavors and "python_function" not in flavors:
+        return _FLAVORS["mlflow.sklearn"]
     if loader == "mlflow.sklearn" and "sklearn" not in flavors:
         return _PYFUNC
     return _FLAVORS.get(loader, _PYFUNC)
@@ -98,7 +100,13 @@ def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[st
             unpickler = RecordingUnpickler(stream)
             estimator = unpickler.load()
             user_code = not unpickler.only_libraries
-    method = getattr(estimator, flavors["python_function"].get("predict_fn", "predict"))
+    name = flavors.get("python_function", {}).get("predict_fn", "predict")
+    method = getattr(estimator, name, None)
+    if method is None:
+        raise ModelUnusable(
+            f"The model at {uri} cannot predict: its {type(estimator).__name__} has no method {name}. "
+            "Save a pipeline that ends with an estimator."
+        )
 
     def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
         if params:
@@ -121,7 +129,7 @@ def _load_pyfunc(folder: Path, _: Mapping[str, Any], __: str) -> dict[str, Any]:
 
     loaded = mlflow.pyfunc.load_model(str(folder))
     written = loaded.metadata.signature
-    rest = written.outputs or written.params
+    rest = written is not None and (written.outputs or written.params)
     loaded.metadata.signature = ModelSignature(None, written.outputs, written.params) if rest else None
     try:
         raw = loaded.get_raw_model()

@@ -14,7 +14,7 @@ from serving.tensor_types import TENSOR_TYPES
 from serving.types import TYPES, sql_type_of_dtype
 
 NO_SIGNATURE = (
-    "The model at {uri} has no signature, so its SQL arguments are unknown: save it again with "
+    "The model at {uri} has no signature, and doesn't tell its SQL arguments itself: save it again with "
     "mlflow.<flavor>.save_model(..., signature=infer_signature(X, model.predict(X)), input_example=X.head())."
 )
 _WAY_OUT = "Save it with a DataFrame as the input of its signature."
@@ -23,11 +23,11 @@ _MLFLOW_NAMES = {"float64": "double", "float32": "float", "int64": "long", "int3
 _SCALARS = {name for name in TENSOR_TYPES if name != "tensor"}
 
 
-def read_signature(mlmodel: Mapping[str, Any], uri: str) -> Signature:
-    """Return the signature in a parsed MLmodel file; raise ModelUnusable when there is none that SQL can serve."""
+def read_signature(mlmodel: Mapping[str, Any], uri: str) -> Signature | None:
+    """Return the signature in a parsed MLmodel file, if there is one; raise ModelUnusable if SQL can't serve it."""
     written = mlmodel.get("signature") or {}
     if not written.get("inputs"):
-        raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
+        return None
     inputs = json.loads(written["inputs"])
     outputs = json.loads(written["outputs"]) if written.get("outputs") else []
     parameters = json.loads(written["params"]) if written.get("params") else []

@@ -95,6 +95,8 @@ def _check_made_up_rows(model: Model) -> None:
     except Exception:  # a row that was made up may be one that the model rightly rejects
         return
     results.read(result, model.outputs, len(rows))
+    if not model.user_code:
+        model.outputs = encoding.settle_outputs(result, model.outputs, len(rows))
 
 
 def _widened(model: Model) -> Iterator[str]:

@@ -24,13 +24,15 @@ class ModelInfo:
     `version` is the registry's version, else the digest; `saved` and `loaded` are times in ISO 8601, UTC (`saved` is
     empty when the MLmodel file has none); `signature` is the parsed JSON of MLflow's signature; `code` lists the Python
     files that came with the model; `requirements` are the lines of its requirements.txt; `seconds` maps the phases of
-    loading (fetch, load, warmUp) to how long they took.
+    loading (fetch, load, warmUp) to how long they took; `made_signature` says how the signature was made if the model
+    was saved without one.
     """
 
     uri: str
     digest: str = ""
     flavor: str = ""
     schema: str = ""
+    made_signature: str = ""
     signature: Mapping[str, Any] = field(default_factory=dict)
     saved: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)

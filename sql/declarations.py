@@ -38,6 +38,8 @@ def declarations(model: Model) -> list[Declaration]:
     """Return the declaration of every function that BigQuery can call."""
     info = model.info
     source = f"Model {info.uri}, digest {info.digest[:12]}, saved {info.saved[:16]}."
+    if info.made_signature:
+        source = f"{source} {info.made_signature}"
     return [
         Declaration(
             name=function.name,

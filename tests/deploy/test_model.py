@@ -45,12 +45,11 @@ def edited(tmp_path: Path, saved: Callable[[str], str]) -> Callable[[str, Callab
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda it: it.update(signature=None), "has no signature"),
         (lambda it: it["flavors"]["sklearn"].update(sklearn_version="1.8.2"), "saved with scikit-learn 1.8.2"),
         (lambda it: it["flavors"]["python_function"].update(python_version="3.10.4"), "saved with Python 3.10.4"),
         (lambda it: it.pop("saved_input_example_info"), "has no input example"),
     ],
-    ids=["no-signature", "other-scikit-learn", "other-python", "no-example"],
+    ids=["other-scikit-learn", "other-python", "no-example"],
 )
 def test_unfit_model(change: Callable[..., None], said: str, edited: Callable[..., str], tmp_path: Path) -> None:
     """A model that cannot be deployed is reported in one sentence."""

@@ -1,0 +1,96 @@
+"""Makes a signature for a model that was saved without one, from what the fitted model tells about its input."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from loading.fitted import missing_markers, steps_of_columns, takes_text_series
+from loading.signature import NO_SIGNATURE
+from serving.errors import ModelUnusable, join_names
+from serving.signature import Column, Signature
+from serving.types import TYPES
+
+ORDER_UNKNOWN = "The order of the arguments is that of the columns in training, which can't be checked."
+_NUMERIC = ("sklearn", "lightgbm", "xgboost", "catboost")  # libraries whose estimators take numbers
+_TAKE_ANYTHING = {"DictVectorizer", "FeatureHasher"}
+
+
+def make_signature(estimator: Any, uri: str) -> tuple[Signature, str]:
+    """Return the signature of a fitted model, and a sentence that says how it was made.
+
+    The model tells the names or at least the number of its columns; they are FLOAT64 unless the categories of an
+    encoder say otherwise. A column may be NULL only where the model fills missing values or saw them in training: that
+    a library accepts NaN is not enough. Raise ModelUnusable for a model that doesn't tell.
+    """
+    names = _names(estimator)
+    count = len(names) if names else _count(estimator)
+    if not count or takes_text_series(estimator) or not hasattr(estimator, "predict"):
+        raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
+    columns = names or [f"x{place}" for place in range(count)]
+    steps = steps_of_columns(estimator, columns)
+    if _has_categories(estimator) or not all(_takes_numbers(step) for each in steps.values() for step, _ in each):
+        raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
+    made = tuple(_column(name, steps[name], uri) for name in columns)
+    how = "The model was saved without a signature; it was made from the fitted model."
+    return Signature(made, None, named=bool(names)), how if names else f"{how} {ORDER_UNKNOWN}"
+
+
+def _column(name: str, steps: Sequence[tuple[Any, int]], uri: str) -> Column:
+    categories = [value for step, place in steps if hasattr(step, "categories_") for value in step.categories_[place]]
+    present = [value for value in categories if value is not None and value == value]
+    kinds = {
+        "boolean" if isinstance(value, (bool, np.bool_)) else
+        "string" if isinstance(value, str) else
+        "long" if isinstance(value, (int, np.integer)) else
+        "double" if isinstance(value, (float, np.floating)) else "other"
+        for value in present
+    }  # fmt: skip
+    if len(kinds) > 1 or "other" in kinds:
+        raise ModelUnusable(
+            f"The model at {uri} has no signature, and its column {name} has categories of several types: "
+            f"{join_names([repr(value) for value in present[:5]])}. Train again with one type in the column."
+        )
+    mlflow_type = min(kinds) if kinds else "double"
+    required = not any(missing_markers(step, place) for step, place in steps)
+    return Column(name, mlflow_type, TYPES[mlflow_type].sql_type, required)
+
+
+def _names(estimator: Any) -> list[str]:
+    """Return the names of the columns that the model was fitted on; none if it was fitted on an array."""
+    found: Any = getattr(estimator, "feature_names_in_", None)
+    if found is None:
+        found = getattr(estimator, "feature_names", None) or getattr(estimator, "feature_names_", None)
+    if found is None and callable(named := getattr(estimator, "feature_name", None)):
+        found = named()  # of LightGBM's Booster
+    names = [str(name) for name in found] if found is not None and len(found) else []
+    # LightGBM and CatBoost give names of their own to the columns of an array.
+    invented = ([f"Column_{place}" for place in range(len(names))], [str(place) for place in range(len(names))])
+    return [] if names in invented or len(set(names)) < len(names) else names
+
+
+def _count(estimator: Any) -> int:
+    for name in ("n_features_in_", "num_features", "num_feature"):
+        found = getattr(estimator, name, None)
+        if found is not None:
+            return int(found() if callable(found) else found)
+    return 0
+
+
+def _has_categories(estimator: Any) -> bool:
+    """Tell whether a booster was fitted on category columns of pandas, which SQL doesn't have."""
+    booster = getattr(estimator, "booster_", None) or estimator
+    if getattr(booster, "pandas_categorical", None):
+        return True
+    if callable(get := getattr(booster, "get_booster", None)):
+        booster = get()
+    if "c" in (getattr(booster, "feature_types", None) or ()):
+        return True
+    return bool(callable(get := getattr(estimator, "get_cat_feature_indices", None)) and len(get()))
+
+
+def _takes_numbers(step: Any) -> bool:
+    module = type(step).__module__.partition(".")[0]
+    if type(step).__name__ == "FunctionTransformer":  # with the identity it is what scikit-learn makes of passthrough
+        return getattr(step, "func", None) is None
+    return module in _NUMERIC and type(step).__name__ not in _TAKE_ANYTHING

@@ -1,0 +1,212 @@
+"""A model that was saved without a signature gets one from its fitted estimator, or is refused with a way out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from starlette.testclient import TestClient
+
+from loading.made_signature import ORDER_UNKNOWN
+from model_loader import load
+from serving.errors import ModelUnusable
+from sql.declarations import declarations
+from tests import models
+from tests.assertions import assert_error
+
+X = models.numbers(80)
+Y = (X.a * 2 + X.b).to_numpy()
+LABELS = np.where(Y > 0, "high", "low")
+
+
+def mixed() -> pd.DataFrame:
+    """A double with gaps, a text with gaps, a text, a boolean and an integer."""
+    return pd.DataFrame(
+        {
+            "size": [1.0, np.nan, 3.0, 4.0] * 20,
+            "city": pd.Series(["Bern", None, "Genf", "Bern"] * 20, dtype=object),
+            "kind": ["x", "y"] * 40,
+            "new": [True, False] * 40,
+            "rooms": [1, 2, 3, 4] * 20,
+        }
+    )
+
+
+def encoded(frame: pd.DataFrame) -> Any:
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["size"]),
+            ("categories", OneHotEncoder(handle_unknown="ignore"), ["city", "kind", "new"]),
+        ],
+        remainder="passthrough",
+    )
+    return make_pipeline(columns, LinearRegression()).fit(frame, np.arange(80.0))
+
+
+def save(folder: Path, estimator: Any) -> str:
+    mlflow.sklearn.save_model(estimator, str(folder), pip_requirements=models.PINS, serialization_format="cloudpickle")
+    return str(folder)
+
+
+MODELS: dict[str, tuple[Callable[[], Any], str, str]] = {
+    "forest on a frame": (
+        lambda: RandomForestRegressor(5, n_jobs=-1).fit(X, Y), "a FLOAT64, b FLOAT64, c FLOAT64, d FLOAT64", "FLOAT64",
+    ),
+    "labels": (lambda: LogisticRegression().fit(X[["a", "b"]], LABELS), "a FLOAT64, b FLOAT64", "STRING"),
+    "classes that are numbers": (lambda: KNeighborsClassifier().fit(X[["a"]], Y > 0), "a FLOAT64", "BOOL"),
+    "pipeline": (lambda: make_pipeline(StandardScaler(), LinearRegression()).fit(X[["b", "a"]], Y),
+                 "b FLOAT64, a FLOAT64", "FLOAT64"),
+    "array": (lambda: LinearRegression().fit(X[["a", "b"]].to_numpy(), Y), "x0 FLOAT64, x1 FLOAT64", "FLOAT64"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "arguments", "returns"), MODELS.values(), ids=MODELS)
+def test_made(make: Callable[[], Any], arguments: str, returns: str, tmp_path: Path, app: Any) -> None:
+    """Names or the number of columns, and what a row made from them returns, are the signature; it is said so."""
+    estimator = make()
+    folder = save(tmp_path / "model", estimator)
+    model = load(folder)
+    assert model.signature.arguments == arguments
+    assert model.sql_type == returns
+    rows = X.to_numpy()[:5, : len(model.signature.columns)]
+    frame = pd.DataFrame(rows, columns=getattr(estimator, "feature_names_in_", None))
+    replies = app(folder).post("/", json={"calls": rows.tolist()}).json()["replies"]
+    assert replies == pytest.approx(estimator.predict(frame).tolist())
+    assert model.info.made_signature in model.notes
+    described = declarations(model)[0].description
+    assert "saved without a signature" in described
+    assert (ORDER_UNKNOWN in described) == (not hasattr(estimator, "feature_names_in_"))
+
+
+def test_types_from_categories(tmp_path: Path, app: Any) -> None:
+    """An encoder's categories are texts or booleans; a column may be NULL where it is filled or was missing."""
+    frame = mixed()
+    estimator = encoded(frame)
+    folder = save(tmp_path / "model", estimator)
+    signature = load(folder).signature
+    assert signature.arguments == "size FLOAT64, city STRING, kind STRING, new BOOL, rooms FLOAT64"
+    assert [column.required for column in signature.columns] == [False, False, True, True, True]
+    calls = [[None, "Genf", "x", True, 2], [3.0, None, "y", False, 4], [1.0, "Bern", None, True, 1]]
+    replies = app(folder).post("/", json={"calls": calls}).json()["replies"]
+    asked = pd.DataFrame(calls[:2], columns=frame.columns).astype({"size": float, "city": object})
+    asked.loc[1, "city"] = None  # as in training; pandas 3 would make NaN of it
+    expected = estimator.predict(asked).tolist()
+    assert replies == [pytest.approx(expected[0]), pytest.approx(expected[1]), None]
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("native", [True, False], ids=["booster", "wrapper"])
+def test_boosters(library: str, native: bool, tmp_path: Path, app: Any) -> None:
+    """A booster and its scikit-learn wrapper tell the names of their columns."""
+    module = pytest.importorskip(library)
+    wrapper = {"xgboost": "XGBRegressor", "lightgbm": "LGBMRegressor"}[library]
+    quiet = {"verbose": -1} if library == "lightgbm" else {}
+    fitted = getattr(module, wrapper)(n_estimators=5, **quiet).fit(X, Y)
+    expected = fitted.predict(X[:3]).tolist()
+    saved: Any = fitted
+    if native:
+        saved = fitted.get_booster() if library == "xgboost" else fitted.booster_
+    folder = str(tmp_path / "model")
+    getattr(mlflow, library).save_model(saved, folder, pip_requirements=models.PINS)
+    assert load(folder).signature.arguments == "a FLOAT64, b FLOAT64, c FLOAT64, d FLOAT64"
+    replies = app(folder).post("/", json={"calls": X[:3].to_numpy().tolist()}).json()["replies"]
+    assert replies == pytest.approx(expected)
+
+
+def test_category_columns_refused(tmp_path: Path) -> None:
+    """A booster fitted on category columns of pandas doesn't tell what SQL would have to send."""
+    from lightgbm import LGBMRegressor
+
+    frame = X[["a"]].assign(city=pd.Categorical(["x", "y"] * 40))
+    folder = str(tmp_path / "model")
+    mlflow.lightgbm.save_model(LGBMRegressor(verbose=-1).fit(frame, Y), folder, pip_requirements=models.PINS)
+    with pytest.raises(ModelUnusable, match="infer_signature"):
+        load(folder)
+
+
+SILENT: dict[str, Callable[[], Any]] = {
+    "texts": lambda: make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good film", "bad film"], [0, 1]),
+    "function of the author": lambda: make_pipeline(FunctionTransformer(np.abs), LinearRegression()).fit(X, Y),
+}
+
+
+@pytest.mark.parametrize("make", SILENT.values(), ids=SILENT)
+def test_silent_model_refused(make: Callable[[], Any], tmp_path: Path, app: Callable[..., TestClient]) -> None:
+    """A model that doesn't tell its arguments is a 424 that says how to save it."""
+    client = app(save(tmp_path / "model", make()))
+    assert_error(client.post("/", json={"calls": [[1]]}), 424, "no signature")
+
+
+def test_transformer_refused(tmp_path: Path) -> None:
+    """A transformer alone can't predict."""
+    with pytest.raises(ModelUnusable, match="its StandardScaler has no method predict"):
+        load(save(tmp_path / "model", StandardScaler().fit(X)))
+
+
+def test_mixed_categories_refused(tmp_path: Path) -> None:
+    """Categories of several types have no SQL type."""
+    frame = pd.DataFrame({"code": [1, 2] * 40})
+    estimator = make_pipeline(OneHotEncoder(), LinearRegression()).fit(frame, Y)
+    estimator[0].categories_ = [np.array([1, "a"], dtype=object)]
+    with pytest.raises(ModelUnusable, match="several types"):
+        load(save(tmp_path / "model", estimator))
+
+
+def test_sklearn_flavor_alone(tmp_path: Path) -> None:
+    """A model with the sklearn flavor and no python_function is loaded by the former."""
+    folder = Path(save(tmp_path / "model", LinearRegression().fit(X, Y)))
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
+    del mlmodel["flavors"]["python_function"]
+    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
+    assert load(str(folder)).signature.arguments.startswith("a FLOAT64")
+
+
+FILES = {
+    "Git LFS pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git lfs pull"),
+    "missing": (None, "no file model.pkl, which its MLmodel file names"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), FILES.values(), ids=FILES)
+def test_file_without_content(content: bytes | None, words: str, tmp_path: Path) -> None:
+    """A file that isn't there, or is only a pointer to its content, is named."""
+    folder = Path(save(tmp_path / "model", LinearRegression().fit(X, Y)))
+    (folder / "model.pkl").unlink()
+    if content:
+        (folder / "model.pkl").write_bytes(content)
+    with pytest.raises(ModelUnusable, match=words):
+        load(str(folder))
+
+
+def test_one_output_declared_for_several_columns(tmp_path: Path) -> None:
+    """`predict_fn: predict_proba` with one declared output is JSON, as is any model that returns k columns for one."""
+    classifier = LogisticRegression().fit(X, LABELS)
+    folder = tmp_path / "model"
+    models.save(folder, classifier, X, pyfunc_predict_fn="predict_proba")
+    assert load(str(folder)).sql_type == "JSON"
+
+
+def test_forest_predicts_in_one_thread(tmp_path: Path) -> None:
+    """A forest saved with n_jobs=-1 predicts in one thread, so its sums are always in the same order."""
+    model = load(save(tmp_path / "model", RandomForestRegressor(5, n_jobs=-1).fit(X, Y)))
+    assert model.estimator.n_jobs == 1
+
+
+def test_page_says_so(tmp_path: Path, app: Callable[..., TestClient]) -> None:
+    """The page says that the signature was made, and that nobody can check the order of the arguments."""
+    folder = save(tmp_path / "model", LinearRegression().fit(X.to_numpy(), Y))
+    page = app(folder).get("/", headers={"accept": "text/html"}).text
+    assert "saved without a signature" in page
+    assert "can&#39;t be checked" in page
