@@ -142,12 +142,12 @@ def load(
     where the files of a followed version are; `allow_dependence` admits a model whose rows depend on each other, by
     default if ROWS_DEPEND is `allow`, as for the function. Raise ModelUnusable or ModelUnreachable.
     """
+    if versions:
+        versions.fetched = None
     started = time.perf_counter()
     source = pinned(uri)
     with fetched(source, import_early) as folder:
         model, flavors = _read(folder, uri, digest, version_of(source), started, allow_dependence)
-    if versions:
-        versions.fetched = None
     if folder != Path(uri):
         # On Cloud Functions the disk is memory. A model that opens its files to predict keeps them as long as it lives,
         # and so does a followed version: a worker that takes over serves it.

@@ -101,6 +101,11 @@ class Versions:
         if self.fetched:
             self._write(folders.SERVED, asdict(Served(state, version, str(self.fetched), digest)))
 
+    def discard(self) -> None:
+        """Remove the files of the version that was loaded last, which is not going to serve."""
+        if self.fetched:
+            folders.release(self.fetched)
+
     def _create(self) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         folders.claim(self.folder)  # until this process ends

@@ -8,6 +8,7 @@ A poll runs while requests arrive, never on a clock: Cloud Run gives an instance
 """
 
 import asyncio
+import gc
 import time
 import traceback
 from collections.abc import Callable
@@ -82,6 +83,7 @@ class ModelWatcher:
 
     async def _poll(self, model: Model) -> None:
         current = f"version {model.info.version}"
+        logged = len(self._logged)
         try:
             if new := await asyncio.to_thread(self._load_next):
                 self._serving = self._seen
@@ -96,6 +98,8 @@ class ModelWatcher:
         except Exception as error:
             message = f"Still serving {current}: internal error while checking {self._uri} for updates."
             self._log_once("ERROR", message, error, trace=traceback.format_exc())
+        if len(self._logged) > logged:  # an exception and the model that raised it refer to each other
+            await asyncio.to_thread(gc.collect)
         self._next_poll = time.monotonic() + self._seconds
 
     def _load_next(self) -> Model | None:
@@ -116,12 +120,14 @@ class ModelWatcher:
                 model = self._load(None)
                 _check_example(model)
         except ModelUnusable as error:
+            self._versions.discard()
             if isinstance(error, ModelBlocked) or is_shortage(error):
                 self._postpone()
                 raise ModelBlocked(str(error)) from error
             self._versions.reject(Rejection(self._seen, str(error)))
             raise
         except Exception:
+            self._versions.discard()
             self._postpone()
             raise
         self._versions.accept(self._seen, model.info.version, model.info.digest)
