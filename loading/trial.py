@@ -103,7 +103,8 @@ def _widened(model: Model) -> Iterator[str]:
     for declared, output in zip(model.signature.outputs or (), model.outputs or (), strict=False):
         if declared != output:
             name = f" {short_repr(declared.name)}" if declared.name else ""
+            found = "several columns" if output.sql_type == "JSON" else "fractions"
             yield (
-                f"The signature declares the output{name} as {declared.sql_type}, but the model returned fractions "
-                f"for its input example: it is served as {output.sql_type}."
+                f"The signature declares the output{name} as {declared.sql_type}, but the model returned {found} for "
+                f"its input example: it is served as {output.sql_type}."
             )

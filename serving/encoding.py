@@ -58,6 +58,8 @@ def settle_outputs(result: Any, declared: Sequence[Output] | None, rows: int) ->
     found = results.read(result, declared, rows)
     if not declared:
         return tuple(Output(name, _sql_type(column)) for name, column in zip(found.names, found.columns, strict=True))
+    if declared[0].sql_type == "JSON" and len(declared) == 1:
+        return tuple(declared)
     if len(declared) != len(found.columns):  # one output was declared for several columns
         return (dataclasses.replace(declared[0], sql_type="JSON", mlflow_type=""),)
     return tuple(

@@ -109,6 +109,8 @@ def _columns(result: Any, declared: set[str | None], rows: int) -> Result:
         names, columns, named = [str(name) for name in result], list(result.values()), True
     else:
         array = result.toarray() if hasattr(result, "toarray") else result
+        if isinstance(array, np.matrix):  # whose columns and rows stay matrices
+            array = np.asarray(array)
         named = False
         if isinstance(array, np.ndarray) and array.ndim == 2:
             names, columns = [str(position) for position in range(array.shape[1])], list(array.T)
@@ -141,7 +143,9 @@ def _in_row_order(result: Any, rows: int) -> Any:
 
 
 def _plain(column: Any) -> Any:
-    """Return a column without its index, its nullable dtype or a second dimension of length one."""
+    """Return a column without its index, its nullable dtype, its mask or a second dimension of length one."""
+    if isinstance(column, np.ma.MaskedArray):
+        return _plain(np.where(np.ma.getmaskarray(column), None, column.data.astype(object)))
     if isinstance(column, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         return np.asarray(column if isinstance(column.dtype, np.dtype) else column.astype(object))
     if not isinstance(column, (np.ndarray, list, tuple)) and hasattr(column, "__array__"):

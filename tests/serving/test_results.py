@@ -64,6 +64,17 @@ def test_single_output(result: Any) -> None:
     assert list(encode(result, ONE, 2)) == [1.0, 3.0]
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_matrix() -> None:
+    """A matrix is read as an array: its own rows and columns are matrices."""
+    assert list(encode(np.asmatrix(LOW).T, ONE, 2)) == [1.0, 3.0]
+
+
+def test_masked_values_are_null() -> None:
+    """What NumPy masks is missing."""
+    assert encode(np.ma.masked_less(LOW, 2.0), ONE, 2) == [None, 3.0]
+
+
 BAD = {
     "other names": (pd.DataFrame({"p10": LOW, "p90": HIGH}), PAIR, "p10.*p90.*low.*high"),
     "one more": ({"low": LOW, "high": HIGH, "mid": LOW}, PAIR, "low.*high.*mid"),
