@@ -181,6 +181,18 @@ def test_function_imports_nothing_late() -> None:
     assert late == []
 
 
+def test_deployment_has_what_the_function_imports() -> None:
+    """Of the folders that .gcloudignore admits, it leaves out exactly the modules that the function doesn't import."""
+    sources = modules(ROOT)
+    imported, new = set[str](), {"main"}
+    while new:
+        imported |= new
+        new = {name for module in new for name in imports(module, sources[module], sources)} & sources.keys() - imported
+    admitted = {name for name in sources if name.startswith(("loading.", "serving."))}
+    ignored = re.findall(r"^/(\w+)/(\w+)\.py$", (ROOT / ".gcloudignore").read_text(), re.MULTILINE)
+    assert admitted - imported == {".".join(names) for names in ignored}
+
+
 def test_every_package_has_a_rule() -> None:
     """A new package or module at the top needs a row in ALLOWED."""
     assert {path.parent.name for path in ROOT.glob("*/__init__.py")} | {path.stem for path in ROOT.glob("*.py")} <= set(
