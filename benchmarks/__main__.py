@@ -1,4 +1,4 @@
-"""`make bench`: measure this function beside its baselines; write RESULTS.md and its picture.
+"""`make bench`: measure this function against its baselines; write RESULTS.md and its picture.
 
 With `--quick` it measures only the target figures, prints them and writes nothing.
 """
@@ -61,7 +61,12 @@ def cells_by_model(quick: bool) -> list[list[Cell]]:
 @click.command()
 @click.option("--quick", is_flag=True, help="Measure only the target figures, in about three minutes.")
 def main(quick: bool) -> None:
-    """Measure this function beside what a user would pick instead."""
+    """Measure this function against what a user would pick instead.
+
+    \b
+    Example:
+      python -m benchmarks --quick
+    """
     exit_on_sigterm()
     plan = QUICK if quick else FULL
     compared = [servers.OURS, servers.FASTAPI, servers.MLFLOW]
@@ -72,6 +77,8 @@ def main(quick: bool) -> None:
     with TemporaryDirectory(prefix="bench-") as folder, steps.progress:
         work = Path(folder)
         if not quick:
+            # These two have no target: MLServer is what MLflow offers for production, and tutorials of remote functions
+            # call the model once per row, so without them the report would leave out what many people run.
             compared += [servers.MLSERVER_MLFLOW, servers.PER_ROW]
             steps.describe("installing MLServer")
             if reason := servers.install_mlserver():

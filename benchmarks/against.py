@@ -40,10 +40,21 @@ CELLS = (
 @click.command()
 @click.argument("commit")
 @click.option("--quick", is_flag=True, help="Compare only the workloads that have a target.")
-@click.option("--rounds", type=click.IntRange(MIN_ROUNDS), default=15, show_default=True)
+@click.option(
+    "--rounds",
+    type=click.IntRange(MIN_ROUNDS),
+    default=15,
+    show_default=True,
+    help="More of them narrow the intervals.",
+)
 @click.option("--seconds", type=click.FloatRange(0.1), default=0.8, show_default=True, help="Per side and round.")
 def main(commit: str, quick: bool, rounds: int, seconds: float) -> None:
-    """Compare the speed of this checkout with COMMIT's; exit with status 1 when a workload cannot be compared."""
+    """Compare the speed of this checkout with COMMIT's; exit with status 1 when a workload cannot be compared.
+
+    \b
+    Example:
+      python -m benchmarks.against HEAD~1 --quick --rounds 45
+    """
     exit_on_sigterm()
     console = Console(width=None if sys.stdout.isatty() else 140)
     cells = targets.CELLS if quick else CELLS

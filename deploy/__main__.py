@@ -70,11 +70,12 @@ def main(
     unknown: tuple[str, ...],
     **values: str,
 ) -> None:
-    """Deploy an MLflow model as SQL functions in BigQuery, such as
+    """Deploy an MLflow model as SQL functions in BigQuery.
 
     \b
-    ./deploy.sh --project my-project --region us-central1 --dataset ds \\
-      --model gs://my-bucket/houses
+    Example:
+      ./deploy.sh --project my-project --region us-central1 --dataset ds \\
+        --model gs://my-bucket/houses
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(INTERRUPTED))

@@ -101,7 +101,12 @@ def _json(report: ModelReport) -> str:
 @click.option("--functions", required=True, metavar="PROJECT.DATASET", help="Where the SQL functions will be.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="The JSON file for the report.")
 def main(uri: str, functions: str, output: Path) -> None:
-    """Find out whether and how a model can be deployed."""
+    """Find out whether and how a model can be deployed; deploy.sh runs this.
+
+    \b
+    Example:
+      python -m deploy.model --model demo-output/model --functions my-project.ds --output demo-output/report.json
+    """
     try:
         with local_folder(uri) as folder:
             output.write_text(_json(_inspect(folder, uri, functions)))
@@ -127,4 +132,4 @@ def _inspect(folder: Path, uri: str, functions: str) -> ModelReport:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m deploy.model")

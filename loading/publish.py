@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+import click
 from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
@@ -103,14 +104,22 @@ def _protect_other_objects(existing: Collection[str], files: Collection[str], ur
         raise PublishError(f"{uri} holds other objects ({min(existing)}) and no model; publish to an empty prefix.")
 
 
-def main() -> None:
-    """Publish a folder for deploy.sh, as a command that it can bound in time and print in a dry run."""
-    folder, uri = sys.argv[1:]
+# deploy.sh publishes by this command, which it can bound in time and print in a dry run.
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("uri", metavar="gs://BUCKET/PREFIX")
+def main(folder: Path, uri: str) -> None:
+    """Make gs://BUCKET/PREFIX hold the model in FOLDER and nothing else.
+
+    \b
+    Example:
+      python -m loading.publish demo-output/model gs://my-bucket/houses
+    """
     try:
-        publish(Path(folder), uri)
+        publish(folder, uri)
     except PublishError as error:
         sys.exit(str(error))
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m loading.publish")

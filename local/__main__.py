@@ -38,13 +38,24 @@ main.add_command(lint)
 
 @main.command()
 @click.argument("file", type=click.File(encoding="utf-8", errors="replace"))
-@click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Format of stdout.",
+)
 @click.option("--cpu", type=click.FloatRange(min=0.08), default=1, show_default=True, help="vCPUs of an instance.")
 @click.option("--memory", type=click.FloatRange(min=0.125), default=2, show_default=True, help="Its memory in GiB.")
 def logs(file: TextIO, output_format: str, cpu: float, memory: float) -> None:
     """Show what each query cost, from the log in FILE; - is stdin.
 
     The log is what the function prints, or the output of `gcloud logging read --format=json`.
+
+    \b
+    Example:
+      python -m local logs demo-output/function.log --cpu 1 --memory 2
     """
     lines = log_lines.read(file)
     show(log_lines.roll_up(lines, cpu, memory), output_format)
@@ -61,7 +72,12 @@ def logs(file: TextIO, output_format: str, cpu: float, memory: float) -> None:
     "--adverse", "chaos", type=int, metavar="SEED", help="Call the function in every way that BigQuery may, at random."
 )
 def parity(model: str, table: Path, endpoint: str | None, chaos: int | None) -> None:
-    """Compare predictions by SQL with MLflow's for the same rows; exit with 1 if any differ."""
+    """Compare predictions by SQL with MLflow's for the same rows; exit with 1 if any differ.
+
+    \b
+    Example:
+      python -m local parity --model demo-output/model --table demo-output/heldout.parquet
+    """
     # Imported here because MLflow takes seconds.
     from local import parity as check
 
@@ -74,7 +90,12 @@ def parity(model: str, table: Path, endpoint: str | None, chaos: int | None) -> 
 @click.option("--model", required=True, metavar="URI|FOLDER", help="The model: a folder, gs://... or models:/...")
 @click.option("--port", type=click.IntRange(1, 65535), help="The function's port; by default a free one.")
 def up(model: str, port: int | None) -> None:
-    """Run the function until Ctrl-C, together with Cloud Storage if the model is a folder."""
+    """Run the function until Ctrl-C, together with Cloud Storage if the model is a folder.
+
+    \b
+    Example:
+      python -m local up --model demo-output/model --port 8080
+    """
     up_command.run(model, port)
 
 
@@ -94,7 +115,12 @@ def up(model: str, port: int | None) -> None:
     help="How long to search for a model.",
 )
 def demo(output: Path, minutes: float) -> None:
-    """Train a model, publish it, serve it, and query it with SQL."""
+    """Train a model, publish it, serve it, and query it with SQL.
+
+    \b
+    Example:
+      python -m local demo --minutes 0.5 --output demo-output
+    """
     demo_command.run(output, minutes)
 
 

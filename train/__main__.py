@@ -116,6 +116,11 @@ def main(
 
     Ctrl-C ends the search and keeps the best pipeline so far. Runs are tracked in MLFLOW_TRACKING_URI, or in mlflow.db
     in the current folder.
+
+    \b
+    Examples:
+      python -m train --data diabetes --minutes 1 --output model-output
+      python -m train --data orders.csv --target price --output model-output --publish gs://my-bucket/orders
     """
     # Imports that take seconds come as late as possible, so that --help and errors in the options are quick.
     from train.output import output
@@ -157,8 +162,8 @@ def _publish(model: Path, uri: str) -> None:
         publish(model, uri)
     digest = folder_digest(model)
     click.echo(f"Published: {uri}\nDigest: {digest}\n\nNext, serve it and write its SQL:")
-    click.echo(f"  MODEL_URI={uri} MODEL_DIGEST={digest} functions-framework --target predict")
-    click.echo(f"  python -m sql.render --model {uri} --help")
+    click.echo(f"  MODEL_URI={uri} MODEL_DIGEST={digest} .venv/bin/functions-framework --target predict")
+    click.echo(f"  .venv/bin/python -m sql.render --model {uri} --help")
 
 
 @contextlib.contextmanager

@@ -19,6 +19,17 @@ from bqlocal.parameters import Parameters, typed_literal
 from bqlocal.progress import ProgressBar
 
 
+class _Command(click.Command):
+    """A command whose examples name the program that it is part of, since other programs may add it to theirs."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        start = len(formatter.buffer)
+        super().format_help_text(ctx, formatter)
+        formatter.buffer[start:] = [
+            text.replace(f"bqlocal {self.name}", ctx.command_path) for text in formatter.buffer[start:]
+        ]
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="bqlocal")
 def main() -> None:
@@ -34,7 +45,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
-@main.command()
+@main.command(cls=_Command)
 @click.argument("statements", required=False, default="")
 @click.option("--file", type=click.File(encoding="utf-8"), help="Read the statements from a file; - is stdin.")
 @click.option(
@@ -107,7 +118,7 @@ def sql(
             _run_prompt(bigquery, values, output_format, bar)
 
 
-@main.command()
+@main.command(cls=_Command)
 @click.argument("files", nargs=-1, required=True, type=click.File(encoding="utf-8"))
 @click.option(
     "--function", "functions", multiple=True, required=True, metavar="NAME", help="A remote function; repeatable."

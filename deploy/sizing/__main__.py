@@ -25,12 +25,17 @@ from launch.processes import exit_on_sigterm
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    default="advice",
+    default="sizing-output",
     show_default=True,
-    help="Folder for curve.svg and options, which `deploy.sh --advise` reads.",
+    help="Folder for curve.svg and `options`, a line for each option of deploy.sh with the reason.",
 )
 def main(uri: str, rows: int, instances: int, seconds: float, output: Path) -> None:
-    """Run the function with a model on this machine, and print the settings to deploy it with and the reasons."""
+    """Run the function with a model on this machine, and print the settings to deploy it with and the reasons.
+
+    \b
+    Example:
+      python -m deploy.sizing --model demo-output/model --rows 50000000 --output demo-output/sizing
+    """
     exit_on_sigterm()
     with Console(stderr=True).status("starting") as status:
         measured = measure(uri, seconds, choose_batch, status.update)

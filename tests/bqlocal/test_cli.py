@@ -146,6 +146,6 @@ def test_errors(arguments: list[str], message: str) -> None:
 @pytest.mark.parametrize("arguments", [[], ["sql"], ["lint"]], ids=["bqlocal", "sql", "lint"])
 def test_help(arguments: list[str]) -> None:
     """Every help text has an example."""
-    done = invoke(*arguments, "--help")
+    done = CliRunner().invoke(main, [*arguments, "--help"], prog_name="bqlocal")
     assert done.exit_code == 0
     assert "  bqlocal " in done.stdout
