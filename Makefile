@@ -30,7 +30,7 @@ fuzz: .venv/installed  ## send random requests to the running function, for a qu
 soak: .venv/installed  ## put the function under full load for ten minutes: replies, memory and files
 	$(BIN)/python -m tests.soak --minutes 10
 
-bench: .venv/installed  ## measure beside the baselines, 20 minutes; with AGAINST=COMMIT beside that commit; QUICK=1 for less
+bench: .venv/installed  ## measure against the baselines, 20 minutes; with AGAINST=COMMIT against that commit; QUICK=1 for less
 	@$(BIN)/python -m benchmarks$(if $(AGAINST),.against $(AGAINST) $(if $(ROUNDS),--rounds $(ROUNDS))) $(if $(QUICK),--quick)
 
 lint: .venv/installed  ## ruff, mypy and shellcheck
@@ -45,7 +45,7 @@ lock: .venv/installed  ## pin the packages of pyproject.toml again; the function
 	$(LOCK) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
 	$(LOCK) --group mlserver -o benchmarks/mlserver.txt
 
-clean:  ## remove everything that make created
+clean:  ## remove what make created; mlflow.db, mlruns/ and your models stay
 	rm -rf .venv .deploy benchmarks/.venv-mlserver demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
 
 .venv/installed: requirements-dev.txt bqlocal/pyproject.toml

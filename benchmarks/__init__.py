@@ -1,1 +1,1 @@
-"""Measurements that anyone can repeat: this function beside what a user would pick instead, and beside its own past."""
+"""Measurements that anyone can repeat: this function against what a user would pick instead, and its own past."""

@@ -52,7 +52,7 @@ def measure(work: Path, describe: Callable[[str], None]) -> list[Cost]:
     found = []
     frame = workloads.numbers(2_000, seed=1)
     for name, estimator in _models().items():
-        describe(f"DataFrame beside array, {name}")
+        describe(f"DataFrame against array, {name}")
         folder = work / name.replace(" ", "-")
         workloads.save(estimator, frame, folder)
         model = load(str(folder))

@@ -1,4 +1,4 @@
-"""The picture of RESULTS.md and the README: rows per second beside the baselines."""
+"""The picture of RESULTS.md and the README: rows per second compared with the baselines."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -23,7 +23,7 @@ def measured_options(
         arguments = [f"--model={plan.model_source}", f"--output={folder}", f"--instances={plan.max_instances}"]
         result = commands.run([sys.executable, "-m", "deploy.sizing", *arguments], seconds=None)
         if not result.ok:
-            raise StepFailed(STEP, result.reason, "Omit --advise, or correct what the message names.")
+            raise StepFailed(STEP, result.reason, "Fix this error, or omit --advise.")
         lines = (Path(folder) / "options").read_text().splitlines()
     measured = {}
     for line in lines:

@@ -55,7 +55,9 @@ def _stage_source(folder: Path, requirements: str, commands: Commands) -> None:
     """Copy the source to a folder, with these requirements."""
     listed = commands.run(["gcloud", "meta", "list-files-for-upload", str(ROOT)])
     if not listed.ok:
-        raise StepFailed("Listing the function's source files", listed.reason, "Correct what the message names.")
+        raise StepFailed(
+            "Listing the function's source files", listed.reason, "Fix this error and run the same command again."
+        )
     for file in listed.out.splitlines():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / file, folder / file)

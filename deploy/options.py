@@ -111,7 +111,7 @@ OPTIONS = (
         repeatable=True,
     ),
     Option(
-        "wait", "1800", "3600", "Seconds that a step may take, including the wait for granted rights.",
+        "wait", "1800", "3600", "Seconds that a step may take, including the wait for new grants to take effect.",
         r"[1-9][0-9]{0,5}", "seconds",
     ),
 )  # fmt: skip

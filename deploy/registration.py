@@ -61,7 +61,7 @@ def _render(deployment: Deployment) -> str:
         command.append(f"--max-batching-rows={plan.max_batching_rows}")
     result = deployment.commands.run(command, seconds=None)
     if not result.ok:
-        raise StepFailed("Writing the SQL statements", result.reason, "Correct what the message names.")
+        raise StepFailed("Writing the SQL statements", result.reason, "Fix this error and run the same command again.")
     return result.out
 
 

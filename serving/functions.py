@@ -153,5 +153,5 @@ def predict_proba(model: Model, rows: Rows, options: Options) -> Any:
 
 @sql_function(returns="JSON", takes="nothing")
 def model_info(model: Model, rows: Rows, _: Options) -> Any:
-    """What model answers here: its place, digest, signature, versions and when it was loaded."""
+    """The model being served: its location, digest, signature, package versions and when it was loaded."""
     return [model.info.as_dict()] * len(rows)

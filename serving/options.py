@@ -1,7 +1,7 @@
 """What a SQL function was created with: the keys of its user_defined_context, read strictly.
 
 A request carries no function name, no types and no policy, so whatever the function must know about the SQL side comes
-from here. An unknown key or value raises BadRequest: a misspelt `on_nul` that is ignored would silently change results.
+from here. An unknown key or value raises BadRequest: ignoring a misspelled `on_nul` would silently change results.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Scores on held-out rows: the model beside a baseline without features and a linear model.
+"""Scores on held-out rows: the model compared with a baseline without features and a linear model.
 
 All three get the same measures, so each number can be read against its neighbors.
 """

@@ -68,10 +68,3 @@ def test_lint_example(address: str) -> None:
     """The lint example has no findings."""
     arguments = block("and shows a faster form:").split()[1:]
     assert CliRunner().invoke(main, arguments).exit_code == 0
-
-
-def test_table_of_emulation() -> None:
-    """The project's page about bqlocal has the same table of what is emulated."""
-    table = re.search(r"^\| BigQuery \| bqlocal \|\n(\|.*\n)+", README, re.MULTILINE)
-    assert table is not None
-    assert table[0] in (ROOT / "docs" / "bigquery-on-a-laptop.md").read_text(encoding="utf-8")

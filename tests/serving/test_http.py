@@ -58,7 +58,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "a text": (b'"calls"', "expected a JSON object"),
     "null": (b"null", "expected a JSON object"),
     "no calls": (request(), "has no `calls`"),
-    "misspelt calls": (request(call=[ROW]), "has no `calls`"),
+    "misspelled calls": (request(call=[ROW]), "has no `calls`"),
     "calls null": (request(calls=None), "`calls` is null"),
     "calls an object": (request(calls={"0": ROW}), "`calls` is {"),
     "calls a text": (request(calls="[[1]]"), "`calls` is"),
