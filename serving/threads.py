@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
@@ -25,35 +26,52 @@ class ModelThread(Executor):
     """
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        threading.Thread(target=_run, args=(self._calls,), name="model", daemon=True).start()
-        weakref.finalize(self, self._calls.put, None).atexit = False
+        self._calls: deque[_Call | None] = deque()
+        self._added: SimpleQueue[None] = SimpleQueue()
+        threading.Thread(target=_run, args=(self._calls, self._added), name="model", daemon=True).start()
+        weakref.finalize(self, _add, None, self._calls, self._added).atexit = False
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Run a call after those before it; its future gets whatever it raises, BaseException included."""
         future: Future[T] = Future()
-        self._calls.put((future, lambda: function(*args, **kwargs)))
+        _add((future, lambda: function(*args, **kwargs)), self._calls, self._added)
         return future
 
 
-def _run(calls: SimpleQueue[_Call | None]) -> None:
+def _add(call: _Call | None, calls: deque[_Call | None], added: SimpleQueue[None]) -> None:
+    calls.append(call)
+    added.put(None)
+
+
+def _run(calls: deque[_Call | None], added: SimpleQueue[None]) -> None:
     with contextlib.closing(asyncio.new_event_loop()) as loop:
         asyncio.set_event_loop(loop)
         while True:
-            # A timeout that a model sets for itself may hit the thread after its prediction has ended.
+            # A timeout that a model sets for itself may hit the thread after its prediction has ended. No call is lost
+            # then, since each is removed only after it has run.
             with contextlib.suppress(BaseException):
-                _run_calls(calls)
+                _run_calls(calls, added)
                 return
 
 
-def _run_calls(calls: SimpleQueue[_Call | None]) -> None:
-    while call := calls.get():
-        future, function = call
-        try:
-            result = function()
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-            del result  # the thread may wait for long: it must not keep a model or its rows alive
-        del call, future, function
+def _run_calls(calls: deque[_Call | None], added: SimpleQueue[None]) -> None:
+    while True:
+        while calls:
+            call = calls[0]
+            if call is None:
+                return
+            _run_call(*call)
+            del call  # the thread may wait for long: it must not keep a model or its rows alive
+            calls.popleft()
+        added.get()
+
+
+def _run_call(future: Future[Any], function: Callable[[], Any]) -> None:
+    if future.done():
+        return
+    try:
+        result = function()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
