@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import mlflow
+import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
@@ -44,7 +45,7 @@ def hanging(folder: Path, load: str = "pass") -> str:
     signature = ModelSignature(
         Schema([ColSpec("double", "x"), ColSpec("string", "until")]), Schema([ColSpec("double")])
     )
-    example = {"x": [1.0, 2.0], "until": ["", ""]}
+    example = pd.DataFrame({"x": [1.0, 2.0], "until": ["", ""]})
     mlflow.pyfunc.save_model(
         folder, python_model=str(script), signature=signature, input_example=example, pip_requirements=[]
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import mlflow
+import pandas as pd
 import pytest
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
@@ -52,7 +53,7 @@ def raising(folder: Path, load: str = "pass") -> str:
     signature = ModelSignature(
         Schema([ColSpec("double", "x"), ColSpec("string", "raised")]), Schema([ColSpec("double")])
     )
-    example = {"x": [1.0, 2.0], "raised": ["", ""]}
+    example = pd.DataFrame({"x": [1.0, 2.0], "raised": ["", ""]})
     mlflow.pyfunc.save_model(
         folder, python_model=str(script), signature=signature, input_example=example, pip_requirements=[]
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
@@ -85,7 +86,7 @@ def test_user_code_stays_in_its_thread(case: str, app: Callable[..., TestClient]
     load_line, predict_line = IN_ONE_THREAD[case]
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT).format(load=load_line, predict=predict_line))
-    example = {"x": [1.0, 2.0]}
+    example = pd.DataFrame({"x": [1.0, 2.0]})
     mlflow.pyfunc.save_model(
         tmp_path / "model", python_model=str(script), signature=NUMBER, input_example=example, pip_requirements=[]
     )
