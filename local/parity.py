@@ -7,13 +7,12 @@ prediction, so SQL must return NULL for it.
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -23,9 +22,9 @@ from launch.function import Function
 from loading.source import local_folder
 from model_loader import load
 from parity.compare import Difference, differences, tolerance
-from parity.expected import DTYPES, predict
+from parity.expected import DTYPES, predict, tensor_input
 from serving.errors import ServingError
-from serving.signature import Signature, Tensor
+from serving.signature import Signature
 from sql.names import identifier, predict_call
 from sql.render import render
 
@@ -68,7 +67,9 @@ def compare(model: str, bigquery: BigQuery, table: Path, endpoint: str) -> Repor
     answers = bigquery.sql(f"SELECT {call} AS predicted FROM parity.rows AS t").table["predicted"].to_pylist()
     complete = frame[required].notna().all(axis=1)
     rows = frame[complete].reset_index(drop=True)
-    expected = predict(library, _tensors(served.signature.tensors, rows) if served.signature.tensors else rows, served)
+    expected = predict(
+        library, tensor_input(served.signature.tensors, rows) if served.signature.tensors else rows, served
+    )
     remaining = iter(expected.predictions)
     predictions = [next(remaining) if has_prediction else None for has_prediction in complete]
     answers = [_parsed(*pair) for pair in zip(answers, predictions, strict=True)]
@@ -117,17 +118,6 @@ def _frame(bigquery: BigQuery, signature: Signature) -> tuple[pd.DataFrame, list
         }
     )
     return frame, [name for name, column in zip(used, columns, strict=True) if column.required]
-
-
-def _tensors(tensors: Sequence[Tensor], rows: pd.DataFrame) -> Any:
-    """Return the array that the model takes, or its arrays by name."""
-    arrays, used = {}, 0
-    for tensor in tensors:
-        columns = rows.iloc[:, used : used + len(tensor.columns)]
-        used += len(tensor.columns)
-        values = columns.iloc[:, 0].tolist() if tensor.as_json else columns.to_numpy()
-        arrays[tensor.name] = np.array(values, tensor.dtype).reshape(len(rows), *tensor.shape)
-    return arrays.get(None, arrays)
 
 
 def _typed(column: pa.ChunkedArray, dtypes: tuple[str, str] | None, *, is_json: bool) -> pd.Series:

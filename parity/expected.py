@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from serving.model import Model
+from serving.signature import Tensor
 
 MAX_EXAMPLE_ROWS = 100
 # MLflow type -> the dtype that MLflow requires for it, without and with missing values.
@@ -84,14 +85,28 @@ def _with_missing_texts(rows: pd.DataFrame, model: Model) -> pd.DataFrame:
     return rows
 
 
+def tensor_input(tensors: Sequence[Tensor], rows: pd.DataFrame) -> Any:
+    """Return the array that a model takes, or its arrays by name, from the columns of their arguments in order."""
+    arrays, used = {}, 0
+    for tensor in tensors:
+        columns = rows.iloc[:, used : used + len(tensor.columns)]
+        used += len(tensor.columns)
+        values = columns.iloc[:, 0].tolist() if tensor.as_json else columns.to_numpy()
+        arrays[tensor.name] = np.array(values, tensor.dtype).reshape(len(rows), *tensor.shape)
+    return arrays.get(None, arrays)
+
+
 def input_example(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], Expected]:
     """Return the first rows of a model's input example as argument lists, and the predictions for them.
 
-    Both are empty if the example is neither a DataFrame nor an array.
+    Both are empty if the example is neither a DataFrame nor the arrays of a signature of tensors.
     """
     library = mlflow.pyfunc.load_model(str(folder))
+    if tensors := model.signature.tensors:
+        complete = [row for row in model.example[:MAX_EXAMPLE_ROWS] if None not in row]
+        return complete, predict(library, tensor_input(tensors, pd.DataFrame(complete, dtype=object)), model)
     data = library.metadata.load_input_example(str(folder))
-    if not isinstance(data, pd.DataFrame | np.ndarray):
+    if not isinstance(data, pd.DataFrame):
         return [], Expected([])
     rows, data = model.example[:MAX_EXAMPLE_ROWS], data[:MAX_EXAMPLE_ROWS]
     # MLflow reads a missing boolean in an example as False, so its prediction for such a row proves nothing.

@@ -145,7 +145,9 @@ def _in_row_order(result: Any, rows: int) -> Any:
 def _plain(column: Any) -> Any:
     """Return a column without its index, its nullable dtype, its mask or a second dimension of length one."""
     if isinstance(column, np.ma.MaskedArray):
-        return _plain(np.where(np.ma.getmaskarray(column), None, column.data.astype(object)))
+        values = column.data.astype(object)
+        values[np.ma.getmaskarray(column)] = None
+        return _plain(values)
     if isinstance(column, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         return np.asarray(column if isinstance(column.dtype, np.dtype) else column.astype(object))
     if not isinstance(column, (np.ndarray, list, tuple)) and hasattr(column, "__array__"):

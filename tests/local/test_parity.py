@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, Schema, TensorSpec
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeRegressor
@@ -18,6 +20,9 @@ from bqlocal.bigquery import BigQuery
 from bqlocal.errors import SourceError
 from launch.function import Function
 from local import parity
+from model_loader import load
+from parity.compare import differences
+from parity.expected import input_example
 from sql.render import render
 from tests import models
 
@@ -85,3 +90,30 @@ def test_missing_texts(marker: Any, tmp_path: Path) -> None:
     with BigQuery() as bigquery, Function(folder) as function:
         bigquery.sql(render(folder, project="local", dataset="ds", connection="us.x", endpoint=function.url))
         assert bigquery.sql("SELECT ds.predict(CAST(NULL AS STRING)) AS p").table["p"].to_pylist() == [100.0]
+
+
+TENSORS: dict[str, tuple[Any, ...]] = {
+    "one dimension": ([TensorSpec(np.dtype("float64"), (-1,))], "d * 2", np.arange(4.0)),
+    "named": ([TensorSpec(np.dtype("float32"), (-1, 2), "a")], "d['a'][:, 0]", {"a": np.eye(2, dtype=np.float32)}),
+    "bytes": ([TensorSpec(np.dtype("uint8"), (-1, 2))], "d.sum(axis=1) * 1.0", np.eye(2, dtype=np.uint8) * 200),
+    "several": (
+        [TensorSpec(np.dtype("float64"), (-1, 2), "a"), TensorSpec(np.dtype("int64"), (-1,), "b")],
+        "d['a'].sum(axis=1) * d['b']",
+        {"a": np.eye(2), "b": np.array([2, 3])},
+    ),
+}
+
+
+@pytest.mark.parametrize(("inputs", "body", "example"), TENSORS.values(), ids=TENSORS)
+def test_tensors(inputs: list[Any], body: str, example: Any, tmp_path: Path) -> None:
+    """Tensors of every form are compared on the rows of their example, which is what deploy.sh does too."""
+    folder = models.formula(tmp_path / "model", body, Schema(inputs), models.schema(("double",)), example)
+    model = load(str(folder))
+    rows, expected = input_example(folder, model)
+    assert len(rows) == len(expected.predictions) >= 2
+    columns = [column.name for column in model.signature.columns]
+    with BigQuery() as bigquery, Function(str(folder)) as function:
+        bigquery.load("ds.t", pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows]))
+        bigquery.sql(render(str(folder), project="local", dataset="ds", connection="us.x", endpoint=function.url))
+        answers = bigquery.sql("SELECT ds.predict_row(TO_JSON(t)) AS p FROM ds.t AS t").table["p"].to_pylist()
+    assert differences(answers, expected.predictions) == []
