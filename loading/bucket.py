@@ -200,7 +200,7 @@ def _paths(uri: str, folder: Path, blobs: Sequence[Any]) -> list[Path]:
     size, memory, space = sum(blob.size for blob in blobs), memory_limit(), shutil.disk_usage(folder).free
     if size > min(memory - (used := memory_in_use()), space):
         raise ModelBlocked(
-            f"The model at {uri} takes {gigabytes(size)}, this function has {gigabytes(memory)} of memory, of which "
+            f"The model at {uri} takes {gigabytes(size)}; this function has {gigabytes(memory)} of memory, of which "
             f"{gigabytes(used)} are in use, and {gigabytes(space)} of free disk: deploy it with more --memory."
         )
     return [folder / name for name in names]

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bqlocal import BigQuery, Result
-from bqlocal.output import quantity
+from bqlocal.errors import quantity
 from launch.function import ROOT, Function
 from launch.processes import ProcessError, end
 from local.up import URI, published

@@ -17,7 +17,7 @@ import sqlglot
 from sqlglot import exp
 
 from bqlocal import BigQuery, Result, SourceError
-from bqlocal.output import quantity
+from bqlocal.errors import quantity
 
 VIEW = Path(__file__).parent.parent / "sql" / "requests_by_job.sql"
 TABLE = "logs.run_googleapis_com_stdout"

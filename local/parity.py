@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bqlocal import BigQuery, SourceError
-from bqlocal.output import quantity
+from bqlocal.errors import quantity
 from launch.function import Function
 from loading.source import local_folder
 from model_loader import load

@@ -129,7 +129,7 @@ def _check_size(rows: int, written: int, size: int) -> None:
         raise BadRequest(f"The reply to this one row has {size} bytes; BigQuery accepts {REPLY_LIMIT}.")
     more = " or more" if written < rows else ""
     raise BadRequest(
-        f"The reply to these {rows} rows has {size} bytes{more}, BigQuery accepts {REPLY_LIMIT}: "
+        f"The reply to these {rows} rows has {size} bytes{more}; BigQuery accepts {REPLY_LIMIT}: "
         f"create the SQL function with max_batching_rows = {max(1, written * REPLY_LIMIT // size * 9 // 10)}."
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from serving.column_names import keys_of_columns
 from serving.contract import Request
-from serving.errors import BadRequest, short_repr
+from serving.errors import BadRequest, quantity, short_repr
 from serving.json_numbers import Numbers
 from serving.json_type import BadValue
 from serving.rows import DecodedColumn, Rows
@@ -36,7 +36,7 @@ def from_arguments(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows
     if set(map(len, calls)) - {width}:
         row = next(row for row, call in enumerate(calls) if len(call) != width)
         raise BadRequest(
-            f"Row {row} has {len(calls[row])} arguments, the function takes {width}: {signature.arguments}."
+            f"Row {row} has {quantity(len(calls[row]), 'argument')}; the function takes {width}: {signature.arguments}."
         )
     columns = zip(*calls, strict=True) if calls else ((),) * width
     decoded = [decode_column(column, values) for column, values in zip(signature.columns, columns, strict=True)]
@@ -56,7 +56,9 @@ def from_objects(signature: Signature, request: Request) -> Rows:
     calls = request.calls
     for row, call in enumerate(calls):
         if len(call) != 1:
-            raise BadRequest(f"Row {row} has {len(call)} arguments, the function takes one: TO_JSON of a table's row.")
+            raise BadRequest(
+                f"Row {row} has {quantity(len(call), 'argument')}; the function takes one: TO_JSON of a table's row."
+            )
     no_values = dict.fromkeys(column.name for column in signature.columns)
     objects, errors = [], {}
     for row, (value,) in enumerate(calls):

@@ -34,7 +34,7 @@ def encode(result: Any, outputs: Sequence[Output] | None, rows: int) -> Replies:
         types = ["JSON"] * len(found.columns)
     else:
         raise ModelUnusable(
-            f"The model returned {len(found.columns)} columns, its signature declares one output: "
+            f"The model returned {len(found.columns)} columns; its signature declares one output: "
             "save it again with a signature that matches what it returns."
         )
     encoded = [_encode_column(column, sql_type) for column, sql_type in zip(found.columns, types, strict=True)]

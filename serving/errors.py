@@ -117,6 +117,11 @@ def short_repr(value: object) -> str:
     return text if len(text) <= VALUE_LIMIT else f"{text[:VALUE_LIMIT]}…"
 
 
+def quantity(number: int, noun: str) -> str:
+    """Return a number with its noun, such as 1 row or 1,000 rows."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def join_names(names: list[str], limit: int = 12) -> str:
     """Return names as a message lists them: the first `limit` in their order, and how many more there are."""
     text = ", ".join(names[:limit])

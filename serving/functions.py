@@ -18,7 +18,7 @@ import numpy as np
 
 from serving import decoding
 from serving.contract import Request
-from serving.errors import BadRequest, join_names, short_repr
+from serving.errors import BadRequest, join_names, quantity, short_repr
 from serving.model import Model
 from serving.options import Options, read_params
 from serving.rows import Rows
@@ -66,7 +66,7 @@ class SqlFunction:
             return decoding.from_objects(model.signature, request)
         for row, call in enumerate(request.calls):
             if call:
-                raise BadRequest(f"Row {row} has {len(call)} arguments, {self.name} takes none.")
+                raise BadRequest(f"Row {row} has {quantity(len(call), 'argument')}; {self.name} takes none.")
         return Rows(model.signature, min(1, len(request.calls)))
 
     def count(self, request: Request, rows: Rows) -> int:

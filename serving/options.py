@@ -57,7 +57,7 @@ def check_schema(context: Mapping[str, str], signature: Signature) -> None:
     created_for = context.get("schema", signature.schema)
     if created_for != signature.schema:
         raise BadRequest(
-            f"This SQL function was made for a model with schema {short_repr(created_for)}, the model now has schema "
+            f"This SQL function was made for a model with schema {short_repr(created_for)}; the model now has schema "
             f'"{signature.schema}": {signature.arguments}. Create the SQL function again with sql.render.'
         )
 

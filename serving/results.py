@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from serving.errors import ModelUnusable, join_names, short_repr
+from serving.errors import ModelUnusable, join_names, quantity, short_repr
 from serving.signature import Output
 
 _LISTS = (list, tuple, np.ndarray)
@@ -49,15 +49,16 @@ def _in_declared_order(found: Result, outputs: Sequence[Output]) -> Result:
     if found.named and all(declared):
         if set(declared) != set(found.names):
             raise ModelUnusable(
-                f"The model returned the columns {join_names(found.names)}, its signature declares the outputs "
+                f"The model returned the columns {join_names(found.names)}; its signature declares the outputs "
                 f"{join_names([str(name) for name in declared])}: save it again with a signature that matches what it "
                 "returns."
             )
         order = [found.names.index(str(name)) for name in declared]
         return Result([found.names[at] for at in order], [found.columns[at] for at in order], named=True)
     if len(found.columns) != len(outputs):
+        returned = quantity(len(found.columns), "column")
         raise ModelUnusable(
-            f"The model returned {len(found.columns)} columns, its signature declares {len(outputs)} outputs: "
+            f"The model returned {returned}; its signature declares {len(outputs)} outputs: "
             "save it again with a signature that matches what it returns."
         )
     names = [name or own for name, own in zip(declared, found.names, strict=True)]

@@ -112,7 +112,7 @@ def prepare(model: Model, function: SqlFunction, options: Options, rows: Rows, t
     errors = rows.errors()
     if options.on_null == "error":
         for row, column in rows.first_null_columns().items():
-            errors.setdefault(row, f"Row {row}, column {column.name} is NULL, the model needs {column.sql_type}.")
+            errors.setdefault(row, f"Row {row}, column {column.name} is NULL; the model needs {column.sql_type}.")
     elif options.on_null == "pass":
         for row, column in rows.first_nulls_in_tensors().items():
             errors.setdefault(

@@ -34,3 +34,8 @@ class RemoteFunctionError(QueryError):
 
 class SourceError(BqlocalError):
     """A table cannot be read from its file or DataFrame."""
+
+
+def quantity(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as 1 row or 1,000 rows; `plural` is the noun's if an s doesn't make it."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bqlocal.bigquery import Result
-from bqlocal.errors import BqlocalError
+from bqlocal.errors import BqlocalError, quantity
 from bqlocal.json_values import to_json
 
 
@@ -27,11 +27,6 @@ def show(result: Result, output_format: str) -> None:
             f"{calls.bytes_sent:,} bytes sent, {calls.bytes_received:,} received, {calls.seconds:.3f} s",
             err=True,
         )
-
-
-def quantity(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun, such as 1 row or 1,000 rows; `plural` is the noun's if an s doesn't make it."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def _table(table: pa.Table) -> None:

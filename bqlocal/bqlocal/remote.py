@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from bqlocal.decoding import ReplyError, decode, parse
 from bqlocal.encoding import encode
-from bqlocal.errors import QueryError, RemoteFunctionError
+from bqlocal.errors import QueryError, RemoteFunctionError, quantity
 from bqlocal.types import accepts
 from bqlocal.values import coerce, with_sql_type
 
@@ -203,8 +203,9 @@ def _values(function: RemoteFunction, response: httpx.Response, rows: int) -> pa
     invalid = f"Invalid response from {endpoint} of remote function {function.name}"
     if len(response.content) > MAX_REPLY_BYTES:
         raise RemoteFunctionError(
-            f"{invalid}: it has {len(response.content):,} bytes for {rows} calls, BigQuery allows {MAX_REPLY_BYTES:,}; "
-            "a smaller max_batching_rows makes replies smaller"
+            f"{invalid}: it has {len(response.content):,} bytes for {quantity(rows, 'call')}; "
+            f"BigQuery allows {MAX_REPLY_BYTES:,}. "
+            "A smaller max_batching_rows makes replies smaller"
         )
     try:
         document = parse(response.content, function.returns)
@@ -214,7 +215,8 @@ def _values(function: RemoteFunction, response: httpx.Response, rows: int) -> pa
     if not isinstance(replies, list):
         raise RemoteFunctionError(f"{invalid}: it has no array 'replies'")
     if len(replies) != rows:
-        raise RemoteFunctionError(f"{invalid}: it has {len(replies)} replies for {rows} calls")
+        found = quantity(len(replies), "reply", "replies")
+        raise RemoteFunctionError(f"{invalid}: it has {found} for {quantity(rows, 'call')}")
     try:
         return decode(function.returns, replies)
     except ReplyError as error:

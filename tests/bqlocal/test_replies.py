@@ -36,7 +36,7 @@ def test_reply_size_limit(bigquery: BigQuery, endpoint: Endpoint, create: Create
     """A reply of more than 15 MB is an error that suggests smaller batches."""
     endpoint.answer = lambda body: (200, json.dumps({"replies": ["x" * 15_000_000]}))
     create("ds.f()", "STRING")
-    with pytest.raises(RemoteFunctionError, match=r"it has 15,000,017 bytes for 1 calls, .* max_batching_rows"):
+    with pytest.raises(RemoteFunctionError, match=r"it has 15,000,017 bytes for 1 call; .* max_batching_rows"):
         bigquery.sql("SELECT ds.f()")
 
 
@@ -48,8 +48,8 @@ def test_reply_size_limit(bigquery: BigQuery, endpoint: Endpoint, create: Create
         ("[1]", "it has no array 'replies'"),
         ('{"answers": [1]}', "it has no array 'replies'"),
         ('{"replies": {"0": 1}}', "it has no array 'replies'"),
-        ('{"replies": []}', "it has 0 replies for 1 calls"),
-        ('{"replies": [1, 2]}', "it has 2 replies for 1 calls"),
+        ('{"replies": []}', "it has 0 replies for 1 call"),
+        ('{"replies": [1, 2]}', "it has 2 replies for 1 call"),
     ],
 )
 def test_invalid_shape(text: str, message: str, bigquery: BigQuery, endpoint: Endpoint, create: Create) -> None:

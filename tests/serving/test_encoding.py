@@ -69,7 +69,7 @@ def test_several_outputs() -> None:
 
 def test_wrong_number_of_columns() -> None:
     """Any other number of columns than declared outputs is an error."""
-    with pytest.raises(ModelUnusable, match="returned 2 columns, its signature declares one output"):
+    with pytest.raises(ModelUnusable, match="returned 2 columns; its signature declares one output"):
         encode(np.zeros((1, 2)), declared("FLOAT64"), 1)
 
 
