@@ -11,6 +11,7 @@ from deploy.errors import StepFailed
 from deploy.gcloud import TRANSIENT
 from deploy.observation import ModelReport
 from parity import compare
+from serving.errors import quantity
 
 SETTLE_SECONDS = 300.0  # the longest that a new grant takes to have an effect
 # What BigQuery reports while a grant has no effect yet: on the connection, the function or the bucket.
@@ -45,14 +46,16 @@ def verify(deployment: Deployment) -> None:
     if found:
         advice = "Do not use the SQL functions: the deployed packages or the model differ from those here."
         raise StepFailed(step, " ".join(found), advice)
-    click.echo(f"{len(deployment.model.predictions)} predictions match the model's own.")
+    count = len(deployment.model.predictions)
+    click.echo(f"{quantity(count, 'prediction')} {'matches' if count == 1 else 'match'} the model's own.")
 
 
 def differences(model: ModelReport, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each difference between the rows of the parity query and the model's own predictions."""
     predictions = model.predictions
     if len(rows) != len(predictions):
-        return [f"SQL returned {len(rows)} rows for {len(predictions)} rows of the input example."]
+        expected = quantity(len(predictions), "row")
+        return [f"SQL returned {quantity(len(rows), 'row')} for {expected} of the input example."]
     others = sorted({str(row["digest"]) for row in rows} - {model.digest})
     found = [f"The model with digest {others[0]} answers, not the deployed {model.digest}."] if others else []
     answers = [json.loads(row["predicted"]) for row in rows]

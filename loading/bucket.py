@@ -21,7 +21,7 @@ from loading.limits import disk_errors
 from loading.memory import gigabytes, memory_in_use, memory_limit
 from loading.progress import Progress, Writer
 from loading.storage_errors import storage_errors
-from serving.errors import ModelBlocked, ModelUnusable, short_repr
+from serving.errors import ModelBlocked, ModelUnusable, quantity, short_repr
 
 TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of a response
 # Seconds within which a failed request is retried, counted from the first request or the last progress. With the last
@@ -196,7 +196,7 @@ def _paths(uri: str, folder: Path, blobs: Sequence[Any]) -> list[Path]:
             if elsewhere
             else "expected a saved MLflow model."
         )
-        raise ModelUnusable(f"There is no MLmodel file at {uri} ({len(blobs)} objects); {hint}")
+        raise ModelUnusable(f"There is no MLmodel file at {uri} ({quantity(len(blobs), 'object')}); {hint}")
     size, memory, space = sum(blob.size for blob in blobs), memory_limit(), shutil.disk_usage(folder).free
     if size > min(memory - (used := memory_in_use()), space):
         raise ModelBlocked(

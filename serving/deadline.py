@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from serving.errors import BadRequest, OutOfTime, ServingError
+from serving.errors import BadRequest, OutOfTime, ServingError, quantity
 from serving.telemetry import Timer
 
 MARGIN = 0.1  # of the platform's limit
@@ -30,8 +30,8 @@ class Deadline:
     def waiting(self, rows: int, timer: Timer) -> OutOfTime:
         """Return the error of a request that spent its time waiting for its turn."""
         return OutOfTime(
-            f"This instance is busy: its predictions left no time for the {rows} rows of this request within "
-            f"{timer.elapsed:.1f} seconds. Retry later, or allow more instances."
+            f"This instance is busy: its predictions left no time for the {quantity(rows, 'row')} of this request "
+            f"within {timer.elapsed:.1f} seconds. Retry later, or allow more instances."
         )
 
     def predicting(self, rows: int, seconds: float, alone: bool) -> ServingError:
@@ -41,10 +41,10 @@ class Deadline:
         """
         if alone and seconds > (self.limit or 0.0) / 2:
             return BadRequest(
-                f"The model needs more than {seconds:.1f} seconds for the {rows} rows of this request, which may take "
-                f"{self.limit:.0f}: deploy with a smaller --max-batching-rows or a longer --timeout."
+                f"The model needs more than {seconds:.1f} seconds for the {quantity(rows, 'row')} of this request, "
+                f"which may take {self.limit:.0f}: deploy with a smaller --max-batching-rows or a longer --timeout."
             )
         return OutOfTime(
-            f"The model began late to predict the {rows} rows of this request, or together with other requests, and "
-            f"did not finish within the {self.limit:.0f} seconds that a request may take. Retry later."
+            f"The model began late to predict the {quantity(rows, 'row')} of this request, or together with other "
+            f"requests, and did not finish within the {self.limit:.0f} seconds that a request may take. Retry later."
         )

@@ -120,9 +120,11 @@ def _columns(result: Any, declared: set[str | None], rows: int) -> Result:
     columns = [_plain(_in_row_order(column, rows)) for column in columns]
     for column in columns:
         if not isinstance(column, (np.ndarray, list, tuple)) or (isinstance(column, np.ndarray) and not column.ndim):
-            raise ModelUnusable(f"The model returned {short_repr(column)} for {rows} rows; expected one value per row.")
+            returned = f"{short_repr(column)} for {quantity(rows, 'row')}"
+            raise ModelUnusable(f"The model returned {returned}; expected one value per row.")
         if len(column) != rows:
-            raise ModelUnusable(f"The model returned {len(column)} values for {rows} rows; expected one value per row.")
+            returned = f"{quantity(len(column), 'value')} for {quantity(rows, 'row')}"
+            raise ModelUnusable(f"The model returned {returned}; expected one value per row.")
     if not columns:
         raise ModelUnusable("The model returned no column; expected one value per row.")
     return Result(names, columns, named)

@@ -25,7 +25,7 @@ from typing import TextIO
 import orjson
 
 from serving.contract import Request
-from serving.errors import CLIENT_ERRORS, Overloaded, ServingError, describe_error
+from serving.errors import CLIENT_ERRORS, Overloaded, ServingError, describe_error, quantity
 from serving.model import ModelInfo
 
 TEXT_LIMIT = 1_000  # characters of a text from outside
@@ -146,7 +146,7 @@ class RequestLog:
         """What happened, as a person reads it first."""
         if self.error:
             return truncate(self.error_message)
-        answered = f": {self.rows} rows for {self.function}" if self.rows is not None else ""
+        answered = f": {quantity(self.rows, 'row')} for {self.function}" if self.rows is not None else ""
         return truncate(f"{self.method} {self.path} {self.status} in {self.total * 1000:.1f} ms{answered}")
 
     def line(self) -> str:

@@ -130,7 +130,8 @@ def _from_file(path: Path, target: str | None) -> Data:
     if unknown.any():
         if unknown.all():
             raise TrainError(f"The target {target!r} is empty in every row of {path}; there is nothing to learn.")
-        click.echo(f"Ignoring {int(unknown.sum())} rows without a value in {target!r}.", err=True)
+        count = int(unknown.sum())
+        click.echo(f"Ignoring {count} {'row' if count == 1 else 'rows'} without a value in {target!r}.", err=True)
         frame = frame[~unknown]
     if len(frame) < MIN_ROWS:
         raise TrainError(f"{path} has {len(frame)} rows with a value in {target!r}; expected at least {MIN_ROWS}.")

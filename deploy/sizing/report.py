@@ -8,6 +8,7 @@ from rich.table import Table
 
 from deploy.sizing.measure import Measurements
 from deploy.sizing.recommend import Sizing
+from serving.errors import quantity
 
 
 def write_files(folder: Path, measured: Measurements, sizing: Sizing) -> Path:
@@ -54,8 +55,8 @@ def print_report(measured: Measurements, sizing: Sizing, rows: int, instances: i
     for line in (
         f"For the deployment: ./deploy.sh {options} ...",
         f"For the DDL: OPTIONS (max_batching_rows = {sizing.batch}, ...)",
-        f"Expected of an instance: {sizing.rate:,.0f} rows/s on CPUs like this machine's. {rows:,} rows with "
-        f"{instances} instances: {sizing.seconds(rows, instances):,.1f} s, including a cold start of "
+        f"Expected of an instance: {sizing.rate:,.0f} rows/s on CPUs like this machine's. {quantity(rows, 'row')} with "
+        f"{quantity(instances, 'instance')}: {sizing.seconds(rows, instances):,.1f} s, including a cold start of "
         f"{sizing.cold_start:.1f} s, and {sizing.dollars(rows, instances):.4f} USD on Cloud Run.",
         f"Picture: {picture}",
     ):

@@ -99,7 +99,7 @@ def test_parity(name: str, saved: Callable[[str], str], tmp_path: Path) -> None:
             ["Row 1 of the input example: SQL gives 2.500001, the model's own library 2.5."],
         ),
         ([("1.0", "d"), ("null", "d")], ["Row 1 of the input example: SQL gives null, the model's own library 2.5."]),
-        ([("1.0", "d")], ["SQL returned 1 rows for 2 rows of the input example."]),
+        ([("1.0", "d")], ["SQL returned 1 row for 2 rows of the input example."]),
         ([("1.0", "e"), ("2.5", "e")], ["The model with digest e answers, not the deployed d."]),
     ],
     ids=["equal", "within-tolerance", "differs", "null", "too-few", "another-model"],

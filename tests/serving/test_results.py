@@ -83,7 +83,7 @@ BAD = {
     "names that become the same": ({0: LOW, "0": HIGH}, None, "the same name"),
     "several for one": (np.column_stack([LOW, HIGH]), ONE, "returned 2 columns"),
     "other keys per row": ([{"low": 1.0, "high": 2.0}, {"low": 1.0}], PAIR, "for row 1.*for row 0"),
-    "too few": (pd.Series([1.0]), ONE, "returned 1 values for 2 rows"),
+    "too few": (pd.Series([1.0]), ONE, "returned 1 value for 2 rows"),
 }
 
 
