@@ -83,7 +83,7 @@ class ModelWatcher:
 
     async def _poll(self, model: Model) -> None:
         current = f"version {model.info.version}"
-        logged = len(self._logged)
+        logged, new = len(self._logged), None
         try:
             if new := await asyncio.to_thread(self._load_next):
                 self._serving = self._seen
@@ -98,7 +98,9 @@ class ModelWatcher:
         except Exception as error:
             message = f"Still serving {current}: internal error while checking {self._uri} for updates."
             self._log_once("ERROR", message, error, trace=traceback.format_exc())
-        if len(self._logged) > logged:  # an exception and the model that raised it refer to each other
+        if new or len(self._logged) > logged:
+            # The model that went, or was rejected, and what refers to it may refer to each other.
+            del model, new
             await asyncio.to_thread(gc.collect)
         self._next_poll = time.monotonic() + self._seconds
 

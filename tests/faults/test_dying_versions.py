@@ -25,7 +25,7 @@ from tests.faults.faults import always
 from tests.faults.proxy import Proxy, publish
 
 FAST_RETRIES = Path(__file__).parent / "fast_retries"
-DEADLINE = 600.0  # seconds; the machine may be busy
+DEADLINE = 60.0  # seconds; the machine may be busy
 ROW = [0.5, -0.25, 1, 2]
 
 # What a step does to its process, given the number of predictions so far.
@@ -116,7 +116,8 @@ def test_deadly_version(
         assert [request.name for request in proxy.requests].count("m/model.pkl") == 1
         publish(proxy.upstream, second_model, "m")
         wait_for(function, replies(second_model))
-        assert len(list((tmp_path / "temporary").glob("model-*"))) == 1
+        # The old version is freed after its last request.
+        wait_for(function, lambda _: len(list((tmp_path / "temporary").glob("model-*"))) == 1)
 
 
 def test_deadly_first_version(proxy: Proxy, environment: dict[str, str], second_model: str, tmp_path: Path) -> None:

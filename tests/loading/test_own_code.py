@@ -166,6 +166,7 @@ LEFT_OUT: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.check
 @pytest.mark.parametrize(("files", "script", "named"), LEFT_OUT.values(), ids=LEFT_OUT)
 def test_own_module_left_out(save: Save, files: dict[str, str], script: str, named: tuple[str, ...]) -> None:
     """A class or module of the author that was not saved is a 424 that says how to save it, not what to install."""
