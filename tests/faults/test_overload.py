@@ -44,7 +44,13 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("models") / "waiting"
     columns = Schema([ColSpec("double", "value"), ColSpec("string", "until")])
     signature = ModelSignature(columns, Schema([ColSpec("double")]))
-    mlflow.pyfunc.save_model(folder, python_model=Waiting(), signature=signature, pip_requirements=["pandas"])
+    mlflow.pyfunc.save_model(
+        folder,
+        python_model=Waiting(),
+        signature=signature,
+        input_example=pd.DataFrame({"value": [1.0], "until": ["/"]}),  # the loader tries it: it must not wait
+        pip_requirements=["pandas"],
+    )
     return str(folder)
 
 
