@@ -2,11 +2,15 @@
 
 import contextlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from serving.signature import Signature
+from serving.signature import Column, Signature
+
+_NANOSECONDS = re.compile(r"(\.\d{6})\d+")  # BigQuery has microseconds
 
 
 def read_example(folder: Path, mlmodel: Mapping[str, Any], signature: Signature) -> list[list[Any]]:
@@ -16,8 +20,20 @@ def read_example(folder: Path, mlmodel: Mapping[str, Any], signature: Signature)
         saved = json.loads((folder / info["artifact_path"]).read_text())
         if info.get("params"):
             saved = saved["inputs"]
-        return _of_arrays(saved, signature) if info["type"] == "ndarray" else _of_frame(saved, signature)
+        rows = _of_arrays(saved, signature) if info["type"] == "ndarray" else _of_frame(saved, signature)
+        return [[_argument(*pair) for pair in zip(row, signature.columns, strict=True)] for row in rows]
     return []
+
+
+def _argument(value: Any, column: Column) -> Any:
+    """Return a value as BigQuery would send it: MLflow writes what pandas and json make of it."""
+    if isinstance(value, float) and math.isnan(value) and column.sql_type != "FLOAT64":
+        return None
+    if column.mlflow_type == "binary" and isinstance(value, str):
+        return "".join(value.split())  # base64 in lines
+    if column.mlflow_type == "datetime" and isinstance(value, str):
+        return None if value == "NaT" else _NANOSECONDS.sub(r"\1", value)
+    return value
 
 
 def _of_frame(saved: Any, signature: Signature) -> list[list[Any]]:

@@ -5,7 +5,7 @@ imports itself.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,12 @@ def takes_array(estimator: Any) -> bool:
 def takes_text_series(estimator: Any) -> bool:
     """Return whether the first step is a vectorizer of texts, which takes a Series and not a DataFrame."""
     first = _first_steps(estimator)
-    return bool(first) and all(
-        _is_of(step, "sklearn.feature_extraction.text") and type(step).__name__ in _TEXT_VECTORIZERS for step in first
-    )
+    return bool(first) and all(map(_takes_texts, first))
+
+
+def _takes_texts(step: Any) -> bool:
+    classes = {f"{each.__module__}.{each.__name__}" for each in type(step).__mro__}
+    return not classes.isdisjoint(f"sklearn.feature_extraction.text.{name}" for name in _TEXT_VECTORIZERS)
 
 
 def missing_texts(estimator: Any, columns: Sequence[str]) -> dict[str, Any]:
@@ -53,15 +56,40 @@ def missing_texts(estimator: Any, columns: Sequence[str]) -> dict[str, Any]:
             markers = missing_markers(step, place)
             if len(markers) == 1 and column not in found:
                 found[column] = markers[0]
-    return found
+    # A step of the author, or a step that moves columns, may hide which encoder gets a column.
+    every = _distinct(marker for step in _estimators(estimator) for marker in _all_markers(step))
+    return {column: found.get(column, every[0]) for column in columns} if len(every) == 1 else found
 
 
 def missing_markers(step: Any, place: int) -> list[Any]:
     """Return the missing values that a step fills, or saw when it was fitted, in its column at this place."""
-    if hasattr(step, "categories_"):
-        values = step.categories_[place]
-    else:
-        values = [step.missing_values] if type(step).__name__ in _FILLING else []
+    if type(step).__name__ in _FILLING:
+        return _distinct([step.missing_values])
+    known = categories(step)
+    return _distinct(known[place]) if place < len(known) else []
+
+
+def categories(step: Any) -> Sequence[Any]:
+    """Return the categories of each column of a fitted encoder; none for any other step."""
+    known = getattr(step, "__dict__", {}).get("categories_")
+    return known if isinstance(known, (list, tuple)) and all(map(_is_sequence, known)) else []
+
+
+def _is_sequence(values: Any) -> bool:
+    return isinstance(values, (list, tuple, np.ndarray))
+
+
+def _all_markers(step: Any) -> Iterator[Any]:
+    """Yield the missing values among texts that a step fills or saw in any of its columns."""
+    if type(step).__name__ in _FILLING and getattr(step, "statistics_", np.empty(0)).dtype.kind == "O":
+        yield from _distinct([step.missing_values])
+    for values in categories(step):
+        if any(isinstance(value, str) for value in values):
+            yield from _distinct(values)
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """Return the different missing values among these: None, pandas.NA, NaN."""
     markers = {
         "None" if value is None else "NA" if value is pd.NA else "NaN": value
         for value in values
@@ -90,7 +118,7 @@ def computes_in_float64(estimator: Any) -> bool:
 def in_one_thread(estimator: Any) -> None:
     """Let a model predict in one thread: several sum in any order, and take longer for a few rows."""
     for step in _estimators(estimator):
-        if vars(step).get("n_jobs") is not None:
+        if getattr(step, "__dict__", {}).get("n_jobs") is not None:
             step.n_jobs = 1
 
 
@@ -104,7 +132,8 @@ def _estimators(root: Any) -> Iterator[Any]:
         seen.add(id(value))
         if hasattr(type(value), "fit"):
             yield value
-            left.extend(part for name, part in vars(value).items() if (type(value).__name__, name) not in _FOR_TARGETS)
+            parts = getattr(value, "__dict__", {})  # an estimator written in C has none
+            left.extend(part for name, part in parts.items() if (type(value).__name__, name) not in _FOR_TARGETS)
         elif isinstance(value, (list, tuple, set)):
             left.extend(value)
         elif isinstance(value, Mapping):
@@ -115,7 +144,7 @@ def _estimators(root: Any) -> Iterator[Any]:
 
 def _makes_array(step: Any) -> bool:
     name = type(step).__name__
-    if {"predict", "predict_proba", "transform"} & set(vars(step)):  # replaced on the instance
+    if {"predict", "predict_proba", "transform"} & set(getattr(step, "__dict__", {})):  # replaced on the instance
         return False
     if _is_of(step, "model_steps"):
         return name in _ARRAY_STEPS
@@ -177,5 +206,5 @@ def _keeping_columns(steps: Sequence[tuple[str, Any]]) -> Iterator[Any]:
         if step is None or step == "passthrough":
             continue
         yield step
-        if type(step).__name__ != "SimpleImputer":
+        if type(step).__name__ != "SimpleImputer" or pd.isna(step.statistics_).any():  # drops columns without a value
             return

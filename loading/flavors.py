@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from loading.libraries import RecordingUnpickler, is_library_object
 from loading.mlmodel import read_mlmodel
 from loading.trusted_types import TRUSTED_TYPES
@@ -142,7 +144,9 @@ def _load_pyfunc(folder: Path, _: Mapping[str, Any], __: str) -> dict[str, Any]:
 def _classifier(estimator: Any) -> dict[str, Any]:
     """Return what Model needs for predict_proba, if the estimator has it."""
     with contextlib.suppress(Exception):  # a pipeline asks its last step, which may raise anything
-        return {"probabilities": estimator.predict_proba, "classes": list(estimator.classes_)}
+        classes = list(estimator.classes_)
+        if not any(isinstance(label, np.ndarray) for label in classes):  # one array per output, with several outputs
+            return {"probabilities": estimator.predict_proba, "classes": classes}
     return {}
 
 

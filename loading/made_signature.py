@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from loading.fitted import missing_markers, steps_of_columns, takes_text_series
+from loading.fitted import categories, missing_markers, steps_of_columns, takes_text_series
 from loading.signature import NO_SIGNATURE
 from serving.errors import ModelUnusable, join_names
 from serving.signature import Column, Signature
@@ -37,8 +37,8 @@ def make_signature(estimator: Any, uri: str) -> tuple[Signature, str]:
 
 
 def _column(name: str, steps: Sequence[tuple[Any, int]], uri: str) -> Column:
-    categories = [value for step, place in steps if hasattr(step, "categories_") for value in step.categories_[place]]
-    present = [value for value in categories if value is not None and value == value]
+    known = [value for step, place in steps if place < len(categories(step)) for value in categories(step)[place]]
+    present = [value for value in known if value is not None and value == value]
     kinds = {
         "boolean" if isinstance(value, (bool, np.bool_)) else
         "string" if isinstance(value, str) else

@@ -3,7 +3,7 @@
 BigQuery splits a table into batches of any size and order, so a row must get the same answer among any other rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from loading.fitted import computes_in_float64
 from serving import encoding
 from serving.errors import ModelUnusable, describe_error, short_repr
 from serving.model import Model
-from serving.rows import RowIndices, Rows
+from serving.rows import Rows
 
 EXACT, ROUNDED = 1e-9, 1e-4  # relative to the largest value of an output
 _ADVICE = (
@@ -21,59 +21,67 @@ _ADVICE = (
 )
 
 
+class RowsDepend(ModelUnusable):
+    """A model whose answer for a row depends on chance; ROWS_DEPEND=allow serves it."""
+
+
 def check_rows(model: Model, rows: Rows) -> None:
-    """Raise ModelUnusable unless each row gets the same answer twice, in reverse order, and alone."""
-    uri, every = model.info.uri, np.arange(len(rows))
+    """Raise RowsDepend unless each row gets the same answer twice, in reverse order, and alone.
+
+    Raise ModelUnusable for a model that answers with another number of values than it gets rows.
+    """
+    uri = model.info.uri
     float32 = any(column.type.dtype == np.float32 for column in model.signature.columns)
     tolerance = EXACT if not float32 and computes_in_float64(model.estimator) else ROUNDED
 
-    def answers(order: RowIndices, how: str) -> Sequence[Any]:
-        try:
-            result = model.predict(rows.take(order))
-            return encoding.as_list(encoding.encode(result, model.outputs, len(order)))
-        except Exception as cause:
-            raise ModelUnusable(
-                f"The model at {uri} scores its input example, but fails when the rows are {how}: "
-                f"{describe_error(cause)}. {_ADVICE}"
-            ) from cause
+    def predict(part: Rows) -> Sequence[Any]:
+        result = model.predict(part)
+        encoded = encoding.encode(result, model.outputs, len(part), keeps_index=model.keeps_index)
+        return encoding.as_list(encoded)
 
-    whole = answers(every, "the same")
-    if (row := _first_difference(whole, answers(every, "the same"), tolerance)) is not None:
-        raise ModelUnusable(
+    whole, again = _answers(predict, rows, uri, "the same"), _answers(predict, rows, uri, "the same")
+    if (row := _first_difference(whole, again, tolerance)) is not None:
+        raise RowsDepend(
             f"The model at {uri} isn't deterministic: two equal calls gave row {row} of its input example different "
             "predictions. Save a model that predicts the same for the same rows, or set ROWS_DEPEND=allow to serve it "
             "anyway."
         )
-    ways = {
-        "in reverse order": answers(every[::-1], "in reverse order")[::-1],
-        "alone": [answers(every[[row]], "alone")[0] for row in every.tolist()],
-    }
+    _compare(predict, rows, whole, uri, tolerance)
     if model.probabilities is not None:
-        _check_probabilities(model, rows, tolerance)
+        try:
+            probabilities = model.predict_proba(rows).tolist()
+        except Exception:  # predict_proba may be unfit for use where predict is not; requests will get the error
+            return
+        _compare(lambda part: model.predict_proba(part).tolist(), rows, probabilities, uri, tolerance)
+
+
+def _compare(
+    predict: Callable[[Rows], Sequence[Any]], rows: Rows, whole: Sequence[Any], uri: str, tolerance: float
+) -> None:
+    """Raise RowsDepend for a row with another answer in reverse order or alone than in `whole`."""
+    every = np.arange(len(rows))
+    ways = {
+        "in reverse order": _answers(predict, rows.take(every[::-1]), uri, "in reverse order")[::-1],
+        "alone": [_answers(predict, rows.take(every[[row]]), uri, "alone")[0] for row in every.tolist()],
+    }
     for way, found in ways.items():
         if (row := _first_difference(whole, found, tolerance)) is not None:
-            raise _dependent(uri, row, whole[row], found[row], way)
+            raise RowsDepend(
+                f"The model at {uri} predicts {short_repr(whole[row])} for row {row} of its input example and "
+                f"{short_repr(found[row])} for the same row {way}: its rows depend on each other. {_ADVICE}"
+            )
 
 
-def _check_probabilities(model: Model, rows: Rows, tolerance: float) -> None:
-    """As for predictions, in as few calls as show a dependence on order or on the other rows."""
-    every = np.arange(len(rows))
+def _answers(predict: Callable[[Rows], Sequence[Any]], rows: Rows, uri: str, how: str) -> Sequence[Any]:
     try:
-        whole = model.predict_proba(rows).tolist()
-        found = model.predict_proba(rows.take(every[::-1])).tolist()[::-1]
-        alone = model.predict_proba(rows.take(every[:1])).tolist()
-    except Exception:  # predict_proba may be unfit for use where predict is not; requests will get the error
-        return
-    for way, other in (("in reverse order", found), ("alone", [*alone, *whole[1:]])):
-        if (row := _first_difference(whole, other, tolerance)) is not None:
-            raise _dependent(model.info.uri, row, whole[row], other[row], way)
-
-
-def _dependent(uri: str, row: int, together: Any, other: Any, way: str) -> ModelUnusable:
-    return ModelUnusable(
-        f"The model at {uri} predicts {short_repr(together)} for row {row} of its input example and "
-        f"{short_repr(other)} for the same row {way}: its rows depend on each other. {_ADVICE}"
-    )
+        return predict(rows)
+    except ModelUnusable as cause:
+        raise ModelUnusable(f"The model at {uri} cannot score its own input example: {cause}") from cause
+    except Exception as cause:
+        raise RowsDepend(
+            f"The model at {uri} scores its input example, but fails when the rows are {how}: "
+            f"{describe_error(cause).rstrip('.')}. {_ADVICE}"
+        ) from cause
 
 
 def _first_difference(first: Sequence[Any], second: Sequence[Any], tolerance: float) -> int | None:

@@ -1,27 +1,24 @@
 """Tries a model on its own input example, before it answers anybody: how it takes its rows, and what it returns."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from loading.fitted import missing_texts, takes_array, takes_text_series
-from loading.row_dependence import check_rows
+from loading.row_dependence import RowsDepend, check_rows
 from serving import encoding, results
 from serving.decoding import from_arguments
 from serving.errors import ModelUnusable, describe_error, short_repr
 from serving.model import Model
 from serving.model_input import InputForm
 from serving.rows import Rows
+from serving.signature import Column
 
 MAX_ROWS = 20  # of the example that are tried in several ways
-# An argument of each type of column.
-_MADE_UP = {
-    **dict.fromkeys(("double", "float", "integer", "long"), 1),
-    "boolean": True,
-    "string": "a",
-    "datetime": "2020-01-01T00:00:00Z",
-}
+_INDEXED = (pd.Series, pd.DataFrame, Mapping)
 _UNCHECKED = "Whether its answer for a row depends on the other rows could not be checked."
 
 
@@ -42,8 +39,9 @@ def try_out(model: Model, *, allow_dependence: bool) -> None:
         return
     try:
         result = model.predict(rows)
+        model.keeps_index = _keeps_index(model, rows, result)
         model.outputs = encoding.settle_outputs(result, model.signature.outputs, len(rows))
-        encoding.encode(result, model.outputs, len(rows))
+        encoding.encode(result, model.outputs, len(rows), keeps_index=model.keeps_index)
     except Exception as cause:
         model.example_error = cause
         if isinstance(cause, ModelUnusable) or not model.signature.outputs:
@@ -55,7 +53,7 @@ def try_out(model: Model, *, allow_dependence: bool) -> None:
         model.notes.append(f"The model's input example has one row. {_UNCHECKED}")
     try:
         check_rows(model, _tried(rows, len(model.signature.columns)))
-    except ModelUnusable as error:
+    except RowsDepend as error:
         if not allow_dependence:
             raise
         model.notes.append(f"ROWS_DEPEND is allow, so the model is served although: {error}")
@@ -73,6 +71,16 @@ def _form(model: Model) -> InputForm:
     return InputForm(kind, {name: marker for name, marker in found.items() if name in texts})
 
 
+def _keeps_index(model: Model, rows: Rows, result: Any) -> bool:
+    """Tell whether the index of a result is its input's, and not numbers from the rows that may look like one."""
+    parts = [rows.take(np.array([at])) for at in {0, len(rows) - 1}] if isinstance(result, _INDEXED) else []
+    try:
+        tries = [(result, len(rows)), *((model.predict(part), 1) for part in parts)]
+    except Exception:  # a model that can't score a row alone; check_rows says so
+        return False
+    return all(results.has_input_index(found, count) for found, count in tries)
+
+
 def _tried(rows: Rows, columns: int) -> Rows:
     """Return the rows to try, never as many as there are columns.
 
@@ -86,10 +94,10 @@ def _tried(rows: Rows, columns: int) -> Rows:
 
 def _check_made_up_rows(model: Model) -> None:
     """Raise ModelUnusable for a model that returns another number of values than it gets rows, or duplicate names."""
-    call = [_MADE_UP.get(column.mlflow_type) for column in model.signature.columns]
-    if None in call:
-        return
+    call = [_made_up(column) for column in model.signature.columns]
     rows = from_arguments(model.signature, [call] * (3 if len(call) == 2 else 2))
+    if rows.errors():
+        return
     try:
         result = model.predict(rows)
     except BaseException:  # a row that was made up may be one that the model rightly rejects
@@ -97,6 +105,27 @@ def _check_made_up_rows(model: Model) -> None:
     results.read(result, model.outputs, len(rows))
     if not model.user_code:
         model.outputs = encoding.settle_outputs(result, model.outputs, len(rows))
+
+
+def _made_up(column: Column) -> Any:
+    """Return an argument of the column's type."""
+    if column.mlflow_type == "tensor" and column.detail:
+        element: Any = "a" if column.detail["dtype"] == "str" else column.detail["dtype"] == "bool" or 1
+        for size in reversed(column.detail["shape"]):
+            element = [element] * size
+        return element
+    return _made_up_value(column.detail or {}, column.mlflow_type)
+
+
+def _made_up_value(detail: Mapping[str, Any], mlflow_type: str) -> Any:
+    if mlflow_type == "array":
+        return [_made_up_value(detail["items"], detail["items"]["type"])]
+    if mlflow_type == "map":
+        return {"a": _made_up_value(detail["values"], detail["values"]["type"])}
+    if mlflow_type == "object":
+        return {name: _made_up_value(inner, inner["type"]) for name, inner in detail["properties"].items()}
+    others = {"boolean": True, "bool": True, "string": "a", "str": "a", "any": "a", "binary": "YQ=="}
+    return "2020-01-01T00:00:00Z" if mlflow_type == "datetime" else others.get(mlflow_type, 1)
 
 
 def _widened(model: Model) -> Iterator[str]:

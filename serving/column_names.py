@@ -5,7 +5,8 @@ BigQuery ignores case in the names of columns and arguments, and allows fewer ch
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 MAX_NAME_LENGTH = 128  # characters of an argument name
 
@@ -30,8 +31,16 @@ def argument_names(columns: Sequence[str]) -> list[str]:
     return names
 
 
-def keys_of_columns(columns: Sequence[str], keys: Iterable[str]) -> dict[str, str]:
-    """Return the key that means each column, without those for which there is none.
+@dataclass(frozen=True)
+class Keys:
+    """The key that means each column, and the keys of columns for which that isn't clear."""
+
+    found: Mapping[str, str]
+    unclear: Mapping[str, Sequence[str]]
+
+
+def keys_of_columns(columns: Sequence[str], keys: Iterable[str]) -> Keys:
+    """Return which key of an object means which column; a column that no key fits is in neither mapping.
 
     A key is the column's name, or else, ignoring case, its name or its argument's. A key that would fit two columns
     means neither, and so does a column that two keys would fit.
@@ -42,9 +51,14 @@ def keys_of_columns(columns: Sequence[str], keys: Iterable[str]) -> dict[str, st
     for column, argument in zip(columns, argument_names(columns), strict=True):
         for name in (column, argument):
             fitting.setdefault(name.casefold(), set()).add(column)
-    meant: dict[str, list[str]] = {}
+    candidates: dict[str, list[str]] = {}
     for key in keys:
-        fits = fitting.get(key.casefold(), set())
-        if key not in found and len(fits) == 1:
-            meant.setdefault(min(fits), []).append(key)
-    return found | {column: fits[0] for column, fits in meant.items() if len(fits) == 1 and column not in found}
+        for column in fitting.get(key.casefold(), set()).difference(found):
+            candidates.setdefault(column, []).append(key)
+    unclear = {}
+    for column, fits in candidates.items():
+        if len(fits) == 1 and fits[0] not in found and len(fitting[fits[0].casefold()]) == 1:
+            found[column] = fits[0]
+        else:
+            unclear[column] = fits
+    return Keys(found, unclear)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.column_names import keys_of_columns
+from serving.column_names import Keys, keys_of_columns
 from serving.contract import Request
 from serving.errors import BadRequest, quantity, short_repr
 from serving.json_numbers import Numbers
@@ -73,9 +73,16 @@ def from_objects(signature: Signature, request: Request) -> Rows:
         except KeyError:
             values = []
             for row, value in enumerate(objects):
-                key = keys.key(column.name, value)
+                known = keys.read(value)
+                key = known.found.get(column.name)
                 values.append(None if key is None else value[key])
-                if key is None and column.required:
+                if column.name in known.unclear:
+                    given = short_repr(known.unclear[column.name])
+                    name = short_repr(column.name)
+                    errors.setdefault(
+                        row, f"Row {row}: it isn't clear whether {given} means the column {name}; use its own name."
+                    )
+                elif key is None and column.required:
                     given = short_repr(sorted(value))
                     errors.setdefault(row, f"Row {row} has no {short_repr(column.name)}, only {given}.")
         decoded.append(decode_column(column, values))
@@ -88,14 +95,14 @@ class _KeyReader:
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
-        self._known: dict[tuple[str, ...], dict[str, str]] = {}
+        self._known: dict[tuple[str, ...], Keys] = {}
 
-    def key(self, column: str, value: Mapping[str, Any]) -> str | None:
-        """Return the key of a column in an object; None when it has none."""
+    def read(self, value: Mapping[str, Any]) -> Keys:
+        """Return which key of an object means which column."""
         keys = tuple(value)
         if keys not in self._known:
             self._known[keys] = keys_of_columns(self._columns, keys)
-        return self._known[keys].get(column)
+        return self._known[keys]
 
 
 def decode_column(column: Column, values: Sequence[Any]) -> DecodedColumn:
@@ -134,7 +141,7 @@ def _numbers_by_name(signature: Signature, request: Request) -> Numbers | None:
     try:
         order = [places[column.name] for column in signature.columns]
     except KeyError:
-        keys = keys_of_columns([column.name for column in signature.columns], places)
+        keys = keys_of_columns([column.name for column in signature.columns], places).found
         if len(keys) < len(signature.columns):
             return None
         order = [places[keys[column.name]] for column in signature.columns]

@@ -19,13 +19,14 @@ from serving.signature import Output
 from serving.types import BY_SQL_TYPE, Replies, sql_type_of_dtype, sql_type_of_values
 
 
-def encode(result: Any, outputs: Sequence[Output] | None, rows: int) -> Replies:
+def encode(result: Any, outputs: Sequence[Output] | None, rows: int, *, keeps_index: bool = True) -> Replies:
     """Return one JSON-ready value per row of a model's result; finite FLOAT64 values stay an array.
 
-    `outputs` are the declared ones; without them each column is encoded by its own values. Several outputs become one
-    object per row. Raise ModelUnusable for a result that doesn't match them or a value that its type can't hold.
+    `outputs` are the declared ones; without them each column is encoded by its own values. `keeps_index` says that the
+    index of a result is its input's, perhaps in another order. Several outputs become one object per row. Raise
+    ModelUnusable for a result that doesn't match them or a value that its type can't hold.
     """
-    found = results.read(result, outputs, rows)
+    found = results.read(result, outputs, rows, keeps_index=keeps_index)
     if not outputs:
         types = [_sql_type(column) for column in found.columns]
     elif len(outputs) == len(found.columns):

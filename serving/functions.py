@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from serving import decoding
 from serving.contract import Request
 from serving.errors import BadRequest, join_names, quantity, short_repr
@@ -144,7 +142,7 @@ def predict_proba(model: Model, rows: Rows, options: Options) -> Any:
     """The probability of each class as JSON, or of one class with the key `class`."""
     label = options.own.get("class")
     index = None if label is None else model.class_index(label)
-    probabilities = np.asarray(model.predict_proba(rows), np.float64)
+    probabilities = model.predict_proba(rows)
     if index is not None:
         return probabilities[:, index]
     labels = [str(label) for label in model.classes]

@@ -87,7 +87,7 @@ def encode(value: Any) -> Any:
 
 def encode_float64(value: Any) -> Any:
     """Return a number as BigQuery writes FLOAT64: a number, or "NaN", "Infinity" or "-Infinity"."""
-    if isinstance(value, (bool, np.bool_, str, bytes)):
+    if isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating)):
         raise TypeError
     number = float(value)
     if math.isfinite(number):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from serving import results
 from serving.decoding import from_arguments
 from serving.errors import BadRequest, ModelUnusable, ServingError, describe_error, join_names, short_repr
 from serving.model_input import InputForm
@@ -56,7 +57,8 @@ class Model:
     the input and returns an array of shape (rows, classes); `estimator` is the fitted object itself, None where MLflow
     gives none; `example` holds the rows of the input example as argument lists; `user_code` says that the model runs
     code that its author wrote, and `thread` is the one that loaded it. Trying the model on its example sets the rest:
-    `form`, `outputs` (what predict returns, None where nothing tells), `example_error`, and `notes` for the log.
+    `form`, `keeps_index` (whether the index of a result is its input's), `outputs` (what predict returns, None where
+    nothing tells), `example_error`, and `notes` for the log.
     """
 
     info: ModelInfo
@@ -69,6 +71,7 @@ class Model:
     user_code: bool = False
     thread: ModelThread | None = None
     form: InputForm = field(default_factory=InputForm)
+    keeps_index: bool = True
     outputs: tuple[Output, ...] | None = None
     example_error: Exception | None = None
     notes: list[str] = field(default_factory=list)
@@ -81,7 +84,7 @@ class Model:
         """Return the probability of each class, shape (rows, classes), in the order of `classes`."""
         if self.probabilities is None:
             raise BadRequest(f"The model at {self.info.uri} has no class probabilities; use predict.")
-        return self.probabilities(self.input(rows))
+        return results.probabilities(self.probabilities(self.input(rows)), self.classes, len(rows))
 
     def input(self, rows: Rows) -> Any:
         """Return the rows in the form that the model takes."""

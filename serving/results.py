@@ -29,12 +29,16 @@ class Result:
     named: bool
 
 
-def read(result: Any, outputs: Sequence[Output] | None, rows: int) -> Result:
+def read(result: Any, outputs: Sequence[Output] | None, rows: int, *, keeps_index: bool = True) -> Result:
     """Return the columns of a result, in the order of the declared outputs where there are several.
 
     Raise ModelUnusable for another number of rows or of columns than declared, for two columns of one name, and for
     several columns whose names are not those of the declared outputs.
     """
+    if not keeps_index:
+        result = _without_index(result)
+    if outputs and len(outputs) == 1 and outputs[0].mlflow_type == "array" and isinstance(result, np.ndarray):
+        result = list(result)  # each row of a matrix is the value of one row
     found = _columns(_unnested(result, outputs), {output.name for output in outputs or ()}, rows)
     if len(set(found.names)) < len(found.names):
         raise ModelUnusable(
@@ -42,6 +46,47 @@ def read(result: Any, outputs: Sequence[Output] | None, rows: int) -> Result:
             "Save it again with distinct output names."
         )
     return _in_declared_order(found, outputs) if outputs and len(outputs) > 1 else found
+
+
+def probabilities(result: Any, classes: Sequence[Any], rows: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the probabilities of the classes, shape (rows, classes), in the order of rows and of classes.
+
+    Raise ModelUnusable for another shape, and for a DataFrame whose columns are named otherwise than the classes.
+    """
+    labels = [str(label) for label in classes]
+    if isinstance(result, pd.DataFrame):
+        names = [str(name) for name in result.columns]
+        result = _in_row_order(result, rows)
+        if sorted(names) == sorted(labels):
+            result = result.iloc[:, [names.index(label) for label in labels]]
+        elif not isinstance(result.columns, pd.RangeIndex):
+            raise ModelUnusable(
+                f"The model's predict_proba returned the columns {join_names(names)}; expected its classes, "
+                f"{join_names(labels)}."
+            )
+    found = np.asarray(result, np.float64)
+    if found.shape != (rows, len(labels)):
+        raise ModelUnusable(
+            f"The model's predict_proba returned an array of shape {found.shape} for {quantity(rows, 'row')}; expected "
+            f"one column for each of its {len(labels)} classes."
+        )
+    return found
+
+
+def has_input_index(result: Any, rows: int) -> bool:
+    """Tell whether every index in a result may be its input's: it counts the rows, in any order, or has a name."""
+    if isinstance(result, Mapping):
+        return all(has_input_index(column, rows) for column in result.values())
+    index = getattr(result, "index", None)
+    if not isinstance(index, pd.Index) or index.name is not None or index.dtype.kind not in "iu":
+        return True
+    return np.array_equal(np.sort(index.to_numpy()), np.arange(rows))
+
+
+def _without_index(result: Any) -> Any:
+    if isinstance(result, Mapping):
+        return {name: _without_index(column) for name, column in result.items()}
+    return result.reset_index(drop=True) if isinstance(result, (pd.Series, pd.DataFrame)) else result
 
 
 def _in_declared_order(found: Result, outputs: Sequence[Output]) -> Result:
@@ -70,6 +115,8 @@ def _unnested(result: Any, outputs: Sequence[Output] | None) -> Any:
     if not outputs or (len(outputs) == 1 and outputs[0].holds_objects) or not _is_nested(result):
         return result
     values = list(_in_row_order(result, len(result)))
+    if all(hasattr(value, "_asdict") for value in values):  # named tuples
+        values = [value._asdict() for value in values]
     if all(isinstance(value, Mapping) and value for value in values):
         keys = list(values[0])
         other = next((row for row, value in enumerate(values) if set(value) != set(keys)), None)

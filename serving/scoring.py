@@ -91,7 +91,7 @@ class Batch:
         result = first.function.score(first.model, self.rows, first.options)
         self._mark("predict")
         outputs = first.function.outputs(first.model, first.options)
-        values = encoding.encode(result, outputs, len(self.rows))
+        values = encoding.encode(result, outputs, len(self.rows), keeps_index=first.model.keeps_index)
         self._mark("encode")
         return values
 

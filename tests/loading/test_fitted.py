@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor, StackingRegressor, VotingRegressor
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
@@ -49,6 +50,11 @@ class Custom(StandardScaler):
 def add_one(values: Any) -> Any:
     """Change the input itself."""
     values += 1
+    return values
+
+
+def same(values: Any) -> Any:
+    """Return the values."""
     return values
 
 
@@ -164,6 +170,12 @@ TEXTS = {
         by_column(make_pipeline(SimpleImputer(missing_values=marker, strategy="most_frequent"), OneHotEncoder())),
         Ridge(),
     ),
+    "after passthrough": lambda _: make_pipeline(
+        ColumnTransformer([("city", "passthrough", ["city"])]), OneHotEncoder(handle_unknown="ignore"), Ridge()
+    ),
+    "after a function of the author": lambda _: make_pipeline(
+        ColumnTransformer([("city", FunctionTransformer(same), ["city"])]), OneHotEncoder(), Ridge()
+    ),
     "within a search": lambda _: GridSearchCV(
         make_pipeline(by_column(OneHotEncoder(handle_unknown="ignore")), Ridge()), {"ridge__alpha": [1.0]}, cv=2
     ),
@@ -177,7 +189,7 @@ def test_missing_text(make: Any, marker: str, tmp_path: Path) -> None:
     data = texts(CITY[marker])
     y = np.where(data.city.isna(), 100.0, 20.0) + data.x
     estimator = make(CITY[marker]).fit(data, y)
-    assert repr(missing_texts(estimator, ["x", "city"])) == repr({"city": CITY[marker]})
+    assert repr(missing_texts(estimator, ["x", "city"])["city"]) == repr(CITY[marker])
     signature = models.infer_signature(data, y)
     model = load(str(models.save(tmp_path / "model", estimator, data, signature=signature)))
     rows = from_arguments(model.signature, [[2.0, None], [1.0, "b"], [6.0, None]])
@@ -188,11 +200,39 @@ def test_imputer_decides_before_the_encoder() -> None:
     """An imputer for a word leaves the decision to the encoder; one for None decides though the encoder has NaN."""
     data = texts(None)
     word = make_pipeline(SimpleImputer(missing_values="b", strategy="constant", fill_value="a"), OneHotEncoder())
-    assert missing_texts(by_column(word).fit(data), ["x", "city"]) == {"city": None}
+    assert missing_texts(by_column(word).fit(data), ["x", "city"])["city"] is None
     assert missing_texts(by_column(OneHotEncoder()).fit(texts("c")), ["x", "city"]) == {}
 
 
-@pytest.mark.parametrize("make", [TfidfVectorizer, CountVectorizer, lambda: make_union(CountVectorizer())])
+class OddEncoder(TransformerMixin, BaseEstimator):
+    """An encoder of the author, with categories in a form of its own."""
+
+    def fit(self, X: Any, y: Any = None) -> "OddEncoder":
+        self.categories_ = {"city": ["a"]}
+        return self
+
+    def transform(self, X: Any) -> Any:
+        return np.zeros((len(X), 1))
+
+
+@pytest.mark.filterwarnings("ignore:Skipping features")
+def test_odd_categories(tmp_path: Path) -> None:
+    """Categories in another form, and columns that an imputer drops, decide nothing and break nothing."""
+    data = texts(None)
+    assert missing_texts(make_pipeline(OddEncoder(), Ridge()).fit(data, data.x), ["x", "city"]) == {}
+    empty = pd.DataFrame({"a": pd.Series([""] * 8, dtype=object), "b": pd.Series(["x", "y"] * 4, dtype=object)})
+    imputer = SimpleImputer(missing_values="", strategy="most_frequent")
+    model = make_pipeline(imputer, OneHotEncoder(), Ridge()).fit(empty, data.x)
+    load(str(models.save(tmp_path / "model", model, empty, signature=models.infer_signature(empty, data.x))))
+
+
+class OwnVectorizer(TfidfVectorizer):
+    """A vectorizer of the author."""
+
+
+@pytest.mark.parametrize(
+    "make", [TfidfVectorizer, CountVectorizer, lambda: make_union(CountVectorizer()), OwnVectorizer]
+)
 def test_text_model_gets_a_series(make: Any, tmp_path: Path) -> None:
     """A model fitted on a column of texts gets the texts, and answers for each row, alone as among others."""
     text = pd.Series(["good film", "bad film", "nice words", "awful words", "good good", "bad bad"], name="text")

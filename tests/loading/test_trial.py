@@ -4,10 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from mlflow.types import Schema
+from mlflow.types import ColSpec, Schema
 from starlette.testclient import TestClient
 
 from model_loader import load
@@ -70,6 +69,40 @@ def test_independent_rows_served(body: str, tmp_path: Path) -> None:
     load(str(formula(tmp_path / "model", body, INPUTS, DOUBLE, EXAMPLE)))
 
 
+EXAMPLES = {
+    "missing text": pd.DataFrame({"store": ["a", None, "b"], "x": [3.0, 1.0, 2.0]}),
+    "missing text of pandas 3": pd.DataFrame({"store": pd.array(["a", None, "b"], dtype="str"), "x": [3.0, 1.0, 2.0]}),
+    "missing time": pd.DataFrame({"t": pd.to_datetime(["2020-01-01", None, "2020-01-02"]), "x": [3.0, 1.0, 2.0]}),
+    "nanoseconds": pd.DataFrame({"t": pd.to_datetime([1, 2, 3]), "x": [3.0, 1.0, 2.0]}),
+    "bytes": pd.DataFrame({"b": [b"a", b"bc" * 60, b"d"], "x": [3.0, 1.0, 2.0]}),
+}
+TYPES = {"store": "string", "t": "datetime", "b": "binary", "x": "double"}
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
+def test_example_is_read(example: pd.DataFrame, tmp_path: Path) -> None:
+    """An example with missing values, nanoseconds or bytes is used: the dependence of rows is found with it."""
+    inputs = Schema([ColSpec(TYPES[name], name, required=name == "x") for name in example])
+    with pytest.raises(ModelUnusable, match="depend on each other"):
+        load(str(formula(tmp_path / "model", "d.x.rank()", inputs, DOUBLE, example)))
+
+
+def test_index_of_ids(app: App, tmp_path: Path) -> None:
+    """An index made of a column is no order of rows, even where its numbers look like one."""
+    example = pd.DataFrame({"id": [30, 10, 20]})
+    folder = formula(tmp_path / "model", "pd.Series(d.id * 10.0).set_axis(d.id.to_numpy())", schema(("long", "id")),
+                     DOUBLE, example)  # fmt: skip
+    assert app(str(folder)).post("/", json={"calls": [[1], [0]]}).json() == {"replies": [10.0, 0.0]}
+
+
+def test_allowed_rows_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ROWS_DEPEND=allow doesn't admit a model that returns another number of values than it gets rows."""
+    monkeypatch.setenv("ROWS_DEPEND", "allow")
+    example = pd.DataFrame({"text": ["good film"]})
+    with pytest.raises(ModelUnusable, match="expected one value per row"):
+        load(str(formula(tmp_path / "model", "[len(t) * 1.0 for t in d]", schema(("string", "text")), DOUBLE, example)))
+
+
 @pytest.mark.parametrize("example", [None, EXAMPLE[:1]], ids=["no example", "one row"])
 def test_too_few_rows_are_noted(example: Any, tmp_path: Path) -> None:
     """With fewer than two rows a dependence can't be found, and the log says so."""
@@ -81,6 +114,11 @@ def test_too_few_rows_are_noted(example: Any, tmp_path: Path) -> None:
 COLUMN_WISE = {
     "one text column": ("[len(text) for text in d]", schema(("string", "text")), [["good film"]]),
     "two columns": ("[len(text) for text in d]", schema(("string", "a"), ("string", "b")), [["x", "y"], ["z", "z"]]),
+    "text and bytes": (
+        "[len(name) * 1.0 for name in d]",
+        schema(("string", "a"), ("binary", "b")),
+        [["x", "YQ=="], ["z", "YQ=="]],
+    ),
     "sums of columns": ("d.sum().to_numpy()", schema(("double", "a"), ("double", "b")), [[1.0, 2.0], [3.0, 4.0]]),
 }
 
@@ -90,6 +128,8 @@ COLUMN_WISE = {
 def test_values_per_column_refused(body: str, inputs: Schema, calls: Any, with_example: bool, tmp_path: Path) -> None:
     """A model that returns one value per column is refused, though a batch may have as many rows as columns."""
     example = pd.DataFrame(calls, columns=inputs.input_names()) if with_example else None
+    if example is not None and "binary" in str(inputs):
+        example["b"] = b"a"
     folder = formula(tmp_path / "model", body, inputs, schema(("double",)), example)
     with pytest.raises(ModelUnusable, match=r"expected one value per row|fails when"):
         load(str(folder))
@@ -119,6 +159,6 @@ def test_probabilities_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     X = models.numbers()
     folder = models.save(tmp_path / "model", LogisticRegression().fit(X, X.a > 0), X)
     plain = LogisticRegression.predict_proba
-    monkeypatch.setattr(LogisticRegression, "predict_proba", lambda self, X: plain(self, X) / np.sqrt(len(X)))
+    monkeypatch.setattr(LogisticRegression, "predict_proba", lambda self, X: plain(self, X) / plain(self, X).max())
     with pytest.raises(ModelUnusable, match="depend on each other"):
         load(str(folder))

@@ -1,12 +1,15 @@
 """The keys of predict_row's rows: columns by name, in another case, or as their arguments are named."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.types import ColSpec, Schema
 from starlette.testclient import TestClient
 
 from serving.column_names import keys_of_columns
+from tests import models
 from tests.assertions import assert_error
 
 KEYS = {
@@ -27,7 +30,7 @@ KEYS = {
 @pytest.mark.parametrize(("columns", "keys", "found"), KEYS.values(), ids=KEYS)
 def test_keys_of_columns(columns: list[str], keys: list[str], found: dict[str, str]) -> None:
     """A key means a column unless it would fit two, or the column another key as well."""
-    assert keys_of_columns(columns, keys) == found
+    assert keys_of_columns(columns, keys).found == found
 
 
 @pytest.mark.parametrize("extra", [{}, {"id": "x"}], ids=["numbers only", "with a text"])
@@ -47,6 +50,22 @@ def test_row_by_names_in_sql(
     for names in (columns, [name.upper() for name in argument_names(columns)], [name.lower() for name in columns]):
         row = {**dict(zip(names, values, strict=True)), **extra}
         assert client.post("/", json={"calls": [[row]], "userDefinedContext": context}).json() == expected
+
+
+UNCLEAR = {
+    "one key for two columns": ({"A_B": 5}, "a b"),
+    "two keys for one column": ({"mean_radius": 5, "Mean_Radius": 5, "a b": 1, "a_b": 2}, "mean radius"),
+    "names of arguments that are names of columns": ({"a_b": 1, "a_b_2": 2}, "a b"),
+}
+
+
+@pytest.mark.parametrize(("row", "column"), UNCLEAR.values(), ids=UNCLEAR)
+def test_unclear_key(row: dict[str, int], column: str, app: Callable[..., TestClient], tmp_path: Path) -> None:
+    """A key that may mean a column or not is an error, also for a column that may be NULL."""
+    inputs = Schema([ColSpec("double", name, required=False) for name in ("a b", "a_b", "mean radius")])
+    client = app(str(models.formula(tmp_path / "model", "d.sum(axis=1)", inputs, models.schema(("double",)))))
+    response = client.post("/", json={"calls": [[row]], "userDefinedContext": {"function": "predict_row"}})
+    assert_error(response, 400, "Row 0", "it isn't clear", f'the column "{column}"')
 
 
 def test_missing_key_names_the_column(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:

@@ -1,11 +1,13 @@
 """Columns of a result: matched to the declared outputs by name, and to the rows by index."""
 
+from collections import namedtuple
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from serving import results
 from serving.encoding import encode
 from serving.errors import ModelUnusable
 from serving.signature import Output
@@ -14,6 +16,8 @@ PAIR = (Output("low", "FLOAT64", "double"), Output("high", "FLOAT64", "double"))
 ONE = (Output("score", "FLOAT64", "double"),)
 ROWS = [{"low": 1.0, "high": 2.0}, {"low": 3.0, "high": 4.0}]
 LOW, HIGH = np.array([1.0, 3.0]), np.array([2.0, 4.0])
+
+Pair = namedtuple("Pair", ["high", "low"])
 
 BY_NAME = {
     "frame": pd.DataFrame({"high": HIGH, "low": LOW}),
@@ -25,6 +29,7 @@ BY_NAME = {
     "array": np.column_stack([LOW, HIGH]),
     "frame without names": pd.DataFrame(np.column_stack([LOW, HIGH])),
     "list of lists": [[1.0, 2.0], [3.0, 4.0]],
+    "list of named tuples": [Pair(2.0, 1.0), Pair(4.0, 3.0)],
     "frame in another order of rows": pd.DataFrame({"high": HIGH[::-1], "low": LOW[::-1]}, index=[1, 0]),
     "dictionary of series": {"high": pd.Series(HIGH[::-1], index=[1, 0]), "low": LOW},
 }
@@ -83,6 +88,7 @@ BAD = {
     "names that become the same": ({0: LOW, "0": HIGH}, None, "the same name"),
     "several for one": (np.column_stack([LOW, HIGH]), ONE, "returned 2 columns"),
     "other keys per row": ([{"low": 1.0, "high": 2.0}, {"low": 1.0}], PAIR, "for row 1.*for row 0"),
+    "complex numbers": (np.array([1j, 2j]), ONE, "1j"),
     "too few": (pd.Series([1.0]), ONE, "returned 1 value for 2 rows"),
 }
 
@@ -99,6 +105,7 @@ JSON = {
     "map": ("map", [{"a": 1.0}, {}], [{"a": 1.0}, {}]),
     "anything": ("any", [{"a": None}, "x"], [{"a": None}, "x"]),
     "array": ("array", [[1.0], []], [[1.0], []]),
+    "matrix for an array": ("array", np.array([[1.0, 2.0], [3.0, 4.0]]), [[1.0, 2.0], [3.0, 4.0]]),
     "array by name": ("array", [{"v": [1.0]}, {"v": []}], [[1.0], []]),
 }
 
@@ -114,3 +121,24 @@ def test_nested_outputs() -> None:
     outputs = (Output("label", "STRING", "string"), Output("scores", "JSON", "array"))
     rows = [{"scores": [1.0, 0.5], "label": "hi"}, {"label": "lo", "scores": []}]
     assert encode(rows, outputs, 2) == rows
+
+
+PROBABILITIES = {
+    "array": np.array([[0.9, 0.1], [0.2, 0.8]]),
+    "frame by name": pd.DataFrame({"y": [0.1, 0.8], "n": [0.9, 0.2]}),
+    "frame without names": pd.DataFrame([[0.9, 0.1], [0.2, 0.8]]),
+    "frame in another order of rows": pd.DataFrame({"n": [0.2, 0.9], "y": [0.8, 0.1]}, index=[1, 0]),
+}
+
+
+@pytest.mark.parametrize("result", PROBABILITIES.values(), ids=PROBABILITIES)
+def test_probabilities(result: Any) -> None:
+    """Probabilities are found by the names of the classes, in the order of the rows."""
+    assert results.probabilities(result, ["n", "y"], 2).tolist() == [[0.9, 0.1], [0.2, 0.8]]
+
+
+@pytest.mark.parametrize("result", [pd.DataFrame({"a": [0.1, 0.2], "b": [0.9, 0.8]}), np.zeros((2, 3)), np.zeros(2)])
+def test_unfit_probabilities(result: Any) -> None:
+    """Other names or another shape than one column per class are refused."""
+    with pytest.raises(ModelUnusable, match="predict_proba"):
+        results.probabilities(result, ["n", "y"], 2)
