@@ -26,7 +26,7 @@ class RowsDepend(ModelUnusable):
 
 
 def check_rows(model: Model, rows: Rows) -> None:
-    """Raise RowsDepend unless each row gets the same answer twice, in reverse order, and alone.
+    """Raise RowsDepend unless each row gets the same answer again, in reverse order, beside itself, and alone.
 
     Raise ModelUnusable for a model that answers with another number of values than it gets rows.
     """
@@ -39,7 +39,7 @@ def check_rows(model: Model, rows: Rows) -> None:
         encoded = encoding.encode(result, model.outputs, len(part), keeps_index=model.keeps_index)
         return encoding.as_list(encoded)
 
-    whole, again = _answers(predict, rows, uri, "the same"), _answers(predict, rows, uri, "the same")
+    whole, again = _answers(predict, rows, uri, "as they are"), _answers(predict, rows, uri, "as they are")
     if (row := _first_difference(whole, again, tolerance)) is not None:
         raise RowsDepend(
             f"The model at {uri} isn't deterministic: two equal calls gave row {row} of its input example different "
@@ -58,13 +58,15 @@ def check_rows(model: Model, rows: Rows) -> None:
 def _compare(
     predict: Callable[[Rows], Sequence[Any]], rows: Rows, whole: Sequence[Any], uri: str, tolerance: float
 ) -> None:
-    """Raise RowsDepend for a row with another answer in reverse order or alone than in `whole`."""
-    every = np.arange(len(rows))
-    ways = {
-        "in reverse order": _answers(predict, rows.take(every[::-1]), uri, "in reverse order")[::-1],
-        "alone": [_answers(predict, rows.take(every[[row]]), uri, "alone")[0] for row in every.tolist()],
+    """Raise RowsDepend for a row with another answer in reverse order, beside itself, or alone than in `whole`."""
+    every, twice = np.arange(len(rows)), "in a batch that has each row twice"
+    ways: dict[str, Callable[[], Sequence[Any]]] = {
+        "in reverse order": lambda: _answers(predict, rows.take(every[::-1]), uri, "in reverse order")[::-1],
+        "alone": lambda: [_answers(predict, rows.take(every[[row]]), uri, "alone")[0] for row in every.tolist()],
+        twice: lambda: _answers(predict, rows.take(np.tile(every, 2)), uri, twice)[: len(rows)],
     }
-    for way, found in ways.items():
+    for way, answers in ways.items():
+        found = answers()
         if (row := _first_difference(whole, found, tolerance)) is not None:
             raise RowsDepend(
                 f"The model at {uri} predicts {short_repr(whole[row])} for row {row} of its input example and "
@@ -79,7 +81,7 @@ def _answers(predict: Callable[[Rows], Sequence[Any]], rows: Rows, uri: str, how
         raise ModelUnusable(f"The model at {uri} cannot score its own input example: {cause}") from cause
     except Exception as cause:
         raise RowsDepend(
-            f"The model at {uri} scores its input example, but fails when the rows are {how}: "
+            f"The model at {uri} scores its input example, but fails with its rows {how}: "
             f"{describe_error(cause).rstrip('.')}. {_ADVICE}"
         ) from cause
 

@@ -254,7 +254,7 @@ def test_text_model_with_two_columns(tmp_path: Path) -> None:
     estimator = make_pipeline(FeatureUnion([("a", CountVectorizer())]), LogisticRegression()).fit(frame.a, [1, 0, 1])
     signature = models.infer_signature(frame, np.array([1, 0]))
     folder = models.save(tmp_path / "model", estimator, frame, signature=signature, input_example=frame[:2])
-    with pytest.raises(ModelUnusable, match=r"expected one value per row|fails when"):
+    with pytest.raises(ModelUnusable, match=r"expected one value per row|fails with"):
         load(str(folder))
 
 

@@ -31,7 +31,7 @@ DEPENDENT = {
     "sums of groups": ("d.groupby('x').x.sum()[::-1]", "its rows depend on each other"),
     "small share of the mean": ("d.x + 1e-3 * d.x.mean()", "its rows depend on each other"),
     "texts": ("d.store + (d.x > d.x.mean()).astype(str)", "its rows depend on each other"),
-    "needs two rows": ("if len(d) < 2: raise ValueError('too few')\nreturn d.x", "fails when the rows are alone"),
+    "needs two rows": ("if len(d) < 2: raise ValueError('too few')\nreturn d.x", "fails with its rows alone"),
     "noise": ("d.x + np.random.normal(size=len(d))", "isn't deterministic"),
     "counter": ("self.n = getattr(self, 'n', 0) + 1\nreturn d.x + self.n", "isn't deterministic"),
 }
@@ -44,6 +44,14 @@ def test_dependent_rows_refused(body: str, words: str, app: App, tmp_path: Path)
     client = app(str(formula(tmp_path / "model", body, INPUTS, outputs, EXAMPLE)))
     for calls in (CALLS, CALLS[:1]):
         assert_error(client.post("/", json={"calls": calls}), 424, words, "ROWS_DEPEND=allow")
+
+
+def test_size_of_a_group(tmp_path: Path) -> None:
+    """A statistic of a group is found though each row of the example is a group of its own."""
+    example = pd.DataFrame({"store": ["a", "b", "c"], "x": [1.0, 2.0, 3.0]})
+    body = "d.groupby('store').x.transform('count') * d.x"
+    with pytest.raises(ModelUnusable, match="each row twice: its rows depend on each other"):
+        load(str(formula(tmp_path / "model", body, INPUTS, DOUBLE, example)))
 
 
 def test_dependent_rows_allowed(app: App, tmp_path: Path) -> None:
@@ -106,7 +114,7 @@ def test_allowed_rows_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("example", [None, EXAMPLE[:1]], ids=["no example", "one row"])
 def test_too_few_rows_are_noted(example: Any, tmp_path: Path) -> None:
     """With fewer than two rows a dependence can't be found, and the log says so."""
-    model = load(str(formula(tmp_path / "model", "d.x * len(d)", INPUTS, DOUBLE, example)))
+    model = load(str(formula(tmp_path / "model", "d.x * 2", INPUTS, DOUBLE, example)))
     assert any("could not be checked" in note for note in model.notes)
 
 
@@ -131,7 +139,7 @@ def test_values_per_column_refused(body: str, inputs: Schema, calls: Any, with_e
     if example is not None and "binary" in str(inputs):
         example["b"] = b"a"
     folder = formula(tmp_path / "model", body, inputs, schema(("double",)), example)
-    with pytest.raises(ModelUnusable, match=r"expected one value per row|fails when"):
+    with pytest.raises(ModelUnusable, match=r"expected one value per row|fails with"):
         load(str(folder))
 
 
