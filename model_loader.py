@@ -14,7 +14,6 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ class ModelLoader:
     def _load(self, served: Served | None = None) -> Model:
         """Load the model in a thread of its own, where it will predict too, and log it."""
         thread = ModelThread()
-        loading: Future[Model] = thread.submit(copy_context().run, self._load_here, served)
+        loading: Future[Model] = thread.submit(self._load_here, served)
         model = loading.result()
         model.thread = thread
         return model

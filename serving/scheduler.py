@@ -180,8 +180,12 @@ class Scheduler:
         self._running.append(batch)
         for waiting in batch.requests:
             waiting.batch = batch
-        loop = asyncio.get_running_loop()
-        scoring = loop.run_in_executor(batch.thread, score_together, [waiting.job for waiting in batch.requests])
+        loop, jobs = asyncio.get_running_loop(), [waiting.job for waiting in batch.requests]
+        loaded_in = batch.first.model.thread
+        if loaded_in is None or loaded_in is batch.thread:
+            scoring = loop.run_in_executor(batch.thread, score_together, jobs)
+        else:  # context variables that the model set while it was loaded
+            scoring = loop.run_in_executor(batch.thread, loaded_in.context.copy().run, score_together, jobs)
         scoring.add_done_callback(lambda done: self._finish(batch, done.result()))
         return True
 

@@ -12,6 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -22,10 +23,12 @@ _Call = tuple[Future[Any], Callable[[], Any]]
 class ModelThread(Executor):
     """One thread, which runs calls in their order, and ends with this object.
 
-    Like the main thread of a script, it has an event loop that isn't running.
+    Like the main thread of a script, it has an event loop that isn't running, and context variables that one call sets
+    are there for the next: its `context` begins as a copy of the creator's.
     """
 
     def __init__(self) -> None:
+        self.context: Context = copy_context()
         self._calls: deque[_Call | None] = deque()
         self._added: SimpleQueue[None] = SimpleQueue()
         threading.Thread(target=_run, args=(self._calls, self._added), name="model", daemon=True).start()
@@ -34,7 +37,8 @@ class ModelThread(Executor):
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Run a call after those before it; its future gets whatever it raises, BaseException included."""
         future: Future[T] = Future()
-        _add((future, lambda: function(*args, **kwargs)), self._calls, self._added)
+        run = self.context.run  # the call must not keep this object alive
+        _add((future, lambda: run(function, *args, **kwargs)), self._calls, self._added)
         return future
 
 

@@ -30,9 +30,15 @@ IN_ONE_THREAD = {
         "self.local = threading.local(); self.local.value = 1",
         "assert self.local.value",
     ),
+    "sets context variables": (
+        "setting.set(1); decimal.getcontext().prec = 50",
+        "assert (setting.get(), decimal.getcontext().prec) == (1, 50)",
+    ),
 }
 SCRIPT = """
-    import asyncio, mlflow, sqlite3, threading
+    import asyncio, contextvars, decimal, mlflow, sqlite3, threading
+
+    setting = contextvars.ContextVar("setting")
 
     class Model(mlflow.pyfunc.PythonModel):
         def load_context(self, context):

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from serving.deadline import Deadline
 from serving.encoding import as_list
 from serving.errors import BadRequest, OutOfTime
+from serving.model import Model
 from serving.options import Options
+from serving.rows import Rows
 from serving.scheduler import MAX_BATCH_ROWS, Scheduler
 from serving.scoring import Job
-from tests.serving.doubling import Doubling, job
+from serving.threads import ModelThread
+from tests.serving.doubling import Doubling, job, sql_function
 
 
 def scored(scheduler: Scheduler, *jobs: Job) -> list[Any]:
@@ -247,6 +251,41 @@ def test_user_code_never_inline(user_code: bool, monkeypatch: pytest.MonkeyPatch
     for value in range(20):
         assert scored(scheduler, job(doubling.model, value)) == [[value * 2]]
     assert (threading.get_ident() in doubling.threads) is not user_code
+
+
+def test_context_of_load() -> None:
+    """Context variables that a model set while it was loaded are there in every thread, and stay those of the model."""
+    setting = ContextVar("setting", default=0)
+    seen: list[int] = []
+
+    def read(model: Model, rows: Rows, options: Options) -> Any:
+        seen.append(setting.get())
+        setting.set(seen[-1] + 1)
+        return model.predict(rows)
+
+    doubling, began, released = Doubling(), threading.Event(), threading.Event()
+    model, function = doubling.model, sql_function(read)
+    model.user_code, model.thread = True, ModelThread()
+    model.thread.submit(setting.set, 17)
+
+    async def run() -> None:
+        scheduler = Scheduler(4, user_code_threads=2)
+        await scheduler.score(job(model, 1, function=function))
+        hanging = asyncio.ensure_future(scheduler.score(job(model, 2, function=sql_function(hang, "hang"))))
+        await asyncio.to_thread(began.wait, 300)
+        await scheduler.score(job(model, 3, function=function))
+        released.set()
+        await hanging
+
+    def hang(model: Model, rows: Rows, options: Options) -> Any:
+        began.set()
+        released.wait(300)
+        return model.predict(rows)
+
+    asyncio.run(run())
+    assert seen == [17, 18]
+    assert len(doubling.threads) == 2
+    assert setting.get() == 0
 
 
 def test_long_text_never_inline(monkeypatch: pytest.MonkeyPatch) -> None:
