@@ -6,6 +6,7 @@ sets LOG_EXECUTION_ID, but disables the loggers of libraries, and several lines 
 fields; take_over therefore hides that variable from it.
 """
 
+import contextlib
 import logging
 import sys
 import threading
@@ -26,10 +27,11 @@ def take_over(environ: MutableMapping[str, str], level: int) -> TextIO:
 
     Call it before the server starts.
     """
-    stream = sys.stdout.stream if isinstance(sys.stdout, _Printed) else sys.stdout
+    printed = sys.stdout.stream if isinstance(sys.stdout, _Printed) else sys.stdout
+    stream = _own_stream(printed)
     telemetry.configure(level, stream)
-    sys.stdout = cast(TextIO, _Printed("INFO", stream))
-    sys.stderr = cast(TextIO, _Printed("WARNING", stream))
+    sys.stdout = cast(TextIO, _Printed("INFO", printed))
+    sys.stderr = cast(TextIO, _Printed("WARNING", printed))
     environ.pop("LOG_EXECUTION_ID", None)
     root = logging.getLogger()
     for handler in [each for each in root.handlers if each.name in FRAMEWORK_HANDLERS or isinstance(each, _Records)]:
@@ -40,8 +42,18 @@ def take_over(environ: MutableMapping[str, str], level: int) -> TextIO:
     return stream
 
 
+def _own_stream(stream: TextIO) -> TextIO:
+    """Return another stream to where the process's own leads; code of a model may close that, or detach its buffer."""
+    if stream is not sys.__stdout__:
+        return stream
+    return open(stream.fileno(), "w", encoding=stream.encoding, errors=stream.errors, closefd=False)
+
+
 class _Printed:
-    """A text stream that logs what is printed to it: each print is one line of the log."""
+    """A text stream that logs what is printed to it: each print is one line of the log. It can't be closed.
+
+    Everything else, such as its buffer, is that of the `stream` in whose place it is.
+    """
 
     def __init__(self, severity: str, stream: TextIO) -> None:
         self.stream = stream
@@ -57,6 +69,13 @@ class _Printed:
         if text.endswith("\n") and unfinished.strip():
             self._log(unfinished.rstrip())
         return len(text)
+
+    def close(self) -> None:
+        pass
+
+    def flush(self) -> None:
+        with contextlib.suppress(ValueError):  # closed or detached
+            self.stream.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:

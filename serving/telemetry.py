@@ -40,8 +40,16 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-(?:([0-9a-
 # loading the model in a thread, inherits it.
 current_request: ContextVar[Mapping[str, object]] = ContextVar("current_request", default=MappingProxyType({}))
 
+
+class _LogHandler(logging.StreamHandler[TextIO]):
+    """Writes the lines of events."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Drop a line that can't be written: it would be reported on sys.stderr, which leads here again."""
+
+
 _logger = logging.getLogger("function")
-_handler = logging.StreamHandler()
+_handler = _LogHandler()
 
 
 def configure(level: int, stream: TextIO) -> None:

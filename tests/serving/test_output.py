@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,10 +21,12 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from launch.function import Function
+from tests.faults.test_overload import wait_for
 
 CALLERS = 8
 REQUESTS = 300
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+CLOSES = 17.0  # the value for which the model closes its streams
 DEADLINE = 600.0  # seconds; the machine may be busy
 LABELS, TRACE_KEY = "logging.googleapis.com/labels", "logging.googleapis.com/trace"
 SPAN, SAMPLED = "logging.googleapis.com/spanId", "logging.googleapis.com/trace_sampled"
@@ -36,6 +39,10 @@ class Talkative(mlflow.pyfunc.PythonModel):
         with contextlib.redirect_stdout(io.StringIO()):
             print("swallowed")
             time.sleep(0.005)
+        if (model_input["a"] == CLOSES).any():
+            for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+                stream.close()
+                stream.buffer.close()
         if (model_input["a"] < 0).any():
             print("printed", 17)
             print("in\nseveral\nlines")
@@ -140,6 +147,17 @@ def test_what_models_print(function: Function) -> None:
     assert found["logged with its stack trace"]["stack_trace"].rstrip().endswith("ValueError: caught")
     (warning,) = (line for message, line in found.items() if "UserWarning: a warning" in message)
     assert warning["severity"] == "WARNING"
+
+
+def test_model_closes_streams(function: Function) -> None:
+    """A model that closes the streams it prints to ends neither the log nor the worker."""
+    for _ in range(2):
+        post(function, CLOSES)
+    post(function, -1.0)
+    wait_for(lambda: len(request_lines(function)) == 3)
+    messages = Counter(line["message"] for line in lines(function))
+    assert [messages[text] for text in ("printed 17", "in pieces", "to stderr", "critical")] == [1] * 4
+    assert len([message for message in messages if message.startswith("Loaded the model")]) == 1
 
 
 def check_listening_line(function: Function) -> None:
