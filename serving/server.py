@@ -5,6 +5,7 @@ functions-framework passes on few of their settings. The others are changed here
 
 import contextlib
 import ctypes
+import mmap
 import os
 import signal
 import sys
@@ -15,6 +16,8 @@ from serving.telemetry import log_event
 END_SECONDS = 6  # after SIGTERM, requests that are still running are answered with 503, and the worker ends
 KILL_SECONDS = 8  # gunicorn kills a worker that can't even do that; Cloud Run kills everything after 10
 PR_SET_PDEATHSIG = 1
+_NO_EXIT_CODE = -1
+_booted = mmap.mmap(-1, 1)  # shared with the workers: whether one of them has ever begun to serve
 
 
 def configure() -> None:
@@ -27,6 +30,8 @@ def configure() -> None:
         config.GracefulTimeout.default = KILL_SECONDS
         config.Postfork.default = staticmethod(_end_with_parent)
         config.WhenReady.default = staticmethod(_when_ready)
+        config.PostWorkerInit.default = staticmethod(_mark_booted)
+        config.ChildExit.default = staticmethod(_halt_unless_booted)
 
 
 def end_process() -> None:
@@ -45,11 +50,27 @@ def _end_with_parent(_: Any, worker: Any) -> None:
             os._exit(0)
 
 
-def _when_ready(server: Any) -> None:
-    """Say where the function listens, and let gunicorn kill a worker only if its event loop stands still for too long.
+def _mark_booted(_: Any) -> None:
+    _booted[0] = 1
 
-    The framework sets CLOUD_RUN_TIMEOUT_SECONDS as the timeout, but a worker reports only every half of it.
+
+def _halt_unless_booted(server: Any, _: Any) -> None:
+    """End the server if a worker has ended and none has ever begun to serve: the next one would end like it."""
+    if not _booted[0] and server.LISTENERS:  # without them it is ending
+        from gunicorn.arbiter import Arbiter
+        from gunicorn.errors import HaltServer
+
+        raise HaltServer("Worker failed to boot.", Arbiter.WORKER_BOOT_ERROR)
+
+
+def _when_ready(server: Any) -> None:
+    """Say where the function listens, and change what gunicorn has no settings for.
+
+    It ends when a worker exits with one of two codes, as any model can let it: _halt_unless_booted decides instead. And
+    it should kill a worker only if its event loop stands still for too long: the framework sets
+    CLOUD_RUN_TIMEOUT_SECONDS as the timeout, but a worker reports only every half of it.
     """
     address = ", ".join(map(str, server.LISTENERS))
     log_event("INFO", f"Listening at {address}.", address=address)
+    server.WORKER_BOOT_ERROR = server.APP_LOAD_ERROR = _NO_EXIT_CODE
     server.timeout *= 2

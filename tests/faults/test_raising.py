@@ -14,13 +14,14 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from starlette.testclient import TestClient
 
-from launch.function import Function
+from launch.function import ROOT, Function
+from launch.processes import ProcessError
 from tests.assertions import assert_error
 from tests.faults.test_overload import wait_for
 
 DEADLINE = 600.0  # seconds; the machine may be busy
 RAISING = """
-    import asyncio, mlflow, sys
+    import asyncio, mlflow, os, sys
 
     class Stop(BaseException):
         pass
@@ -97,3 +98,38 @@ def test_raised_by_load(raised: str, app: Callable[..., TestClient], tmp_path: P
     for _ in range(2):
         named = raised.partition("(")[0].split(".")[-1]
         assert_error(client.post("/", json={"calls": [[1, ""]]}), 424, "The model at ", named)
+
+
+@pytest.mark.parametrize("code", [1, 3, 4])  # gunicorn itself ends with workers that exit with 3 or 4
+def test_exit_does_not_end_server(code: int, tmp_path: Path) -> None:
+    """A model that ends its process, while it is loaded or in a prediction, gets another one."""
+    once = str(tmp_path / "once")
+    exits = f"not os.path.exists({once!r}) and (open({once!r}, 'w').close(), os._exit({code}))"
+    model = raising(tmp_path / "model", load=f"'SERVED' in os.environ and {exits}")  # MLflow loads it to save it
+    with Function(model, {"SERVED": "1"}) as function:
+
+        def ask(raised: str) -> httpx.Response | None:
+            try:
+                return httpx.post(function.url, json={"calls": [[1, raised]]}, trust_env=False, timeout=DEADLINE)
+            except httpx.TransportError:
+                return None
+
+        for raised in ["", f"os._exit({code})"]:
+            assert ask(raised) is None
+            wait_for(lambda: (answer := ask("")) is not None and answer.json() == {"replies": [2.0]})
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["raise ValueError('no start')", "uvicorn_worker.UvicornWorker.init_signals = None"],
+    ids=["main.py fails", "workers fail"],
+)
+def test_boot_error_ends_server(fault: str, tmp_path: Path) -> None:
+    """A function that cannot start ends instead of starting again and again."""
+    source = f"import sys, uvicorn_worker\nsys.path.insert(0, {str(ROOT)!r})\nfrom serving import server\n"
+    (tmp_path / "main.py").write_text(
+        f"{source}server.configure()\n{fault}\nimport functions_framework.aio\n"
+        "@functions_framework.aio.http\nasync def predict(request):\n    return ''\n"
+    )
+    with pytest.raises(ProcessError, match="exited with status"), Function("", source=tmp_path):
+        pass
