@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from serving import encoding, isolation, refusal
-from serving.errors import BadRequest, describe_error
+from serving.errors import BadRequest, ModelBlocked, describe_error
 from serving.functions import SqlFunction
 from serving.model import Model
 from serving.options import Options
@@ -134,7 +134,8 @@ def prepare(model: Model, function: SqlFunction, options: Options, rows: Rows, t
 def score(job: Job) -> Replies:
     """Return one JSON-ready reply per row.
 
-    Raise BadRequest for a row that the model can't score, unless `on_error` is `null`.
+    Raise BadRequest for a row that the model can't score, unless `on_error` is `null`, and ModelBlocked if memory is
+    short, which is no fault of a row.
     """
     if not len(job.valid_rows):
         return job.fill(job.valid_rows, [])
@@ -147,7 +148,16 @@ def score(job: Job) -> Replies:
         rows = job.rows.take(np.array([row]))
         return refusal.explain(row, rows, job.model.example_rows, lambda rows: Batch([job], rows).predict(), error)
 
-    return job.fill(*isolation.score_rows(predict, job.valid_rows, job.options.on_error, explain))
+    try:
+        return job.fill(*isolation.score_rows(predict, job.valid_rows, job.options.on_error, explain))
+    except MemoryError as cause:
+        first, last = int(job.valid_rows[0]), int(job.valid_rows[-1])
+        rows, remedy = f"row {first}", ""
+        if last > first:
+            rows, remedy = f"rows {first} to {last}", ", or create the SQL function with a smaller max_batching_rows"
+        raise ModelBlocked(
+            f"The model at {job.model.info.uri} ran out of memory on {rows}: deploy it with more --memory{remedy}."
+        ) from cause
 
 
 def predict_together(jobs: Sequence[Job]) -> list[Replies]:

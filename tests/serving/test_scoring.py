@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from serving.errors import BadRequest
+from serving.errors import BadRequest, ModelBlocked
 from serving.functions import SqlFunction
 from serving.model import Model
 from serving.options import Options
@@ -138,9 +138,13 @@ def test_rows_that_fail_together() -> None:
 
 
 def test_out_of_memory() -> None:
-    """Lack of memory is never taken for a bad row."""
-    with pytest.raises(MemoryError):
-        replies(Doubling(MemoryError), 1, -1, options=ISOLATE)
+    """Lack of memory is never taken for a bad row; the error names the rows and what to do."""
+    advice = r"on rows 1 to 2: deploy it with more --memory, or .* smaller max_batching_rows\.$"
+    with pytest.raises(ModelBlocked, match=advice) as raised:
+        replies(Doubling(MemoryError), None, 1, -1, options=ISOLATE)
+    assert raised.value.status == 424
+    with pytest.raises(ModelBlocked, match=r"on row 0: deploy it with more --memory\.$"):
+        replies(Doubling(MemoryError), -1, options=ISOLATE)
 
 
 def test_error_of_model(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
