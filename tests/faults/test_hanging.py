@@ -142,12 +142,12 @@ def test_thread_that_hangs_for_a_while(model: str, until: Path, tmp_path: Path) 
     with Function(model, settings) as function:
         ask_until_loaded(function)
         before = workers(function)
-        for _ in range(3):
-            assert_error(ask(function, [1, str(until)]), 400, "--max-batching-rows")
+        for number in range(3):
+            other = until.with_name(f"{until.name}-{number}")  # it stays, so that its prediction ends in any case
+            assert_error(ask(function, [1, str(other)]), 400, "--max-batching-rows")
             assert ask(function, [1, ""]).json() == {"replies": [2.0]}
-            until.touch()
-            wait_for(lambda: ask(function, [1, str(until)]).status_code == 200)
-            until.unlink()
+            other.touch()
+            wait_for(lambda other=other: ask(function, [1, str(other)]).status_code == 200)
         assert workers(function) == before
 
 
