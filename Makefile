@@ -2,7 +2,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-PYTEST = $(BIN)/python -m pytest -n 2 $(if $(COVERAGE),--cov --cov-append --cov-report=)
+PYTEST := $(BIN)/python -m pytest -n 2
 LOCK := $(BIN)/uv pip compile --universal --quiet --custom-compile-command 'make lock'
 
 .PHONY: help demo test check slow fuzz soak bench lint lock clean
@@ -17,15 +17,14 @@ test: .venv/installed  ## run the fast tests
 
 check: lint  ## run what CI runs: lint, the fast tests, those that take longer or create environments; print the coverage
 	rm -f .coverage
-	FUZZ_SECONDS=60 $(MAKE) test COVERAGE=1
-	$(PYTEST) --cov --cov-append --cov-report= -m 'check or environments'
+	FUZZ_SECONDS=20 $(PYTEST) --cov --cov-report= -m 'not slow'
 	@echo "Coverage: $$($(BIN)/coverage report --format=total)% of the lines, by tests that run in pytest's own processes"
 
 slow: .venv/installed  ## run the longest tests: every step of a deployment failing, 300 sequences of faults
 	$(PYTEST) -m slow
 
 fuzz: .venv/installed  ## send random requests to the running function, for a quarter of an hour
-	FUZZ_SECONDS=960 $(BIN)/python -m pytest -s tests/fuzz
+	FUZZ_SECONDS=960 $(BIN)/python -m pytest -s -m 'not slow' tests/fuzz
 
 soak: .venv/installed  ## put the function under full load for ten minutes: replies, memory and files
 	$(BIN)/python -m tests.soak --minutes 10

@@ -49,6 +49,17 @@ class FolderScheduling(LoadScopeScheduling):
         return file if folder in SEPARATE else folder
 
 
+CHECKED = ("tests/faults/", "tests/fuzz/")  # folders that wait for processes: too slow for the fast tier
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the folders of CHECKED to make check."""
+    for item in items:
+        if item.nodeid.startswith(CHECKED) and not any(item.iter_markers("slow")):
+            item.add_marker(pytest.mark.check)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
     return FolderScheduling(config, log)
 
