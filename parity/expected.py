@@ -48,6 +48,8 @@ def predict(library: mlflow.pyfunc.PyFuncModel, rows: Any, model: Model) -> Expe
         rows = _with_missing_texts(rows, model)
     takes_series = model.form.kind == "series"
     result = library.get_raw_model().predict(rows.iloc[:, 0]) if takes_series else library.predict(rows)
+    if isinstance(result, pd.DataFrame | pd.Series) and not model.keeps_index:
+        result = result.reset_index(drop=True)
     names, columns = _columns(result)
     declared = [str(output.name) for output in model.outputs or () if output.name is not None]
     if isinstance(result, np.ndarray) and len(declared) == len(columns):

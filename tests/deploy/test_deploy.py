@@ -103,7 +103,7 @@ def test_grants(deployed: dict[str, Any], before: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.check
+@pytest.mark.slow
 def test_grants_of_others(
     first: tuple[Run, dict[str, Any]], second: Run, changed: Run, before: dict[str, Any], deployed: dict[str, Any]
 ) -> None:

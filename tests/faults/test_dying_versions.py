@@ -93,7 +93,7 @@ def environment(proxy: Proxy, tmp_path: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.check
+@pytest.mark.slow
 @pytest.mark.parametrize("code", DEATHS.values(), ids=DEATHS)
 def test_deadly_version(
     proxy: Proxy,

@@ -152,7 +152,7 @@ def test_registry_refuses_connections(temp_dir: Path, monkeypatch: pytest.Monkey
     assert list(temp_dir.iterdir()) == []
 
 
-@pytest.mark.check
+@pytest.mark.slow
 def test_registry_wait_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without settings of its own, MLflow gives up on a registry in about the time that a bucket gets."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")

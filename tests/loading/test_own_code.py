@@ -166,8 +166,14 @@ LEFT_OUT: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
 }
 
 
+OFTEN = ("module", "class of the notebook")  # in make check; the others take a minute and a half
+
+
 @pytest.mark.check
-@pytest.mark.parametrize(("files", "script", "named"), LEFT_OUT.values(), ids=LEFT_OUT)
+@pytest.mark.parametrize(
+    ("files", "script", "named"),
+    [pytest.param(*case, id=name, marks=() if name in OFTEN else pytest.mark.slow) for name, case in LEFT_OUT.items()],
+)
 def test_own_module_left_out(save: Save, files: dict[str, str], script: str, named: tuple[str, ...]) -> None:
     """A class or module of the author that was not saved is a 424 that says how to save it, not what to install."""
     with Function(save(files, script)) as function:

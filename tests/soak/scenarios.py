@@ -141,7 +141,7 @@ def ask_slowly(exchanges: Sequence[Exchange]) -> Run:
 
 def send_too_much(header: str, piece: bytes) -> Run:
     rejected = Exchange(
-        f"POST / HTTP/1.1\r\nHost: soak\r\n{header}\r\n\r\n".encode(), 400, b"expected at most 33554432"
+        f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}\r\n\r\n".encode(), 400, b"expected at most 33554432"
     )
 
     async def run(connection: Connection, random: Random) -> bool:
