@@ -97,6 +97,10 @@ def write(replies: Replies) -> bytes:
     large is never built.
     """
     rows = len(replies)
+    if rows <= ROWS_PER_PIECE:
+        body = b"".join([_START, _values(replies, 0), _END])
+        _check_size(rows, rows, len(body))
+        return body
     pieces: list[bytes] = []
     size = len(_START) + len(_END)
     for start in range(0, rows, ROWS_PER_PIECE):

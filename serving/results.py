@@ -35,6 +35,8 @@ def read(result: Any, outputs: Sequence[Output] | None, rows: int, *, keeps_inde
     Raise ModelUnusable for another number of rows or of columns than declared, for two columns of one name, and for
     several columns whose names are not those of the declared outputs.
     """
+    if type(result) is np.ndarray and result.dtype != object and result.shape == (rows,) and len(outputs or ()) < 2:
+        return Result(["0"], [result], named=False)  # what most estimators return
     if not keeps_index:
         result = _without_index(result)
     if outputs and len(outputs) == 1 and outputs[0].mlflow_type == "array" and isinstance(result, np.ndarray):
