@@ -248,8 +248,15 @@ mlflow.models.set_model(Formula())
 def formula(folder: Path, body: str, inputs: Schema, outputs: Schema | None, example: Any = None) -> Path:
     """A model from code that calculates with its input `d`; `body` is an expression, or statements that return."""
     lines = (body if "return" in body else f"return {body}").splitlines()
+    return from_code(
+        folder, FORMULA.format(body="\n".join(f"        {line}" for line in lines)), inputs, outputs, example
+    )
+
+
+def from_code(folder: Path, source: str, inputs: Schema, outputs: Schema | None, example: Any = None) -> Path:
+    """A model from code: a script that ends with mlflow.models.set_model."""
     code = folder.with_suffix(".py")
-    code.write_text(FORMULA.format(body="\n".join(f"        {line}" for line in lines)))
+    code.write_text(source)
     mlflow.pyfunc.save_model(
         str(folder),
         python_model=str(code),

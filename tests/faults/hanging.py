@@ -1,21 +1,17 @@
-"""A model that hangs on demand and is not thread-safe, and the processes of a running function (Linux)."""
+"""A model that hangs on demand and is not thread-safe, and requests to it."""
 
 import textwrap
-import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
-import mlflow
 import pandas as pd
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
 
 from launch.function import Function
+from tests import models
+from tests.faults.processes import DEADLINE, wait_for
 
-DEADLINE = 600.0  # seconds; the machine may be busy
 HANGING = """
     import mlflow, os, re, threading, time
 
@@ -40,16 +36,10 @@ HANGING = """
 
 def hanging(folder: Path, load: str = "pass") -> str:
     """Save a model that doubles x once the file `until` exists, or at once if it is empty; it runs `load` first."""
-    script = folder.with_suffix(".py")
-    script.write_text(textwrap.dedent(HANGING).format(load=load))
-    signature = ModelSignature(
-        Schema([ColSpec("double", "x"), ColSpec("string", "until")]), Schema([ColSpec("double")])
-    )
+    inputs = models.schema(("double", "x"), ("string", "until"))
     example = pd.DataFrame({"x": [1.0, 2.0], "until": ["", ""]})
-    mlflow.pyfunc.save_model(
-        folder, python_model=str(script), signature=signature, input_example=example, pip_requirements=[]
-    )
-    return str(folder)
+    source = textwrap.dedent(HANGING).format(load=load)
+    return str(models.from_code(folder, source, inputs, models.schema(("double",)), example))
 
 
 def ask(function: Function, *calls: list[Any]) -> httpx.Response:
@@ -72,25 +62,6 @@ def ask_until_loaded(function: Function, times: int = 1) -> None:
             and function.log.read_text().count('"Loaded the model at ') >= times
         )
     )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def workers(function: Function) -> set[int]:
-    """Return the processes that gunicorn has started."""
-    return {int(pid) for pid in Path(f"/proc/{function.pid}/task/{function.pid}/children").read_text().split()}
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def began(until: Path) -> bool:

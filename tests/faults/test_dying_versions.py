@@ -1,13 +1,11 @@
 """Versions that end the process, and workers that die: the instance keeps serving, with real workers of gunicorn."""
 
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from mlflow.models import infer_signature
 from sklearn.pipeline import make_pipeline
@@ -22,6 +20,7 @@ from tests.assertions import assert_error
 from tests.faults import faults
 from tests.faults.conftest import URI
 from tests.faults.faults import always
+from tests.faults.processes import kill_worker
 from tests.faults.proxy import Proxy, publish
 
 FAST_RETRIES = Path(__file__).parent / "fast_retries"
@@ -72,16 +71,6 @@ def replies(folder: str) -> Callable[[httpx.Response], bool]:
     return lambda answer: answer.status_code == 200 and answer.json()["replies"] == [expected]
 
 
-def kill_worker(function: Function) -> None:
-    """Kill the worker, and wait until the server has started another one."""
-    (worker,) = psutil.Process(function.pid).children()
-    worker.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + DEADLINE
-    while [each.pid for each in psutil.Process(function.pid).children()] in ([], [worker.pid]):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def environment(proxy: Proxy, tmp_path: Path) -> dict[str, str]:
     """Return the environment of a function that follows the bucket."""
@@ -110,7 +99,7 @@ def test_deadly_version(
         publish(proxy.upstream, deadly(tmp_path / "deadly", code), "m")
         proxy.requests.clear()
         wait_for(function, lambda _: "ejected" in (tmp_path / "log").read_text())
-        kill_worker(function)
+        kill_worker(function, DEADLINE)
         polls = len(proxy.requests) + 5
         wait_for(function, lambda answer: old(answer) and len(proxy.requests) > polls)
         assert [request.name for request in proxy.requests].count("m/model.pkl") == 1
@@ -139,7 +128,7 @@ def test_restarted_worker_serves_last_version(
     with Function(URI, environment, source=FAST_RETRIES) as function:
         wait_for(function, replies(saved("tree_regressor")))
         proxy.plan = always(faults.status(503))
-        kill_worker(function)
+        kill_worker(function, DEADLINE)
         wait_for(function, lambda _: True)
         answer = ask(function)
         assert answer is not None

@@ -15,7 +15,8 @@ import pytest
 from launch.function import Function
 from tests.assertions import assert_error
 from tests.faults import hanging
-from tests.faults.hanging import DEADLINE, ask, ask_until_loaded, began, is_running, wait_for, workers
+from tests.faults.hanging import ask, ask_until_loaded, began
+from tests.faults.processes import DEADLINE, is_running, wait_for, workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads processes from Linux's /proc")
 LIMIT = "4"  # seconds that a request may take

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +18,10 @@ from model_loader import load
 from tests import models
 from tests.assertions import assert_error
 from tests.faults.conftest import URI
+from tests.faults.processes import DEADLINE, kill_worker
 from tests.faults.proxy import Proxy, publish
 
 FAST_RETRIES = Path(__file__).parent / "fast_retries"
-DEADLINE = 600.0  # seconds; the machine may be busy
 CGROUPS = Path("/sys/fs/cgroup")
 ROW = [0.5, -0.25, 1, 2]
 
@@ -95,12 +94,7 @@ def test_killed_process_leaves_no_files(proxy: Proxy, tmp_path: Path) -> None:
             assert httpx.post(function.url, json=body, trust_env=False, timeout=DEADLINE).status_code == 200
             left = [path.name for path in temp_dir.glob("model-*")]
             assert len(left) == 2, "the model's own files and those of somebody"
-            (worker,) = psutil.Process(function.pid).children()
-            worker.send_signal(signal.SIGKILL)
-            deadline = time.monotonic() + DEADLINE
-            while [each.pid for each in psutil.Process(function.pid).children()] in ([], [worker.pid]):
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            kill_worker(function)
 
 
 def test_folder_in_use_kept(temp_dir: Path) -> None:

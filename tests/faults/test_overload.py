@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,7 @@ from mlflow.types import ColSpec, Schema
 from launch.function import Function
 from serving.admission import MAX_REQUESTS, REQUEST_LIMIT
 from tests.assertions import assert_error
-
-DEADLINE = 600.0  # seconds; the machine may be busy
+from tests.faults.processes import DEADLINE, wait_for
 
 
 class Waiting(mlflow.pyfunc.PythonModel):
@@ -60,13 +59,6 @@ def function(waiting: str) -> Iterator[Function]:
     with Function(waiting, {"LOG_LEVEL": "CRITICAL"}) as running:
         assert httpx.get(running.url, timeout=DEADLINE, trust_env=False).status_code == 200
         yield running
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_excess_requests_get_429(function: Function, tmp_path: Path) -> None:

@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import mlflow
 import pandas as pd
 import pytest
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
 from starlette.testclient import TestClient
 
 from launch.function import ROOT, Function
 from launch.processes import ProcessError
+from tests import models
 from tests.assertions import assert_error
-from tests.faults.test_overload import wait_for
+from tests.faults.processes import DEADLINE, wait_for
 
-DEADLINE = 600.0  # seconds; the machine may be busy
 RAISING = """
     import asyncio, mlflow, os, sys
 
@@ -49,16 +46,10 @@ RAISED = [
 
 def raising(folder: Path, load: str = "pass") -> str:
     """Save a model that raises what its second column says, and runs a statement when it is loaded."""
-    script = folder.with_suffix(".py")
-    script.write_text(textwrap.dedent(RAISING).format(load=load))
-    signature = ModelSignature(
-        Schema([ColSpec("double", "x"), ColSpec("string", "raised")]), Schema([ColSpec("double")])
-    )
+    inputs = models.schema(("double", "x"), ("string", "raised"))
     example = pd.DataFrame({"x": [1.0, 2.0], "raised": ["", ""]})
-    mlflow.pyfunc.save_model(
-        folder, python_model=str(script), signature=signature, input_example=example, pip_requirements=[]
-    )
-    return str(folder)
+    source = textwrap.dedent(RAISING).format(load=load)
+    return str(models.from_code(folder, source, inputs, models.schema(("double",)), example))
 
 
 @pytest.fixture(scope="module")

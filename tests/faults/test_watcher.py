@@ -5,7 +5,6 @@ import gc
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +23,9 @@ from tests.assertions import assert_error
 from tests.conftest import ROOT
 from tests.faults.conftest import URI
 from tests.faults.faults import always
+from tests.faults.processes import wait_for
 from tests.faults.proxy import Handler, Proxy, Response, no_fault, plain_client, publish, upload
-from tests.faults.watching import DEADLINE, REFRESH, digest, wait_for_model, wait_for_polls, wait_for_version
+from tests.faults.watching import REFRESH, digest, wait_for_model, wait_for_polls, wait_for_version
 
 pytestmark = [
     pytest.mark.usefixtures("fast_retries"),
@@ -128,12 +128,6 @@ def test_swaps_under_load(proxy: Proxy, saved: Callable[[str], str], second_mode
                 answer = client.post("/", json=body)
                 assert answer.status_code == 200, answer.text
                 seen.append(next(name for name, values in versions.items() if values == answer.json()["replies"]))
-
-    def wait_for(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
 
     log = tmp_path / "log"
     settings = {"STORAGE_EMULATOR_HOST": proxy.url, "MODEL_REFRESH_SECONDS": "1"}
