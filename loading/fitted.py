@@ -71,7 +71,7 @@ def missing_markers(step: Any, place: int) -> list[Any]:
 
 def categories(step: Any) -> Sequence[Any]:
     """Return the categories of each column of a fitted encoder; none for any other step."""
-    known = getattr(step, "__dict__", {}).get("categories_")
+    known = _attributes(step).get("categories_")
     return known if isinstance(known, (list, tuple)) and all(map(_is_sequence, known)) else []
 
 
@@ -118,7 +118,7 @@ def computes_in_float64(estimator: Any) -> bool:
 def in_one_thread(estimator: Any) -> None:
     """Let a model predict in one thread: several sum in any order, and take longer for a few rows."""
     for step in _estimators(estimator):
-        if getattr(step, "__dict__", {}).get("n_jobs") is not None:
+        if _attributes(step).get("n_jobs") is not None:
             step.n_jobs = 1
 
 
@@ -132,8 +132,8 @@ def _estimators(root: Any) -> Iterator[Any]:
         seen.add(id(value))
         if hasattr(type(value), "fit"):
             yield value
-            parts = getattr(value, "__dict__", {})  # an estimator written in C has none
-            left.extend(part for name, part in parts.items() if (type(value).__name__, name) not in _FOR_TARGETS)
+            parts = _attributes(value).items()
+            left.extend(part for name, part in parts if (type(value).__name__, name) not in _FOR_TARGETS)
         elif isinstance(value, (list, tuple, set)):
             left.extend(value)
         elif isinstance(value, Mapping):
@@ -142,9 +142,14 @@ def _estimators(root: Any) -> Iterator[Any]:
             left.extend(value.ravel().tolist())
 
 
+def _attributes(value: Any) -> Mapping[str, Any]:
+    """Return what is set on an object itself; an estimator written in C has no attributes of this kind."""
+    return getattr(value, "__dict__", {})
+
+
 def _makes_array(step: Any) -> bool:
     name = type(step).__name__
-    if {"predict", "predict_proba", "transform"} & set(getattr(step, "__dict__", {})):  # replaced on the instance
+    if {"predict", "predict_proba", "transform"} & set(_attributes(step)):  # replaced on the instance
         return False
     if _is_of(step, "model_steps"):
         return name in _ARRAY_STEPS
@@ -170,7 +175,7 @@ def _first_steps(estimator: Any) -> list[Any]:
 
 def _inner(estimator: Any) -> list[Any]:
     for attribute in _INNER:
-        found = getattr(estimator, "__dict__", {}).get(attribute)
+        found = _attributes(estimator).get(attribute)
         if isinstance(found, (list, tuple)) and found and hasattr(type(found[0]), "__dict__"):
             return list(found[:1])
         if found is not None and hasattr(type(found), "fit"):

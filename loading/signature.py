@@ -10,7 +10,7 @@ from typing import Any
 
 from serving.errors import ModelUnusable, join_names, short_repr
 from serving.signature import Column, Output, Parameter, Signature, Tensor
-from serving.tensor_types import TENSOR_TYPES
+from serving.tensor_types import COLUMN_TYPES, TENSOR_TYPES
 from serving.types import TYPES, sql_type_of_dtype
 
 NO_SIGNATURE = (
@@ -18,8 +18,6 @@ NO_SIGNATURE = (
     "mlflow.<flavor>.save_model(..., signature=infer_signature(X, model.predict(X)), input_example=X.head())."
 )
 _WAY_OUT = "Save it with a DataFrame as the input of its signature."
-# MLflow's names for the dtypes of columns -> those of tensors.
-_MLFLOW_NAMES = {"float64": "double", "float32": "float", "int64": "long", "int32": "integer", "bool": "boolean"}
 _SCALARS = {name for name in TENSOR_TYPES if name != "tensor"}
 
 
@@ -93,7 +91,7 @@ def _tensors(inputs: Sequence[Mapping[str, Any]], uri: str) -> tuple[tuple[Tenso
             continue
         stem = "x" if name is None else name
         names = tuple(f"{stem}{position}" for position in range(shape[0])) if shape else (name or "x0",)
-        mlflow_type = _MLFLOW_NAMES.get(dtype, dtype)
+        mlflow_type = COLUMN_TYPES.get(dtype, dtype)
         sql_type = {"bool": "BOOL", "str": "STRING"}.get(dtype, "FLOAT64")
         tensors.append(Tensor(name, dtype, shape, names))
         columns.extend(Column(each, mlflow_type, sql_type) for each in names)

@@ -108,6 +108,11 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def message_of(error: BaseException) -> str:
+    """Return an error's own message, or a description of an exception of somebody else's code."""
+    return str(error) if isinstance(error, ServingError) else describe_error(error)
+
+
 def short_repr(value: object) -> str:
     """Return a value from outside as a message shows it: as JSON, truncated."""
     try:

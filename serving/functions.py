@@ -20,7 +20,7 @@ from serving.errors import BadRequest, join_names, quantity, short_repr
 from serving.model import Model
 from serving.options import Options, read_params
 from serving.rows import Rows
-from serving.signature import Output
+from serving.signature import Output, sql_type_of
 
 Score = Callable[[Model, Rows, Options], Any]
 
@@ -44,8 +44,7 @@ class SqlFunction:
 
     def sql_type(self, model: Model) -> str:
         """Return the GoogleSQL type that CREATE FUNCTION declares."""
-        outputs = self.outputs(model, Options())
-        return outputs[0].sql_type if outputs and len(outputs) == 1 else "JSON"
+        return sql_type_of(self.outputs(model, Options()))
 
     def decode(self, model: Model, request: Request) -> Rows:
         """Return the arguments of a request as typed columns; raise BadRequest for another number of them.

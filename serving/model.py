@@ -11,10 +11,10 @@ from typing import Any
 
 from serving import results
 from serving.decoding import from_arguments
-from serving.errors import BadRequest, ModelUnusable, ServingError, describe_error, join_names, short_repr
+from serving.errors import BadRequest, ModelUnusable, join_names, message_of, short_repr
 from serving.model_input import InputForm
 from serving.rows import Rows
-from serving.signature import Output, Signature
+from serving.signature import Output, Signature, sql_type_of
 from serving.threads import ModelThread
 
 
@@ -113,11 +113,10 @@ class Model:
             )
         if (error := self.example_error) is not None:
             raise ModelUnusable(
-                f"The model at {self.info.uri} cannot score its own input example: "
-                + (str(error) if isinstance(error, ServingError) else describe_error(error))
+                f"The model at {self.info.uri} cannot score its own input example: {message_of(error)}"
             ) from error
 
     @property
     def sql_type(self) -> str:
-        """The GoogleSQL type of predict: the output's own, JSON when there are several or none are known."""
-        return self.outputs[0].sql_type if self.outputs and len(self.outputs) == 1 else "JSON"
+        """The GoogleSQL type of predict."""
+        return sql_type_of(self.outputs)

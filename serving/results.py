@@ -13,6 +13,7 @@ import pandas as pd
 
 from serving.errors import ModelUnusable, join_names, quantity, short_repr
 from serving.signature import Output
+from serving.types import Array
 
 _LISTS = (list, tuple, np.ndarray)
 
@@ -79,10 +80,21 @@ def has_input_index(result: Any, rows: int) -> bool:
     """Tell whether every index in a result may be its input's: it counts the rows, in any order, or has a name."""
     if isinstance(result, Mapping):
         return all(has_input_index(column, rows) for column in result.values())
+    numbers = _row_numbers(result)
+    return numbers is None or _is_order(numbers, rows)
+
+
+def _row_numbers(result: Any) -> Array | None:
+    """Return the index of a Series or DataFrame if it is like that of the input: whole numbers, without a name."""
     index = getattr(result, "index", None)
     if not isinstance(index, pd.Index) or index.name is not None or index.dtype.kind not in "iu":
-        return True
-    return np.array_equal(np.sort(index.to_numpy()), np.arange(rows))
+        return None
+    numbers: Array = index.to_numpy()
+    return numbers
+
+
+def _is_order(numbers: Array, rows: int) -> bool:
+    return np.array_equal(np.sort(numbers), np.arange(rows))
 
 
 def _without_index(result: Any) -> Any:
@@ -185,13 +197,10 @@ def _in_row_order(result: Any, rows: int) -> Any:
     The input's index counts the rows and has no name. Any other index says nothing about rows: values are taken by
     position.
     """
-    index = getattr(result, "index", None)
-    if not isinstance(index, pd.Index) or index.name is not None or index.dtype.kind not in "iu" or len(index) != rows:
+    numbers = _row_numbers(result)
+    if numbers is None or (numbers[:-1] <= numbers[1:]).all() or not _is_order(numbers, rows):
         return result
-    order = index.to_numpy()
-    if (order[:-1] <= order[1:]).all() or not np.array_equal(np.sort(order), np.arange(rows)):
-        return result
-    return result.iloc[np.argsort(order)]
+    return result.iloc[np.argsort(numbers)]
 
 
 def _plain(column: Any) -> Any:

@@ -5,7 +5,7 @@ loading/signature.py reads it from a model's files.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -56,6 +56,11 @@ class Output:
     def holds_objects(self) -> bool:
         """Whether a value may itself be a dictionary."""
         return self.sql_type == "JSON" and self.mlflow_type != "array"
+
+
+def sql_type_of(outputs: Sequence[Output] | None) -> str:
+    """Return the GoogleSQL type of a function with these outputs; JSON when there are several or none are known."""
+    return outputs[0].sql_type if outputs and len(outputs) == 1 else "JSON"
 
 
 @dataclass(frozen=True)

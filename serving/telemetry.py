@@ -25,7 +25,7 @@ from typing import TextIO
 import orjson
 
 from serving.contract import Request
-from serving.errors import CLIENT_ERRORS, Overloaded, ServingError, describe_error, quantity
+from serving.errors import CLIENT_ERRORS, Overloaded, describe_error, message_of, quantity
 from serving.model import ModelInfo
 
 TEXT_LIMIT = 1_000  # characters of a text from outside
@@ -137,7 +137,7 @@ class RequestLog:
         self.status = status
         self.severity = "WARNING" if status in CLIENT_ERRORS or status == Overloaded.status else "ERROR"
         self.error = type(error).__name__
-        self.error_message = str(error) if isinstance(error, ServingError) else describe_error(error)
+        self.error_message = message_of(error)
         self.cause = describe_error(error.__cause__) if error.__cause__ else ""
         self.stack_trace = "".join(traceback.format_exception(error)) if status == 500 else ""
 

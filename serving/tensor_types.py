@@ -52,13 +52,11 @@ def _flat(value: Any, shape: tuple[int, ...], whole: tuple[int, ...]) -> list[An
     return [element for inner in value for element in _flat(inner, shape[1:], whole)]
 
 
+# The dtypes that columns have too -> the MLflow type of such a column.
+COLUMN_TYPES = {row.dtype.name: name for name, row in TYPES.items() if row.dtype.kind in "fib"}
 TENSOR_TYPES: dict[str, MlflowType] = {
-    "float64": TYPES["double"],
-    "float32": TYPES["float"],
+    **{dtype: TYPES[name] for dtype, name in COLUMN_TYPES.items()},
     "float16": MlflowType("FLOAT64", np.dtype(np.float16), _decode_half, json_type.encode_float64),
-    "int64": TYPES["long"],
-    "int32": TYPES["integer"],
-    "bool": TYPES["boolean"],
     "str": TYPES["string"],
     "tensor": MlflowType("JSON", np.dtype(object), _decode_array, json_type.encode),
 } | {
