@@ -13,6 +13,8 @@ from benchmarks.servers import FASTAPI, OURS, Server, difference
 from benchmarks.workloads import NUMERIC, WORKLOADS, saved
 from tests.sizing.conftest import Recorder
 
+pytestmark = pytest.mark.check
+
 TIMESTAMPS = next(workload for workload in WORKLOADS if workload.name == "timestamps")
 
 

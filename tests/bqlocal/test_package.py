@@ -35,7 +35,7 @@ def test_imports_nothing_of_project() -> None:
 
 
 @pytest.mark.environments
-@pytest.mark.parametrize("source", ["folder", "wheel"])
+@pytest.mark.parametrize("source", [pytest.param("folder", marks=pytest.mark.slow), "wheel"])
 def test_install(source: str, tmp_path: Path) -> None:
     """`pip install` of the folder and of its wheel gives a working command and plugin in an empty environment."""
     venv.create(tmp_path / "env", with_pip=True)

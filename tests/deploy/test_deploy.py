@@ -14,6 +14,8 @@ import pytest
 from tests.deploy.conftest import ANALYST, BUCKET, MAX_SECONDS, OPTIONS, PREFIX, RECORD, Deployment, Run, members
 from tests.google_cloud.cloud import PROJECT
 
+pytestmark = pytest.mark.check
+
 ACCOUNT = f"serviceAccount:sql-fn-predict@{PROJECT}.iam.gserviceaccount.com"
 SERVICE = f"projects/{PROJECT}/locations/us-central1/services/predict"
 FUNCTION = f"projects/{PROJECT}/locations/us-central1/functions/predict"
@@ -58,7 +60,6 @@ def test_dry_run(dry: Run) -> None:
         assert command in dry.out
 
 
-@pytest.mark.check
 def test_first_run(first: tuple[Run, dict[str, Any]]) -> None:
     """The first run ends with SQL that returns the model's own predictions."""
     run = first[0]
@@ -66,7 +67,6 @@ def test_first_run(first: tuple[Run, dict[str, Any]]) -> None:
     assert run.out.endswith("5 predictions match the model's own.\n")
 
 
-@pytest.mark.check
 def test_created_resources(deployed: dict[str, Any]) -> None:
     """A deployment creates its resources and no others."""
     assert list(deployed["accounts"]) == [ACCOUNT.partition(":")[2]]
@@ -76,7 +76,6 @@ def test_created_resources(deployed: dict[str, Any]) -> None:
     assert sorted(deployed["routines"]) == ["ds.model_info", "ds.predict", "ds.predict_row"]
 
 
-@pytest.mark.check
 def test_function_settings(deployed: dict[str, Any]) -> None:
     """The function runs as its own account and loads only the model that was checked."""
     function = deployed["functions"][FUNCTION]
@@ -87,7 +86,6 @@ def test_function_settings(deployed: dict[str, Any]) -> None:
     assert len(config["environmentVariables"]["MODEL_DIGEST"]) == 64
 
 
-@pytest.mark.check
 def test_grants(deployed: dict[str, Any], before: dict[str, Any]) -> None:
     """Roles are granted on one bucket, one service, one connection and the routines."""
     caller = f"serviceAccount:{deployed['connections'][CONNECTION]['cloudResource']['serviceAccountId']}"
@@ -115,7 +113,6 @@ def test_grants_of_others(
         assert members(policy) <= members(deployed["policies"][resource])
 
 
-@pytest.mark.check
 def test_uploaded_source(deployment: Deployment, deployed: dict[str, Any]) -> None:
     """The uploaded source is small and holds only what the function needs."""
     archive = next(it for it in deployment.google.functions.archives if it)
@@ -129,14 +126,12 @@ def test_uploaded_source(deployment: Deployment, deployed: dict[str, Any]) -> No
     assert len(archive) < 200_000
 
 
-@pytest.mark.check
 def test_second_run(second: Run) -> None:
     """A second run changes nothing."""
     assert (second.status, second.changes) == (0, [])
     assert second.out.endswith("5 predictions match the model's own.\n")
 
 
-@pytest.mark.check
 def test_changed_setting(changed: Run) -> None:
     """A changed setting redeploys the function and changes nothing else."""
     assert changed.status == 0
@@ -145,7 +140,6 @@ def test_changed_setting(changed: Run) -> None:
     assert changed.changes[-1] == f"PATCH /v2/{FUNCTION}"
 
 
-@pytest.mark.check
 def test_destroy(deployment: Deployment, deployed: dict[str, Any], before: dict[str, Any]) -> None:
     """--destroy deletes what was created and leaves the rest."""
     deployment.restore(deployed)

@@ -18,6 +18,8 @@ from launch.function import Function
 from model_loader import load
 from sql.render import render
 
+pytestmark = pytest.mark.check
+
 LOCKED = "numpy==2.4.6\nscikit-learn==1.9.1\n    # via x\npandas==3.1.1\n"
 
 

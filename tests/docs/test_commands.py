@@ -27,8 +27,9 @@ from tests.google_cloud.server import GoogleCloud
 pytestmark = pytest.mark.check
 
 MAX_SECONDS = 900  # of one command, for a busy machine
+LONGEST = ("training.md", "performance.md")  # pages whose commands search and measure
 COMMANDS = [
-    command
+    pytest.param(command, id=str(command), marks=[pytest.mark.slow] if page.name in LONGEST else [])
     for page in PAGES
     if page != ROOT / "bqlocal" / "README.md"  # has files of its own: tests/bqlocal/test_readme.py
     for command in commands(page)
@@ -137,7 +138,7 @@ def served(copy: Path) -> Iterator[int]:
         yield port
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=str)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_command_runs(command: Command, copy: Path, request: pytest.FixtureRequest) -> None:
     """A command of a page exits with status 0, or runs until Ctrl-C if it is a server."""
     text = re.sub(r"--minutes [\d.]+", "--minutes 0.05", command.text)

@@ -64,7 +64,7 @@ def test_model_that_is_not_thread_safe(model: str) -> None:
 
 
 @pytest.mark.check
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("holds_lock", [False, True])
 def test_sigterm_ends_workers(model: str, tmp_path: Path, processes: int, holds_lock: bool) -> None:
     """SIGTERM ends all processes within 10 seconds, also if a prediction holds the interpreter's lock."""
@@ -113,7 +113,7 @@ def test_worker_ends_with_its_parent(model: str, until: Path) -> None:
 
 
 @pytest.mark.check
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_process_whose_threads_hang(model: str, tmp_path: Path, processes: int) -> None:
     """Shortly before the limit a request that takes too long is a 400, those behind it are 503; a new process follows."""
     never, behind = tmp_path / "never", []

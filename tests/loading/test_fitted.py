@@ -125,6 +125,7 @@ def answer(model: Any, method: str, data: Any) -> Any:
     return np.asarray(found.toarray() if hasattr(found, "toarray") else found)
 
 
+@pytest.mark.check
 @pytest.mark.filterwarnings("ignore")
 def test_every_estimator_of_scikit_learn() -> None:
     """Each that takes_array accepts gives an array's answers for a DataFrame, bit for bit, with NaN and without."""

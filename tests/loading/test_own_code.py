@@ -95,6 +95,7 @@ AT_PREDICT_TIME = (
 )
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("script", [BY_REFERENCE, AT_PREDICT_TIME], ids=["by reference", "at predict time"])
 def test_modules_named_like_ours(save: Save, script: str) -> None:
     """A model gets its own modules where the function has some of the same names, and the function keeps working."""
@@ -110,6 +111,7 @@ def test_modules_named_like_ours(save: Save, script: str) -> None:
         assert page.status_code == 200
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("name", ["orjson", "queue"])
 def test_taken_name(save: Save, name: str) -> None:
     """A module with the name of another one that the function has imported is a 424 that names the file."""

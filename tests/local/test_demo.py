@@ -85,6 +85,7 @@ def test_model_is_loaded_once(finished: tuple[Path, str]) -> None:
     assert (output / "function.log").read_text().count('"cold":true') == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     """Ctrl-C while the function runs ends all servers without a traceback."""
     process = demo(tmp_path / "output")

@@ -27,6 +27,8 @@ from local.parity import compare
 from sql.render import render
 from tests import models
 
+pytestmark = pytest.mark.check
+
 HANDLERS = Path(__file__).parent / "handlers"
 BLOG, BIGFUNCTIONS, BIGFRAMES, OURS = "blog", "bigfunctions", "bigframes", "ours"
 # Nothing listens there, as may happen to any service for a moment.

@@ -26,6 +26,8 @@ from parity.expected import input_example
 from sql.render import render
 from tests import models
 
+pytestmark = pytest.mark.check
+
 Saved = Callable[[str], str]
 
 

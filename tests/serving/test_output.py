@@ -98,6 +98,7 @@ def post(function: Function, value: float, **headers: str) -> None:
     assert response.json() == {"replies": [value * 2]}
 
 
+@pytest.mark.check
 def test_every_line_is_one_object(function: Function) -> None:
     """Under load, each request has its line with severity, trace and execution id, and so has its load of the model."""
 

@@ -22,7 +22,7 @@ def good_soak() -> Soak:
     return Soak(counts, samples=list(STEADY), files_before=20, files_after=20)
 
 
-@pytest.mark.check
+@pytest.mark.slow
 def test_full_load(tmp_path: Path) -> None:
     """Under full load every reply is right, and memory, files and threads stay flat."""
     report = tmp_path / "soak.md"

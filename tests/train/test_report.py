@@ -19,6 +19,8 @@ FIGURES = {
     "breast_cancer": ["Confusion matrix", "ROC curve", "Calibration", "Permutation importance", "Score by generation"],
     "houses": ["Predicted against actual", "Residuals", "Permutation importance", "Score by generation"],
 }
+# The other searches take longest, and houses has the widest table.
+RUNS = [name if name == "houses" else pytest.param(name, marks=pytest.mark.slow) for name in FIGURES]
 # What only a browser knows: images that it could not decode, and whether the page is wider than the window.
 PROBE = """() => ({
     images: document.images.length,
@@ -39,7 +41,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.mark.check
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", RUNS)
 def test_browser_shows_the_report(name: str, browser: Browser, request: pytest.FixtureRequest) -> None:
     """A browser decodes every figure, fits the page into the window, reports no error and requests nothing else."""
     url = f"file://{request.getfixturevalue(name).folder / 'report.html'}"
@@ -56,7 +58,7 @@ def test_browser_shows_the_report(name: str, browser: Browser, request: pytest.F
 
 
 @pytest.mark.check
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", RUNS)
 def test_report_is_self_contained(name: str, request: pytest.FixtureRequest) -> None:
     """The file holds all figures, scores and SQL, and refers to nothing outside but scikit-learn's documentation."""
     run: Run = request.getfixturevalue(name)
@@ -68,6 +70,7 @@ def test_report_is_self_contained(name: str, request: pytest.FixtureRequest) -> 
         assert part in page
 
 
+@pytest.mark.check
 def test_sql_names_are_valid_in_bigquery(houses: Run) -> None:
     """Columns whose names are no SQL identifiers are renamed as arguments and quoted in the query."""
     page = (houses.folder / "report.html").read_text()

@@ -25,6 +25,8 @@ from train.__main__ import main
 ALONE = """
 import sys
 import mlflow.pyfunc, pandas as pd
+
+pytestmark = pytest.mark.check
 for folder in sys.argv[1:]:
     model = mlflow.pyfunc.load_model(f"{folder}/model")
     name = folder.replace("/", "_")
@@ -132,7 +134,6 @@ def test_models_need_only_the_function_packages(
         pd.testing.assert_series_equal(alone, here, check_names=False, check_dtype=False, rtol=0, atol=1e-9)
 
 
-@pytest.mark.check
 def test_no_time_publishes_a_known_pipeline(tmp_path: Path, emulator: Storage, store: str) -> None:
     """A search too short to compare anything saves and publishes a known pipeline."""
     folder = tmp_path / "out"
@@ -218,7 +219,7 @@ def test_model_is_published(diabetes: Run, emulator: Storage) -> None:
     assert stored.content == (diabetes.folder / "model" / "MLmodel").read_bytes()
 
 
-@pytest.mark.check
+@pytest.mark.slow
 def test_whole_number_target(tmp_path: Path) -> None:
     """A regression on whole numbers predicts fractions: FLOAT64 in SQL, and equal to MLflow's for every row."""
     rng = np.random.default_rng(3)
