@@ -34,6 +34,7 @@ from serving.threads import ModelThread
 # Seconds that a request waits for the model: less than the 300 that deploy.sh gives a request, so the caller gets our
 # 503 instead of the platform's timeout.
 MAX_WAIT = 240.0
+READ_BYTES = 1 << 20  # of a file at a time, for its digest
 
 
 class ModelLoader:
@@ -75,9 +76,8 @@ class ModelLoader:
             self._loading = asyncio.ensure_future(asyncio.to_thread(first))
             self._loading.add_done_callback(self._serve_loaded)
         try:
-            async with asyncio.timeout(MAX_WAIT):
-                return await asyncio.shield(self._loading)
-        except TimeoutError as cause:
+            return await asyncio.wait_for(asyncio.shield(self._loading), MAX_WAIT)
+        except asyncio.TimeoutError as cause:
             raise ModelUnreachable(
                 f"The model at {self._uri} is still loading after {MAX_WAIT:.0f} seconds; loading continues."
             ) from cause
@@ -212,5 +212,8 @@ def folder_digest(folder: Path) -> str:
     listing = hashlib.sha256()
     for path in paths:
         with (folder / path).open("rb") as file:
-            listing.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path}\n".encode())
+            content = hashlib.sha256()
+            while piece := file.read(READ_BYTES):
+                content.update(piece)
+            listing.update(f"{content.hexdigest()}  {path}\n".encode())
     return listing.hexdigest()

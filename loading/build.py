@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def build(folder: Path, uri: str, digest: str) -> tuple[Model, Mapping[str, Any]
                 code=sorted(code),
                 requirements=requirements(folder),
                 metadata=json_type.encode(mlmodel.get("metadata") or {}),
-                loaded=datetime.now(UTC).isoformat(timespec="seconds"),
+                loaded=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             ),
             signature=signature,
             example=read_example(folder, mlmodel, signature),

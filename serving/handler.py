@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from serving import body, contract, functions, openapi, page, scoring
 from serving.admission import Admission, Admitted
+from serving.alarms import Alarms
 from serving.callers import Callers
 from serving.errors import (
     BadRequest,
@@ -72,6 +73,7 @@ class Handler:
         self._callers = callers
         self._examples = examples
         self._admission = Admission()
+        self._alarms = Alarms()
         self._scheduler = scheduler
         self._log_writer = log_writer
         self._stats = InstanceStats()
@@ -121,7 +123,7 @@ class Handler:
     ) -> bytes:
         """Return the reply to BigQuery's request, recording in the log what is known so far."""
         timer = log.timer
-        text = await body.read(http_request, headers, admitted)
+        text = await body.read(http_request, headers, admitted, self._alarms)
         log.bytes_in = len(text)
         timer.mark("read")
         request = contract.read(text)
@@ -191,7 +193,6 @@ class Handler:
     async def _first_model(self, timer: Timer) -> Model:
         deadline = self._scheduler.deadline
         try:
-            async with asyncio.timeout(deadline.left(timer)):
-                return await self._models.model()
-        except TimeoutError as cause:
+            return await asyncio.wait_for(self._models.model(), deadline.left(timer))
+        except asyncio.TimeoutError as cause:
             raise deadline.loading(timer) from cause

@@ -91,7 +91,7 @@ class _Printed:
             entries = [{"message": _text(text)}]
         for entry in entries:
             severity = str(entry.pop("severity", self._severity))
-            known = severity in logging.getLevelNamesMapping()
+            known = type(logging.getLevelName(severity)) is int
             log_event(severity if known else self._severity, **{"message": "", **entry})
 
 

@@ -17,7 +17,9 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from serving.alarms import Alarms
 from serving.deadline import Deadline
 from serving.errors import OutOfTime, ServingError
 from serving.model import Model
@@ -77,6 +79,7 @@ class Scheduler:
         self._user_code_threads = user_code_threads
         self.deadline = deadline
         self._end_process = end_process
+        self._alarms = Alarms()
         self._ending = False
         self._waiting: list[_Waiting] = []
         self._running: list[_Batch] = []  # in threads
@@ -98,11 +101,11 @@ class Scheduler:
         left = self.deadline.left(job.timer)
         if left is None:
             return await waiting.replies
-        timer = loop.call_later(left, self._give_up, waiting)
+        alarm = self._alarms.set(left, partial(self._give_up, waiting))
         try:
             return await waiting.replies
         finally:
-            timer.cancel()
+            self._alarms.clear(alarm)
 
     def _schedule(self) -> None:
         """Yield to the event loop until no more jobs arrive, so requests already received join the batch."""

@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Settings:
     allowed_hosts: frozenset[str] | None = frozenset()
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> Self:
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
         """Return the settings in an environment; exit with a sentence that names a value that can't be used."""
         return cls(
             model_uri=environ.get("MODEL_URI", ""),
@@ -72,7 +71,7 @@ def _choice(environ: Mapping[str, str], name: str, default: str, other: str) -> 
 
 
 def _log_level(name: str) -> int:
-    level = logging.getLevelNamesMapping().get(name)
-    if level is None:
+    level = logging.getLevelName(name)
+    if type(level) is not int:
         sys.exit(f"LOG_LEVEL is {name!r}; expected DEBUG, INFO, WARNING, ERROR or CRITICAL.")
     return level

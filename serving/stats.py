@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from serving.errors import CLIENT_ERRORS
 from serving.telemetry import RequestLog
@@ -19,7 +19,7 @@ class InstanceStats:
     requests whose sender was wrong, `failed` those with any other error.
     """
 
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     requests: int = 0
     rows: int = 0
     null_rows: int = 0
@@ -52,7 +52,7 @@ class InstanceStats:
 
     @property
     def uptime(self) -> timedelta:
-        return timedelta(seconds=int((datetime.now(UTC) - self.started).total_seconds()))
+        return timedelta(seconds=int((datetime.now(timezone.utc) - self.started).total_seconds()))
 
     def as_dict(self) -> dict[str, object]:
         """Return everything as JSON-ready values."""

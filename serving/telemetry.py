@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import TextIO
 
@@ -64,7 +64,7 @@ def configure(level: int, stream: TextIO) -> None:
 def log_event(severity: str, message: str, **fields: object) -> None:
     """Log something other than a request; from any thread."""
     line = {"severity": severity, **current_request.get(), "message": message, **fields}
-    _logger.log(logging.getLevelNamesMapping()[severity], orjson.dumps(line, default=str).decode())
+    _logger.log(logging.getLevelName(severity), orjson.dumps(line, default=str).decode())
 
 
 class Timer:
@@ -118,7 +118,7 @@ class RequestLog:
     cause: str = ""
     stack_trace: str = ""
     total: float = 0.0  # seconds
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     def set_request(self, request: Request) -> None:
         """Record who called."""
@@ -147,7 +147,7 @@ class RequestLog:
 
     @property
     def level(self) -> int:
-        return logging.getLevelNamesMapping()[self.severity]
+        return int(logging.getLevelName(self.severity))
 
     @property
     def message(self) -> str:
