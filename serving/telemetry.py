@@ -41,7 +41,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-(?:([0-9a-
 current_request: ContextVar[Mapping[str, object]] = ContextVar("current_request", default=MappingProxyType({}))
 
 
-class _LogHandler(logging.StreamHandler[TextIO]):
+class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic before Python 3.11
     """Writes the lines of events."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
