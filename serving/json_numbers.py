@@ -2,7 +2,8 @@
 
 Creating those objects takes most of the time of a batch of numbers. `parse_numbers` accepts only what it recognizes
 with certainty: for anything else (a text, an array, an integer beyond 64 bits, different keys in some row) it returns
-None, and decoding.py goes value by value, with the same result.
+None, and decoding.py goes value by value, with the same result. So it does for everything where simdjson isn't
+installed, as on a Python for which it has no wheel.
 """
 
 import threading
@@ -12,8 +13,13 @@ from typing import Any
 
 import numpy as np
 import orjson
-import simdjson
 
+try:
+    import simdjson
+except ImportError:
+    simdjson = None  # type: ignore[assignment]
+
+AVAILABLE = simdjson is not None
 Matrix = np.ndarray[Any, Any]
 
 # JSON words of a FLOAT64 column that aren't numbers, by their first character: the word, a number of the same length
@@ -67,8 +73,10 @@ class Numbers:
 def parse_numbers(text: bytes) -> Numbers | None:
     """Return the numbers in the JSON text of `calls`: an array of arrays, each of numbers or of one object of numbers.
 
-    Return None when the text isn't JSON or holds anything else, such as rows of different length.
+    Return None when the text isn't JSON or holds anything else, such as rows of different length, and without simdjson.
     """
+    if not AVAILABLE:
+        return None
     try:
         return _parse(text)
     except (ValueError, TypeError, RuntimeError):  # what simdjson and this module raise for other texts

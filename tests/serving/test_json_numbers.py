@@ -5,6 +5,8 @@ import dataclasses
 import itertools
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -21,6 +23,7 @@ from serving.errors import BadRequest
 from serving.json_numbers import parse_numbers
 from serving.rows import Rows
 from serving.signature import Column, Signature
+from tests.conftest import ROOT
 
 TWO_NUMBERS = Signature((Column("a", "double", "FLOAT64"), Column("b", "double", "FLOAT64")), None)
 
@@ -211,3 +214,23 @@ def test_memory_layout() -> None:
         assert rows.numbers is not None
         assert rows.array().flags.f_contiguous
         np.testing.assert_array_equal(rows.array(), np.array([rows[name] for name in "ab"]).T)
+
+
+WITHOUT_SIMDJSON = """
+import json, sys
+sys.modules["simdjson"] = None
+import main
+from serving.contract import read
+request = read(b'{"calls": [[1, null], ["NaN", 2.5]]}')
+print(json.dumps({"message": [request.numbers, list(request.calls)]}))
+"""
+
+
+def test_without_simdjson() -> None:
+    """Where simdjson isn't installed, the log says so once and requests are decoded value by value."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SIMDJSON], cwd=ROOT, capture_output=True, text=True, check=True, timeout=600
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["severity"] for line in lines if "pysimdjson" in line["message"]] == ["INFO"]
+    assert lines[-1]["message"] == [None, [[1, None], ["NaN", 2.5]]]
