@@ -1,7 +1,5 @@
 """From the folder of a fetched and verified model to a Model."""
 
-import contextlib
-import importlib.metadata
 import json
 import platform
 import sys
@@ -14,6 +12,7 @@ from loading.example import read_example
 from loading.failures import loading_errors
 from loading.fitted import in_one_thread
 from loading.flavors import check_trusted, flavor_of
+from loading.installed import version
 from loading.libraries import has_user_code
 from loading.made_signature import make_signature
 from loading.mlmodel import read_mlmodel, requirements
@@ -71,9 +70,5 @@ def _written(signature: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _versions(*packages: str) -> dict[str, str]:
-    """Return the versions of packages, without those that have no metadata here."""
-    found = {}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+    """Return the versions of packages, without those that are not known here."""
+    return {package: found for package in packages if (found := version(package))}

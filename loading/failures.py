@@ -5,16 +5,17 @@ file of the author that was not saved with the model, or a class of the author's
 """
 
 import contextlib
-import importlib.metadata
 import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from loading.installed import version
 from loading.limits import is_shortage
 from loading.memory import gigabytes, memory_limit
 from loading.mlmodel import requirements
@@ -22,6 +23,7 @@ from serving.errors import ModelBlocked, ModelUnusable, describe_error, join_nam
 
 # What pickle says about a class that its module doesn't have; the module is shown as repr() shows it.
 _NO_ATTRIBUTE = re.compile(r"Can't get attribute '([^']+)' on (<module '([^']+)'.*>)", re.DOTALL)
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # modules of packages with another name that many models need
 _LFS_POINTER, _LFS_LIMIT = b"version https://git-lfs.github.com/spec/", 1024  # bytes
 
 
@@ -94,9 +96,10 @@ def _import_failed(error: ImportError, module: str, folder: Path) -> str | None:
     pin = _required(module, folder)
     top = module.partition(".")[0]
     if top not in sys.modules and importlib.util.find_spec(top) is None:
-        if pin:
+        if package := pin or _DISTRIBUTIONS.get(top):
             return (
-                f"needs the Python package {module!r}, which is not installed: deploy with {pin} in requirements.txt."
+                f"needs the Python package {module!r}, which is not installed: deploy with {package} in "
+                "requirements.txt."
             )
         return f"needs the Python module {module!r}, which was not saved with it: {_save_with_code(module, folder)}"
     if package := _distribution(module):
@@ -155,23 +158,22 @@ def _required(module: str, folder: Path) -> str | None:
     pins = _pins(folder)
     parts = module.split(".")
     for depth in range(len(parts), 0, -1):
-        if lines := pins.get(canonicalize_name("-".join(parts[:depth]))):
+        name = "-".join(parts[:depth])
+        if lines := pins.get(canonicalize_name(_DISTRIBUTIONS.get(name, name))):
             return lines[0]
     return None
 
 
 def _not_installed(folder: Path) -> list[str]:
     """Return the lines of requirements.txt whose distribution is not installed."""
-    missing = []
-    for name, lines in _pins(folder).items():
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            missing += lines
-    return missing
+    return [line for name, lines in _pins(folder).items() if version(name) is None for line in lines]
 
 
 def _distribution(module: str) -> str | None:
     """Return name and version of the installed distribution that a module belongs to."""
-    names = importlib.metadata.packages_distributions().get(module.partition(".")[0])
-    return f"{names[0]} {importlib.metadata.version(names[0])}" if names else None
+    top = module.partition(".")[0]
+    names = [_DISTRIBUTIONS.get(top, top)]
+    with contextlib.suppress(Exception):  # some package has incomplete metadata, which Python reads for this
+        names = [name for name in packages_distributions()[top] if name]
+    found = ((name, version(name)) for name in names)
+    return next((f"{name} {number}" for name, number in found if number), None)

@@ -120,25 +120,38 @@ def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[st
     return {"predictor": predict, "estimator": estimator, "user_code": user_code, **_classifier(estimator)}
 
 
-def _load_pyfunc(folder: Path, _: Mapping[str, Any], __: str) -> dict[str, Any]:
+def _load_pyfunc(folder: Path, _: Mapping[str, Any], uri: str) -> dict[str, Any]:
     """Return what Model needs of a model of any flavor, loaded by MLflow.
 
     MLflow's own input validation is disabled: values have been checked by then, and MLflow's rejects NULL in optional
     INT64 and BOOL columns.
     """
     import mlflow.pyfunc
-    from mlflow.models import ModelSignature
 
     loaded = mlflow.pyfunc.load_model(str(folder))
+    if loaded is None:  # of MLflow 3.7 to 3.13, after an error of their tracing that they only log
+        raise ModelUnusable(
+            f"The model at {uri} cannot be loaded: MLflow {mlflow.__version__} returned no model. "
+            "Deploy with another version of mlflow-skinny in requirements.txt."
+        )
     written = loaded.metadata.signature
-    rest = written is not None and (written.outputs or written.params)
-    loaded.metadata.signature = ModelSignature(None, written.outputs, written.params) if rest else None
-    try:
-        raw = loaded.get_raw_model()
-    except Exception:  # flavors without one raise different exceptions
-        raw = None
+    if written is not None and (written.outputs or written.params):
+        written.inputs = None  # MLflow 2.6 constructs no signature without inputs
+    else:
+        loaded.metadata.signature = None
+    raw = _raw_model(loaded)
     user_code = not is_library_object(raw)
     return {"predictor": loaded.predict, "estimator": raw, "user_code": user_code, **_classifier(raw)}
+
+
+def _raw_model(loaded: Any) -> Any:
+    """Return the object of its library in a model that MLflow has loaded; None if the flavor shows none."""
+    if hasattr(loaded, "get_raw_model"):
+        with contextlib.suppress(Exception):  # flavors without one raise different exceptions
+            return loaded.get_raw_model()
+        return None
+    wrapper = getattr(loaded, "_model_impl", None)
+    return next((getattr(wrapper, name) for name in _RAW_MODELS if hasattr(wrapper, name)), None)
 
 
 def _classifier(estimator: Any) -> dict[str, Any]:
@@ -157,6 +170,9 @@ def _sklearn_package(flavors: Mapping[str, Any]) -> str:
 def _pyfunc_package(_: Mapping[str, Any]) -> str:
     return "mlflow.pyfunc"
 
+
+# Where the wrappers of MLflow before 2.15, which has `get_raw_model`, keep the object of their library.
+_RAW_MODELS = ("lgb_model", "cb_model", "xgb_model", "sklearn_model", "statsmodels_model", "pmdarima_model")
 
 _PYFUNC = Flavor(_load_pyfunc, _pyfunc_package, user_code=True)
 _LIBRARY = Flavor(_load_pyfunc, _pyfunc_package)
