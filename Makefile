@@ -3,7 +3,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2
-LOCK := $(BIN)/uv pip compile --universal --quiet --custom-compile-command 'make lock'
+# For the oldest Python of the project's own environment; the function runs on an older one, with a model's packages.
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --quiet --custom-compile-command 'make lock'
 
 .PHONY: help demo test check slow fuzz soak bench lint lock clean
 help:  ## this list
