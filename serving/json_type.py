@@ -102,8 +102,13 @@ def encode_bytes(value: Any) -> str:
 
 def encode_timestamp(value: Any) -> str:
     """Return a time as BigQuery writes TIMESTAMP, in UTC with microseconds; one without a zone is in UTC already."""
-    moment = pd.Timestamp(value)
-    moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+    moment = value.astype("datetime64[us]").item() if isinstance(value, np.datetime64) else value
+    if type(moment) is datetime.datetime:  # before pandas 2, a Timestamp holds only the years 1678 to 2261
+        utc = datetime.timezone.utc
+        moment = moment.replace(tzinfo=utc) if moment.tzinfo is None else moment.astimezone(utc)
+    else:
+        moment = pd.Timestamp(value)
+        moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
     return str(moment.isoformat(timespec="microseconds")).replace("+00:00", "Z")
 
 

@@ -204,6 +204,7 @@ EXPECTED = {
         literals=[
             (MOMENT, "TIMESTAMP '2017-03-06 12:34:56.789012+00'"),
             (datetime.datetime(1, 1, 1), "TIMESTAMP '0001-01-01 00:00:00+00'"),
+            (np.datetime64("0001-01-01"), "TIMESTAMP '0001-01-01 00:00:00+00'"),
         ],
     ),
     "array": Expected(
