@@ -83,13 +83,13 @@ def generations(uri: str) -> str:
     return hashlib.sha256(repr(sorted((blob.name, blob.generation) for blob in blobs)).encode()).hexdigest()
 
 
-def _client() -> Any:
-    """Return Google's client; as a context manager it closes its connections."""
+def _client() -> contextlib.closing[Any]:
+    """Return a context manager that gives Google's client and closes its connections."""
     # The client would also request the bucket's metadata, for traces; roles/storage.objectViewer does not allow that.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     from google.cloud import storage
 
-    return storage.Client()
+    return contextlib.closing(storage.Client())  # a context manager itself only since 3.12
 
 
 def _retry(deadline: float | None, *exceptions: type[Exception]) -> Any:
