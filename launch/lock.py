@@ -1,0 +1,207 @@
+"""From what a model and the function need to one lock: a requirements.txt in which every package has its version.
+
+The model's environment wins. Packages that decide predictions stay as the model pins them, in the nearest Python for
+which they have wheels; packages that the model leaves open are resolved as of the day on which it was saved; only the
+function's own packages may be newer.
+"""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from launch import uv
+from launch.errors import Blocked
+from launch.needs import Needs, pinned
+from launch.packages import CPU_BUILDS, DECIDING
+from launch.resolver import FOUNDATIONS, compile_lock, own_requirements, tested, too_old
+
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")  # that the function runs on
+DEFAULT_PYTHON = "3.11"
+# How far deciding packages may move: not at all, to another patch, to another minor version of a foundation. The judge
+# compares the predictions then.
+_STEPS = range(3)
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The packages of a model's environment: `text` is a requirements.txt for this `python`, such as 3.11.
+
+    `notes` tell what differs from what the model asks for; `moved` are those of the differing packages that decide
+    predictions.
+    """
+
+    python: str
+    text: str
+    notes: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of each package by its canonical name."""
+        found = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", self.text, re.MULTILINE)
+        return {canonicalize_name(name): version for name, version in found}
+
+    @property
+    def digest(self) -> str:
+        """What identifies the environment: 16 hex digits."""
+        return hashlib.sha256(f"{self.python}\n{self.text}".encode()).hexdigest()[:16]
+
+
+def resolve(needs: Needs, uri: str, *, skops: bool = False) -> Lock:
+    """Return the lock of a model; raise Blocked when there is none, with the reason.
+
+    `skops` says that the model's file needs that package.
+    """
+    for moving in _STEPS:
+        failures: list[uv.UvError] = []
+        for python in _candidates(needs.python):
+            try:
+                return _smaller(needs, python, moving=moving, skops=skops)
+            except uv.UvError as error:
+                failures.append(error)
+                if error.outside or error.missing or not (error.another_python or too_old(needs)):
+                    raise Blocked([_explained(error, uri)]) from error
+        if not (too_old(needs) or any(error.without_wheel & DECIDING for error in failures)):
+            break
+    raise Blocked([_unavailable(failures[0], needs, uri)])
+
+
+def _candidates(saved_with: str) -> list[str]:
+    """Return the Pythons to try, the model's own or the nearest first."""
+    own = int((saved_with or DEFAULT_PYTHON).split(".")[1])
+    return sorted(PYTHONS, key=lambda python: (abs(int(python.split(".")[1]) - own), python))
+
+
+def _smaller(needs: Needs, python: str, *, moving: int, skops: bool) -> Lock:
+    """Return the lock for one Python with builds for CPUs, if there are any of the versions that the model needs."""
+    smaller, notes = [], []
+    for each in needs.requirements:
+        pin, (build, first) = pinned(each), CPU_BUILDS.get(canonicalize_name(each.name), ("", "0"))
+        if build and pin and pin >= Version(first):
+            notes.append(f"{each.name} {pin} is installed as {build} {pin}, which needs no libraries for GPUs.")
+            smaller.append(Requirement(str(each).replace(each.name, build, 1)))
+        else:
+            smaller.append(each)
+    if notes:
+        with contextlib.suppress(uv.UvError):
+            chosen = replace(needs, requirements=tuple(smaller), notes=(*needs.notes, *notes))
+            return _resolved(chosen, python, moving=moving, skops=skops)
+    return _resolved(needs, python, moving=moving, skops=skops)
+
+
+def _resolved(needs: Needs, python: str, *, moving: int, skops: bool) -> Lock:
+    """Return the lock for one Python; with `moving`, deciding packages may take another patch version."""
+    lines = [*own_requirements(), *_model_lines(needs, moving=moving)]
+    if skops and "skops" not in needs.names:
+        lines.append("skops")
+    versions = tested()
+    versions |= {canonicalize_name(each.name): str(pin) for each in needs.requirements if (pin := pinned(each))}
+    preferred = [f"{name}=={version}" for name, version in versions.items()]
+    notes = list(needs.notes)
+    try:
+        text = compile_lock(needs, python, lines, preferred)
+    except uv.UvError as error:
+        built = sorted(error.only_source - DECIDING)
+        if not built:
+            raise
+        notes.append(f"Built from source, because no version has a wheel: {', '.join(built)}.")
+        text = compile_lock(needs, python, lines, preferred, wheels=sorted({*DECIDING, *tested()}))
+    lock = Lock(python, text)
+    return replace(lock, notes=(*notes, *_moves(needs, lock)), moved=tuple(_moved(needs, lock)))
+
+
+def _model_lines(needs: Needs, *, moving: int) -> Iterable[str]:
+    oldest = too_old(needs)
+    for each in needs.requirements:
+        pin = pinned(each)
+        name = canonicalize_name(each.name)
+        if not pin or (name in DECIDING and not moving):
+            yield str(each)
+        elif name not in DECIDING:
+            yield str(_with_specifier(each, ""))  # its version is preferred, not demanded
+        elif moving == 2 and name in oldest:
+            yield f"{name}=={oldest[name].major}.{oldest[name].minor}.*"
+        elif moving == 2 and name in FOUNDATIONS:
+            yield str(_with_specifier(each, f">={pin},<{pin.major + 1}"))
+        else:
+            yield str(_with_specifier(each, f"=={pin.major}.{pin.minor}.*"))
+        if name == "scikit-learn" and pin and pin < Version("1.4"):
+            yield "numpy<2"  # its wheels were built for NumPy 1
+    if "setuptools" not in needs.names:
+        yield "setuptools<81"  # MLflow up to 2.13, and others of its time, import pkg_resources
+
+
+def _with_specifier(requirement: Requirement, specifier: str) -> Requirement:
+    found = Requirement(str(requirement))
+    found.specifier = SpecifierSet(specifier)
+    return found
+
+
+def _moves(needs: Needs, lock: Lock) -> Iterable[str]:
+    if needs.python and ".".join(needs.python.split(".")[:2]) != lock.python:
+        yield f"The model was saved with Python {needs.python}; it gets {lock.python}, the nearest with its packages."
+    moved = [
+        f"{each.name} {pin} -> {lock.versions.get(canonicalize_name(each.name), 'left out')}"
+        for each, pin in _different(needs, lock)
+    ]
+    if moved:
+        yield f"Moved to versions that can be installed: {', '.join(sorted(moved))}."
+
+
+def _moved(needs: Needs, lock: Lock) -> list[str]:
+    return sorted({name for each, _ in _different(needs, lock) if (name := canonicalize_name(each.name)) in DECIDING})
+
+
+def _different(needs: Needs, lock: Lock) -> Iterable[tuple[Requirement, Version]]:
+    """Yield the requirements whose pinned version the lock doesn't have."""
+    for each in needs.requirements:
+        pin, found = pinned(each), lock.versions.get(canonicalize_name(each.name))
+        applies = each.marker is None or each.marker.evaluate({"python_version": lock.python})
+        if pin and applies and (found is None or Version(found).public != pin.public):
+            yield each, pin
+
+
+def _explained(error: uv.UvError, uri: str) -> str:
+    """Return the sentence for requirements that no Python satisfies."""
+    if error.missing:
+        names = ", ".join(error.missing)
+        return (
+            f"The model at {uri} needs {names}, which no package index has: correct its requirements.txt in a copy "
+            "and pass that with --requirements, or name the index in an --extra-index-url line."
+        )
+    if error.outside:
+        return f"The packages of the model at {uri} cannot be fetched: {error.reason}"
+    return f"The packages of the model at {uri} exclude each other: {_attributed(error.reason)}"
+
+
+def _attributed(reason: str) -> str:
+    """Return uv's reason with the function's own limits as the function's; uv says that "you" require everything."""
+    own = {f"{each.name}{each.specifier}" for each in map(Requirement, own_requirements())}
+
+    def told(match: re.Match[str]) -> str:
+        required = [each for each in match.groups() if each]
+        if own.isdisjoint(required):
+            return match[0]
+        return " and ".join(f"the {'function' if each in own else 'model'} requires {each}" for each in required)
+
+    return re.sub(r"you require ([^\s,]*[^\s,.])(?: and ([^\s,]*[^\s,.])(?=[.,]|$))?", told, reason)
+
+
+def _unavailable(error: uv.UvError, needs: Needs, uri: str) -> str:
+    """Return the sentence for pins that have no wheel for any Python; the error is that of the nearest one."""
+    without = sorted(error.without_wheel | error.only_source)
+    pins = [str(each) for each in needs.requirements if canonicalize_name(each.name) in without] or without
+    if not pins:
+        return _explained(error, uri)
+    return (
+        f"The model at {uri} needs {', '.join(pins)}, which cannot be installed: no Python from {PYTHONS[0]} to "
+        f"{PYTHONS[-1]} has a wheel of it on Linux. Train again with a newer version, or pass other versions with "
+        "--requirements."
+    )

@@ -1,0 +1,80 @@
+"""What is known about packages by name: which decide predictions, and which stand for another one."""
+
+# Packages that compute predictions, or hold the classes of a fitted model. They stay as a model pins them; all others
+# move to a version that can be installed.
+DECIDING = frozenset(
+    {
+        *("autogluon-tabular", "autogluon-core", "catboost", "category-encoders", "dill", "fastai", "feature-engine"),
+        *(
+            "flaml",
+            "gensim",
+            "imbalanced-learn",
+            "interpret",
+            "jax",
+            "jaxlib",
+            "joblib",
+            "keras",
+            "lightgbm",
+            "lightning",
+        ),
+        *("lifelines", "mlxtend", "nltk", "numpy", "onnx", "onnxruntime", "pandas", "pmdarima", "polars", "prophet"),
+        *("pycaret", "pyod", "pytorch-lightning", "sentence-transformers", "scikit-learn", "scipy", "sktime", "spacy"),
+        *(
+            "statsforecast",
+            "statsmodels",
+            "tensorflow",
+            "tensorflow-cpu",
+            "torch",
+            "torchvision",
+            "tpot",
+            "transformers",
+        ),
+        *("xgboost", "xgboost-cpu", "xgbse"),
+    }
+)
+# The key of a library's version in a flavor of MLmodel -> its package.
+FLAVOR_VERSIONS = {
+    "catboost_version": "catboost",
+    "fastai_version": "fastai",
+    "keras_version": "keras",
+    "lgb_version": "lightgbm",
+    "onnx_version": "onnx",
+    "pmdarima_version": "pmdarima",
+    "prophet_version": "prophet",
+    "pytorch_version": "torch",
+    "sklearn_version": "scikit-learn",
+    "spacy_version": "spacy",
+    "sktime_version": "sktime",
+    "statsmodels_version": "statsmodels",
+    "transformers_version": "transformers",
+    "xgb_version": "xgboost",
+}
+# Builds without libraries for GPUs, which Cloud Functions doesn't have, and the first version that needs them.
+CPU_BUILDS = {"tensorflow": ("tensorflow-cpu", "2.0"), "xgboost": ("xgboost-cpu", "2.1.1")}
+# What people and conda write -> the package on PyPI that it means.
+RENAMED = {
+    "matplotlib-base": "matplotlib",
+    "py-xgboost": "xgboost",
+    "py-xgboost-cpu": "xgboost",
+    "pytorch": "torch",
+    "sklearn": "scikit-learn",
+    "tensorflow-intel": "tensorflow",
+    "tensorflow-macos": "tensorflow",
+}
+# Packages that the function brings itself, installers, and those that exist only for Windows or macOS.
+LEFT_OUT = frozenset(
+    {
+        *("mlflow", "mlflow-skinny", "mlflow-tracing", "pip", "wheel"),
+        *("appnope", "pypiwin32", "pywin32", "pywin32-ctypes", "pywinpty", "windows-curses", "winkerberos"),
+        "tensorflow-io-gcs-filesystem",  # optional for TensorFlow, which names the versions that it takes
+    }
+)
+# What conda.yaml lists besides Python packages.
+CONDA_ONLY = frozenset(
+    {
+        *("blas", "bzip2", "ca-certificates", "cudatoolkit", "freetype", "gcc", "icu", "intel-openmp", "jpeg", "krb5"),
+        *("ld_impl_linux-64", "lcms2", "llvm-openmp", "lz4-c", "mkl", "ncurses", "openjdk", "openssl", "python"),
+        *("python_abi", "r-base", "readline", "sqlite", "tk", "tzdata", "ucrt", "vc", "vs2015_runtime", "xz", "zlib"),
+        *("zstd", "numpy-base", "mkl-service", "mkl_fft", "mkl_random", "_libgcc_mutex", "_openmp_mutex"),
+    }
+)

@@ -1,0 +1,85 @@
+"""Calls uv, which resolves requirements and makes environments, and turns its errors into reasons."""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import uv
+
+# uv's words for what no other version of Python or of a package changes.
+_OUTSIDE = re.compile(r"[Ff]ailed to fetch|error sending request|401 Unauthorized|403 Forbidden|Could not connect")
+_MISSING = re.compile(r"([\w.\[\]-]+) was not found in the (?:package registry|provided package locations)")
+_NO_WHEEL = re.compile(
+    r"([\w.-]+?)(?:[=<>!~]=?[\w.*+!,<>=]*)? has no (?:usable )?wheels|`([\w.-]+)` (?:was|were) found,? but"
+)
+_ONLY_SOURCE = re.compile(r"all versions of ([\w.-]+) have no (?:usable )?wheels")
+_NOT_BUILT = re.compile(r"Failed to (?:build|download and build) `([^`]+)`")
+_PYTHON = re.compile(r"does not satisfy Python|requires-python|Requires-Python|requires Python")
+
+
+class UvError(Exception):
+    """uv could not do what it was asked; `text` is what it said."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    @property
+    def outside(self) -> bool:
+        """Whether an index could not be reached or read."""
+        return bool(_OUTSIDE.search(self.text))
+
+    @property
+    def missing(self) -> list[str]:
+        """The packages that no index has."""
+        return sorted(set(_MISSING.findall(self.text)))
+
+    @property
+    def without_wheel(self) -> set[str]:
+        """The packages whose demanded versions have no wheel for the Python asked for."""
+        return {(first or second).lower() for first, second in _NO_WHEEL.findall(self.text)}
+
+    @property
+    def only_source(self) -> set[str]:
+        """The packages of which no version has a wheel."""
+        return {name.lower() for name in _ONLY_SOURCE.findall(self.text)}
+
+    @property
+    def not_built(self) -> str:
+        """The package that could not be built from source."""
+        found = _NOT_BUILT.search(self.text)
+        return found[1] if found else ""
+
+    @property
+    def another_python(self) -> bool:
+        """Whether another version of Python may make a difference."""
+        return bool(self.without_wheel or _PYTHON.search(self.text))
+
+    @property
+    def reason(self) -> str:
+        """uv's explanation as one line."""
+        lines = [line for line in self.text.splitlines() if line.strip() and not line.startswith(("warning", "hint"))]
+        told = " ".join(" ".join(lines).split()).removeprefix("error: ")
+        told = re.sub(r"No solution found when resolving dependencies:?\s*(cause:|╰─▶)?\s*", "", told)
+        told = re.sub(r",? we can conclude that (?:your|all) .*?are unsatisfiable\.?", ".", told)
+        return told.strip().rstrip(".") + "."
+
+
+def run(*arguments: str | Path, cwd: Path | None = None, settings: Sequence[tuple[str, str]] = ()) -> str:
+    """Run uv and return its stdout; raise UvError. Without `cwd` it runs in the folder for temporary files."""
+    done = subprocess.run(
+        [uv.find_uv_bin(), *map(str, arguments)],
+        # Below this project, uv would apply the constraints of its pyproject.toml, which a model doesn't share.
+        cwd=cwd or tempfile.gettempdir(),
+        env={**os.environ, "NO_COLOR": "1", **dict(settings)},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise UvError(done.stderr)
+    return done.stdout

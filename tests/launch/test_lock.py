@@ -1,0 +1,275 @@
+"""One lock per model, resolved by uv against the package index that this machine uses."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from launch import lock, resolver, uv
+from launch.errors import Blocked
+from launch.lock import Lock, resolve
+from launch.needs import Needs
+
+URI = "gs://models/m"
+PATCH = re.compile(r"^\d+\.\d+")
+
+
+def needs(*lines: str, python: str = "3.11.7", **others: Any) -> Needs:
+    """Return what a model needs, from lines of requirements."""
+    return Needs(python, tuple(map(Requirement, lines)), **others)
+
+
+def blocked(*lines: str, **others: Any) -> str:
+    """Return the one sentence about requirements that no lock satisfies."""
+    with pytest.raises(Blocked) as error:
+        resolve(needs(*lines, **others), URI)
+    (sentence,) = error.value.blockers
+    assert URI in sentence
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.mark.check
+def test_pins_stay() -> None:
+    """Packages stay as the model pins them, deciding or not, and the function's own are added."""
+    found = resolve(needs("scikit-learn==1.9.1", "pyyaml==6.0.2"), URI)
+    assert (found.python, found.notes, found.moved) == ("3.11", (), ())
+    assert {"scikit-learn": "1.9.1", "pyyaml": "6.0.2"}.items() <= found.versions.items()
+    assert {"functions-framework", "mlflow-skinny", "orjson", "pandas"} <= found.versions.keys()
+    assert "mlflow" not in found.versions
+    assert "skops" not in found.versions
+
+
+@pytest.mark.check
+def test_other_pin_moves_and_is_told() -> None:
+    """A package that decides nothing moves to a version with a wheel, and a note names both."""
+    found = resolve(needs("scikit-learn==1.9.1", "matplotlib==3.2.1"), URI)
+    assert found.moved == ()
+    (note,) = found.notes
+    assert note == (f"Moved to versions that can be installed: matplotlib 3.2.1 -> {found.versions['matplotlib']}.")
+    assert Version(found.versions["matplotlib"]) > Version("3.2.1")
+
+
+@pytest.mark.check
+@pytest.mark.parametrize(
+    ("pin", "saved_with", "python"),
+    [("scikit-learn==1.3.2", "3.13.1", "3.12"), ("numpy==1.24.4", "3.12.1", "3.11"), ("scikit-learn==1.3.2", "3.9.18", "3.10")],
+)  # fmt: skip
+def test_nearest_python(pin: str, saved_with: str, python: str) -> None:
+    """A deciding package stays, in the Python with a wheel of it that is nearest to the model's."""
+    found = resolve(needs(pin, python=saved_with), URI)
+    name, _, version = pin.partition("==")
+    assert found.versions[name] == version
+    assert found.python == python
+    assert found.moved == ()
+    assert found.notes == (f"The model was saved with Python {saved_with}; it gets {python}, the nearest with its packages.",)  # fmt: skip
+
+
+@pytest.mark.check
+def test_unknown_python() -> None:
+    """A model that names no Python gets the default."""
+    assert resolve(needs("scikit-learn==1.9.1", python=""), URI).python == lock.DEFAULT_PYTHON
+
+
+@pytest.mark.check
+def test_conflict_names_both() -> None:
+    """Requirements that exclude each other are one sentence with both."""
+    sentence = blocked("numpy==1.25.2", "scipy==1.17.1")
+    assert sentence.startswith(f"The packages of the model at {URI} exclude each other: ")
+    assert "numpy==1.25.2" in sentence
+    assert "scipy==1.17.1" in sentence
+
+
+@pytest.mark.check
+def test_package_that_exists_nowhere() -> None:
+    """A package that no index has is named, with what to do."""
+    sentence = blocked("scikit-learn==1.9.1", "no-such-package-of-anyone==1.0")
+    assert sentence.startswith(f"The model at {URI} needs no-such-package-of-anyone, which no package index has: ")
+    assert "--requirements" in sentence
+
+
+@pytest.mark.check
+def test_numpy_of_the_day() -> None:
+    """NumPy, unless named, is as of the day of saving, and older than 2 for the scikit-learn before 1.4."""
+    found = resolve(needs("scikit-learn==1.3.2", saved="2023-11-20 10:00:00.123"), URI)
+    assert PATCH.match(found.versions["numpy"])
+    assert Version("1.25") < Version(found.versions["numpy"]) < Version("1.26.3")
+    assert Version(found.versions["pandas"]) < Version("2.2")
+    assert found.notes == ()
+
+
+@pytest.mark.check
+@pytest.mark.parametrize("saved", ["", "yesterday"])
+def test_numpy_below_two(saved: str) -> None:
+    """Without a day, the wheels of the scikit-learn before 1.4 still get the NumPy that they were built for."""
+    assert resolve(needs("scikit-learn==1.3.2", saved=saved), URI).versions["numpy"].startswith("1.")
+
+
+@pytest.mark.check
+def test_skops_only_where_needed() -> None:
+    """A model in skops' format gets that package; its own version of it stays."""
+    assert "skops" in resolve(needs("scikit-learn==1.9.1"), URI, skops=True).versions
+    assert resolve(needs("scikit-learn==1.9.1", "skops==0.14.0"), URI, skops=True).versions["skops"] == "0.14.0"
+
+
+@pytest.mark.check
+def test_hashes() -> None:
+    """A model that lists hashes gets a lock with them, which is read like any other."""
+    plain = resolve(needs("scikit-learn==1.9.1"), URI)
+    found = resolve(needs("scikit-learn==1.9.1", hashes=True), URI)
+    assert "--hash=sha256:" in found.text
+    assert found.versions == plain.versions
+    assert found.digest != plain.digest
+
+
+@pytest.mark.check
+def test_second_call_answers_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same question is answered without uv; another question is asked."""
+    monkeypatch.setattr(resolver, "CACHE", tmp_path / "locks")
+    first = resolve(needs("scikit-learn==1.9.1"), URI)
+    calls: list[object] = []
+
+    def fail(*arguments: object, **_: object) -> str:
+        calls.append(arguments)
+        raise uv.UvError("error: Failed to fetch: nowhere")
+
+    monkeypatch.setattr(uv, "run", fail)
+    assert resolve(needs("scikit-learn==1.9.1"), URI) == first
+    assert calls == []
+    assert "cannot be fetched: Failed to fetch: nowhere." in blocked("scikit-learn==1.9.0")
+    assert len(list((tmp_path / "locks").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["pandas<1.3"], "the function requires pandas>=1.4 and the model requires pandas<1.3."),
+        (["starlette<0.20", "orjson"], "the function requires starlette>=0.37 and the model requires starlette<0.20."),
+        (["scikit-learn==1.9.1", "numpy<1.20"], "the function requires numpy>=1.22 and the model requires numpy<1.20."),
+    ],
+)
+@pytest.mark.check
+def test_limit_of_the_function(lines: list[str], said: str) -> None:
+    """A conflict with the function's own packages says whose limit each one is."""
+    assert blocked(*lines).endswith(f"exclude each other: Because {said}")
+
+
+@pytest.mark.parametrize(
+    ("version", "package"), [("2.1.3", "xgboost-cpu"), ("3.0.5", "xgboost-cpu"), ("2.1.0", "xgboost"), ("1.7.6", "xgboost")]
+)  # fmt: skip
+@pytest.mark.check
+def test_cpu_build(version: str, package: str) -> None:
+    """XGBoost is installed as its build for CPUs where that version has one, and the user is told."""
+    found = resolve(needs(f"xgboost=={version}", "numpy==1.26.4"), URI)
+    assert {"xgboost", "xgboost-cpu"} & found.versions.keys() == {package}
+    assert found.versions[package] == version
+    assert not [name for name in found.versions if name.startswith("nvidia-")] or package == "xgboost"
+    told = f"xgboost {version} is installed as xgboost-cpu {version}, which needs no libraries for GPUs."
+    assert found.notes == ((told,) if package == "xgboost-cpu" else ())
+    assert found.moved == ()
+
+
+@pytest.mark.check
+def test_source_only() -> None:
+    """A package without a wheel that decides nothing is built from source, and the user is told."""
+    found = resolve(needs("scikit-learn==1.9.1", "func-timeout==4.3.5"), URI)
+    assert found.versions["func-timeout"] == "4.3.5"
+    assert found.notes == ("Built from source, because no version has a wheel: func-timeout.",)
+
+
+@pytest.mark.parametrize("pin", ["scikit-learn==0.24.2", "pyobjc-core==10.0"])
+@pytest.mark.check
+def test_no_wheel_anywhere(pin: str) -> None:
+    """A package without a wheel for any Python on Linux is one sentence with its pin and what to do."""
+    sentence = blocked(pin, "pyyaml")
+    assert sentence.startswith(
+        f"The model at {URI} needs {pin}, which cannot be installed: no Python from 3.10 to 3.14"
+    )
+    assert "--requirements" in sentence
+
+
+@pytest.mark.check
+def test_index_without_access() -> None:
+    """An index that can't be reached is one sentence with its address, and no other Python is tried."""
+    sentence = blocked("of-this-company==1.0", options=("--index-url http://127.0.0.1:9/simple",))
+    assert sentence.startswith(f"The packages of the model at {URI} cannot be fetched: ")
+    assert "http://127.0.0.1:9/simple" in sentence
+
+
+@pytest.fixture
+def no_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Return a function that lets uv fail with a text; the list gets the Pythons that it was asked for."""
+
+    def fail_with(text: str) -> list[str]:
+        monkeypatch.setattr(resolver, "CACHE", tmp_path / "locks")
+        asked: list[str] = []
+
+        def fail(*arguments: object, **_: object) -> str:
+            asked.append(str(arguments[arguments.index("--python-version") + 1]))
+            raise uv.UvError(text)
+
+        monkeypatch.setattr(uv, "run", fail)
+        return asked
+
+    return fail_with
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("error: Failed to fetch: `https://example.com/simple/x/`", "cannot be fetched: Failed to fetch: "),
+        ("  cause: Because x was not found in the package registry and you require x, we can conclude", "needs x, which no"),
+        ("Because you require a==1 and b==2, we can conclude that your requirements are unsatisfiable.",
+         "exclude each other: Because you require a==1 and b==2."),
+    ],
+)  # fmt: skip
+def test_other_python_would_not_help(text: str, said: str, no_uv: Callable[[str], list[str]]) -> None:
+    """What has nothing to do with the Python is reported at once."""
+    asked = no_uv(text)
+    assert said in blocked("x==1")
+    assert set(asked) == {"3.11"}
+
+
+def test_every_python_is_tried(no_uv: Callable[[str], list[str]]) -> None:
+    """Without a wheel for any Python, all are tried, the nearest first, and the sentence names the pin and the range."""
+    asked = no_uv("Because numpy==1.24.4 has no usable wheels and you require numpy==1.24.4, we can conclude")
+    sentence = blocked("numpy==1.24.4", python="3.12.1")
+    assert "needs numpy==1.24.4, which cannot be installed: no Python from 3.10 to 3.14 has a wheel of it" in sentence
+    assert list(dict.fromkeys(asked)) == ["3.12", "3.11", "3.13", "3.10", "3.14"]
+
+
+@pytest.mark.parametrize(
+    ("saved_with", "first"),
+    [("3.8.18", "3.10"), ("3.10.13", "3.10"), ("3.13", "3.13"), ("3.15.0", "3.14"), ("", lock.DEFAULT_PYTHON)],
+)
+def test_first_python(saved_with: str, first: str, no_uv: Callable[[str], list[str]]) -> None:
+    """The first Python tried is the model's own, or the nearest to it."""
+    asked = no_uv("error: Failed to fetch: x")
+    blocked("x==1", python=saved_with)
+    assert asked[0] == first
+
+
+@pytest.mark.parametrize(
+    ("text", "versions"),
+    [
+        ("numpy==2.4.6\npandas==3.1.1\n", {"numpy": "2.4.6", "pandas": "3.1.1"}),
+        ('Jinja2==3.1.6 ; python_version > "3"\nuvicorn[standard]==0.54.0', {"jinja2": "3.1.6", "uvicorn": "0.54.0"}),
+        ("torch==2.1.0+cpu \\\n    --hash=sha256:abc\n", {"torch": "2.1.0+cpu"}),
+        ("--index-url https://example.com\n# numpy==1\n", {}),
+    ],
+)
+def test_versions(text: str, versions: dict[str, str]) -> None:
+    """The versions of a lock are read from its lines, whatever else stands there."""
+    assert Lock("3.11", text).versions == versions
+
+
+def test_digest() -> None:
+    """The digest is that of the Python and the text, whatever was told."""
+    found = Lock("3.11", "numpy==2.4.6\n")
+    assert re.fullmatch(r"[0-9a-f]{16}", found.digest)
+    assert found.digest == Lock("3.11", "numpy==2.4.6\n", ("told",), ("numpy",)).digest
+    assert len({found.digest, Lock("3.12", found.text).digest, Lock("3.11", "numpy==2.4.5\n").digest}) == 3
