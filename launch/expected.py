@@ -1,7 +1,9 @@
 """The predictions that SQL must return: those of `mlflow.pyfunc`, which shares no code with the function."""
 
+import base64
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from serving.model import Model
-from serving.signature import Tensor
+from serving.signature import Column, Tensor
 
 MAX_EXAMPLE_ROWS = 100
 # MLflow type -> the dtype that MLflow requires for it, without and with missing values.
@@ -46,8 +48,11 @@ def predict(library: mlflow.pyfunc.PyFuncModel, rows: Any, model: Model) -> Expe
         return Expected([])
     if isinstance(rows, pd.DataFrame):
         rows = _with_missing_texts(rows, model)
-    takes_series = model.form.kind == "series"
-    result = library.get_raw_model().predict(rows.iloc[:, 0]) if takes_series else library.predict(rows)
+    if model.form.kind == "series":
+        result = library.get_raw_model().predict(rows.iloc[:, 0])
+    else:
+        with _accepting_missing(library, rows):
+            result = library.predict(rows)
     if isinstance(result, pd.DataFrame | pd.Series) and not model.keeps_index:
         result = result.reset_index(drop=True)
     names, columns = _columns(result)
@@ -60,6 +65,21 @@ def predict(library: mlflow.pyfunc.PyFuncModel, rows: Any, model: Model) -> Expe
         return Expected(_plain(columns[0], model.sql_type), float32)
     values = [_plain(column, sql_types.get(name, "")) for name, column in zip(names, columns, strict=True)]
     return Expected([dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)], float32)
+
+
+@contextlib.contextmanager
+def _accepting_missing(library: mlflow.pyfunc.PyFuncModel, rows: Any) -> Iterator[None]:
+    """Let the model itself see a missing integer or boolean, which MLflow refuses even in an optional column."""
+    nullable = [str(it) in ("Int32", "Int64", "boolean") for it in getattr(rows, "dtypes", ())]
+    signature = library.metadata.signature if any(nullable) and rows.loc[:, nullable].isna().to_numpy().any() else None
+    if signature is None:
+        yield
+        return
+    inputs, signature.inputs = signature.inputs, None
+    try:
+        yield
+    finally:
+        signature.inputs = inputs
 
 
 def _columns(result: Any) -> tuple[list[str], list[Any]]:
@@ -85,6 +105,52 @@ def _with_missing_texts(rows: pd.DataFrame, model: Model) -> pd.DataFrame:
             texts[texts.isna()] = marker
             rows[column.name] = texts
     return rows
+
+
+def predict_rows(library: mlflow.pyfunc.PyFuncModel, rows: Sequence[Sequence[Any]], model: Model) -> Expected:
+    """Return the predictions for rows of arguments: JSON values, or Python's own for timestamps and bytes."""
+    if not rows:
+        return Expected([])
+    if model.signature.tensors:
+        return predict(library, tensor_input(model.signature.tensors, pd.DataFrame(rows, dtype=object)), model)
+    frame = frame_of(rows, model)
+    # A model that was fitted on an array, and saved without a signature, knows no names.
+    return predict(library, frame if model.signature.named else frame.to_numpy(), model)
+
+
+def frame_of(rows: Sequence[Sequence[Any]], model: Model) -> pd.DataFrame:
+    """Return rows of arguments as a DataFrame with MLflow's dtypes."""
+    columns = model.signature.columns
+    series = [_typed(list(values), column) for values, column in zip(zip(*rows, strict=True), columns, strict=True)]
+    frame = pd.concat(series, axis=1) if series else pd.DataFrame(columns=range(len(columns)))
+    frame.columns = model.signature.labels
+    return _with_missing_texts(frame, model)
+
+
+def portable(frame: pd.DataFrame) -> list[list[Any]] | None:
+    """Return a label, a dtype and JSON values for each column, from which any pandas can make it; None for bytes."""
+    columns = []
+    for at, label in enumerate(frame.columns):
+        column = frame.iloc[:, at]
+        dtype = str(column.dtype)
+        values = column.astype("int64").tolist() if dtype.startswith("datetime64") else column.tolist()
+        if any(isinstance(value, bytes) for value in values):
+            return None
+        columns.append([label, dtype, [None if value is pd.NA else value for value in values]])
+    return columns
+
+
+def _typed(values: list[Any], column: Column) -> pd.Series:
+    """Return a column with the dtype that MLflow requires."""
+    required, nullable = DTYPES.get(column.mlflow_type, ("object", "object"))
+    if column.mlflow_type == "datetime":
+        return (
+            pd.Series(pd.to_datetime(pd.Series(values, dtype=object), utc=True)).dt.tz_localize(None).astype(required)
+        )
+    if column.mlflow_type == "binary":
+        values = [base64.b64decode(value) if isinstance(value, str) else value for value in values]
+    missing = any(value is None for value in values)
+    return pd.Series(values, dtype=object).astype(nullable if missing else required)
 
 
 def tensor_input(tensors: Sequence[Tensor], rows: pd.DataFrame) -> Any:
@@ -120,6 +186,8 @@ def input_example(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], 
 
 def _plain(column: Any, sql_type: str) -> list[Any]:
     """Return a column as JSON values. NaN stands for a missing value in every type but FLOAT64."""
+    if getattr(getattr(column, "dtype", None), "kind", "") == "M":
+        column = list(column)  # NumPy's tolist() makes integers of nanoseconds
     values = column.tolist() if hasattr(column, "tolist") else list(column)
     return [None if _is_missing(value, sql_type) else value for value in values]
 

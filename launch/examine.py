@@ -1,0 +1,161 @@
+"""Examines a model in its own environment, before anything is deployed or served: resolve, make, load, predict.
+
+The examination runs in a process of its own, because it runs the model's code. Descriptions are kept in `.deploy/` by
+the content of the model, of its lock and of this project, so a second examination takes no time.
+"""
+
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from packaging.version import Version
+
+from launch.description import Description
+from launch.environment import Environment, Report, make
+from launch.errors import Blocked
+from launch.judge import judge
+from launch.lock import PYTHONS, resolve
+from launch.needs import read_needs
+from launch.resolver import ROOT
+from launch.sign import signed_copy
+from loading.source import local_folder
+from model_loader import folder_digest
+from serving.errors import ServingError
+
+DESCRIPTIONS = ROOT / ".deploy" / "descriptions"
+SOURCES = ("launch", "loading", "serving")  # packages whose code a description depends on
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say about a model: other requirements, which Python to run, a table to make a signature from."""
+
+    requirements: Path | None = None
+    interpreter: str = ""
+    signature_from: Path | None = None
+
+
+MODELS_OWN = Options()
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A model that can be served, and the environment in which it was examined."""
+
+    folder: Path
+    uri: str
+    description: Description
+    environment: Environment
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What differs from what the model asks for, and what could not be checked, a sentence each."""
+        return (*self.environment.lock.notes, *self.description.model.notes)
+
+
+@contextmanager
+def examined(uri: str, report: Report = lambda _: None, options: Options = MODELS_OWN) -> Iterator[Examined]:
+    """Fetch and examine the model at a URI; its files are there for the length of the block. Raise Blocked."""
+    try:
+        with local_folder(uri) as folder:
+            yield examine(folder, uri, report, options)
+    except ServingError as error:
+        raise Blocked([str(error)]) from error
+
+
+def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Options = MODELS_OWN) -> Examined:
+    """Return what an examination of the model in a folder finds out; raise Blocked with every reason against it.
+
+    `uri` is what messages and SQL call the model; `report` is told what takes a while.
+    """
+    if not (folder / "MLmodel").is_file():
+        raise Blocked([f"There is no MLmodel file in {uri}; expected a folder saved by mlflow.<flavor>.save_model."])
+    needs = read_needs(folder, uri, options.requirements)
+    lock = resolve(needs, uri, skops=_is_skops(folder))
+    environment = make(lock, report, interpreter=options.interpreter)
+    if options.signature_from:
+        folder = signed_copy(
+            folder,
+            uri,
+            options.signature_from,
+            folder_digest(folder),
+            partial(_run, environment, "fitted-on", folder, uri),
+        )
+        report(f"The signature was made from {options.signature_from}; a copy of the model has it: {folder}")
+    kept = DESCRIPTIONS / f"{_key(folder, uri, environment)}.json"
+    if not kept.is_file():
+        report("Loading the model in its environment")
+        text = _run(environment, "examine", folder, uri)["description"]
+        if lock.moved or (needs.python and Version(needs.python) < Version(PYTHONS[0])):
+            judged = judge(folder, uri, needs, lock, _run(environment, "sample", folder, uri), report)
+            description = Description.parse(text)
+            description.model.notes.append(judged)
+            text = description.to_json()
+        DESCRIPTIONS.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkstemp(dir=DESCRIPTIONS)[1])
+        unfinished.write_text(text.replace(json.dumps(str(folder))[1:-1], json.dumps(uri)[1:-1]))
+        unfinished.replace(kept)
+    found = Examined(folder, uri, Description.parse(kept.read_text()), environment)
+    for note in found.notes:
+        report(note)
+    return found
+
+
+def predictions(examined: Examined, rows: Sequence[Sequence[Any]]) -> tuple[list[Any], bool]:
+    """Return what the model's own library predicts for rows of arguments, and whether in single precision."""
+    with tempfile.TemporaryDirectory(prefix="rows-") as folder:
+        file = Path(folder) / "rows"
+        file.write_bytes(pickle.dumps([list(row) for row in rows]))
+        found = _run(examined.environment, "predict", examined.folder, file)
+    return found["predictions"], found["float32"]
+
+
+def _run(environment: Environment, command: str, folder: Path, second: Path | str) -> dict[str, Any]:
+    """Run launch.inside in an environment; raise Blocked with its errors."""
+    with tempfile.TemporaryDirectory(prefix="examine-") as name:
+        output = Path(name) / "output.json"
+        program: list[str | Path] = [environment.python, "-m", "launch.inside"]
+        variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        done = subprocess.run(
+            [*program, command, folder.resolve(), second, output],
+            cwd=ROOT,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if not output.is_file():
+            last = " ".join(done.stderr.strip().splitlines()[-1:]) or f"status {done.returncode}"
+            raise Blocked([f"The model at {second} ended its process while it was examined: {last}"])
+        found: dict[str, Any] = json.loads(output.read_text())
+    if errors := found.get("errors"):
+        shown = str(second) if command == "examine" else str(folder)
+        raise Blocked([" ".join(error.replace(str(folder.resolve()), shown).split()) for error in errors])
+    return found
+
+
+def _key(folder: Path, uri: str, environment: Environment) -> str:
+    """Return the hash of everything that a description depends on."""
+    found = hashlib.sha256(f"{folder_digest(folder)} {uri} {environment.lock.digest}".encode())
+    for file in sorted([*ROOT.glob("model_*.py"), *(it for name in SOURCES for it in ROOT.glob(f"{name}/*.py"))]):
+        found.update(file.read_bytes())
+    return found.hexdigest()[:40]
+
+
+def _is_skops(folder: Path) -> bool:
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text(errors="replace"))
+    flavors = mlmodel.get("flavors") if isinstance(mlmodel, dict) else None
+    if not isinstance(flavors, dict):
+        return False  # loading the model says what is wrong
+    return any(isinstance(it, dict) and it.get("serialization_format") == "skops" for it in flavors.values())

@@ -1,0 +1,123 @@
+"""The program that runs in a model's own environment: it examines the model there, or predicts rows by its library.
+
+    python -m launch.inside examine FOLDER URI OUTPUT
+    python -m launch.inside predict FOLDER ROWS OUTPUT
+    python -m launch.inside sample FOLDER URI OUTPUT
+    python -m launch.inside fitted-on FOLDER URI OUTPUT
+
+OUTPUT is a JSON file: `errors`, one sentence each, or what was asked for. The environment has the function's packages
+and the model's, and no others of this project.
+"""
+
+import copy
+import dataclasses
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+from launch.description import Description
+from launch.expected import Expected, frame_of, input_example, portable, predict_rows
+from launch.made_rows import made_rows
+from loading.failures import loading_errors
+from loading.fitted import takes_text_series
+from loading.flavors import flavor_of
+from loading.made_signature import column_count, column_names
+from loading.mlmodel import read_mlmodel
+from model_loader import load
+from serving.errors import ServingError, describe_error
+from serving.json_type import encode
+from serving.model import Model
+
+MAX_REASON = 300  # characters of an error of somebody else's code; MLflow's can hold a whole table
+
+
+def examine(folder: Path, uri: str) -> Description:
+    """Load a model and let its own library predict its input example, or rows made from its signature."""
+    import mlflow.pyfunc
+
+    model = load(str(folder))
+    model.info = dataclasses.replace(model.info, uri=uri)
+    rows, expected = input_example(folder, model) if model.example else ([], Expected([]))
+    made_up = not rows
+    if made_up:
+        rows = made_rows(model)
+        library = mlflow.pyfunc.load_model(str(folder))
+        try:
+            expected = predict_rows(library, copy.deepcopy(rows), model)  # MLflow converts values of objects in place
+        except Exception as error:  # a model may refuse values that it never saw
+            model.notes = [
+                *model.notes,
+                f"The model cannot predict rows made from its signature: {_reason(error)}",
+            ]
+            rows = []
+    return Description(model, rows, expected.predictions, made_up, expected.float32)
+
+
+def main(command: str, folder: str, second: str, output: str) -> None:
+    """Write the answer, or the errors, to a file."""
+    answer: dict[str, Any]
+    try:
+        if command == "examine":
+            answer = {"description": examine(Path(folder), second).to_json()}
+        elif command == "sample":
+            answer = _sample(Path(folder))
+        elif command == "fitted-on":
+            answer = _fitted_on(Path(folder))
+        else:
+            answer = _predict(Path(folder), Path(second))
+    except ServingError as error:
+        answer = {"errors": [str(error)]}
+    except Exception as error:  # anything the model's own library raises
+        answer = {"errors": [f"The model at {folder} cannot predict the rows that it is tried on: {_reason(error)}"]}
+    Path(output).write_text(json.dumps(answer, default=encode))
+
+
+def _reason(error: Exception) -> str:
+    """Return a description of an error as one line of at most MAX_REASON characters."""
+    text = " ".join(describe_error(error).split())
+    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1]}…"
+
+
+def _sample(folder: Path) -> dict[str, Any]:
+    """Return rows made from the signature as `columns`, and the predictions for them; no columns if there are none."""
+    import mlflow.pyfunc
+
+    model = load(str(folder))
+    rows = [] if model.signature.tensors else made_rows(model)
+    if not rows or (columns := portable(frame_of(rows, model))) is None:
+        return {"columns": None}
+    try:
+        expected = predict_rows(mlflow.pyfunc.load_model(str(folder)), rows, model)
+    except Exception:  # a model may refuse values that it never saw
+        return {"columns": None}
+    return {
+        "columns": columns,
+        "named": model.signature.named,
+        "predictions": expected.predictions,
+        "float32": expected.float32,
+    }
+
+
+def _fitted_on(folder: Path) -> dict[str, Any]:
+    """Return the names of the columns that the model was fitted on, and their number, as far as it tells."""
+    mlmodel = read_mlmodel(folder, str(folder))
+    with loading_errors(folder, str(folder)):
+        estimator = flavor_of(mlmodel["flavors"]).load(folder, mlmodel["flavors"], str(folder))["estimator"]
+    count = 1 if takes_text_series(estimator) else column_count(estimator)
+    return {"names": column_names(estimator), "count": count}
+
+
+def _predict(folder: Path, file: Path) -> dict[str, Any]:
+    """Return the predictions for the rows in a file, which `launch.examine` wrote."""
+    import mlflow.pyfunc
+
+    model: Model = load(str(folder))
+    rows = pickle.loads(file.read_bytes())
+    expected = predict_rows(mlflow.pyfunc.load_model(str(folder)), rows, model)
+    return {"predictions": expected.predictions, "float32": expected.float32}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,84 @@
+"""Rows made from a model's signature, for a model without an input example."""
+
+import base64
+import datetime
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loading.fitted import categories, steps_of_columns
+from serving.model import Model
+from serving.signature import Column
+
+COUNT = 200
+_EPOCH = datetime.datetime(2020, 1, 1)
+_NULLS = 0.1  # of the values of an optional column
+_NEVER_NULL = ("boolean", "integer", "long")  # MLflow refuses a missing value of these types, optional or not
+_KNOWN = {"integer": int, "long": int, "string": str}
+
+
+def made_rows(model: Model) -> list[list[Any]]:
+    """Return rows as argument lists, the same ones for the same model; empty for a type of which none can be made.
+
+    Texts and integers are the categories that the fitted model knows, if it knows any.
+    """
+    rng = random.Random(1)
+    columns = model.signature.columns
+    steps = steps_of_columns(model.estimator, [column.name for column in columns])
+    known = {name: [value for step, place in each for value in _known(step, place)] for name, each in steps.items()}
+    try:
+        return [[_argument(column, known.get(column.name, ()), rng) for column in columns] for _ in range(COUNT)]
+    except _ImpossibleError:
+        return []
+
+
+def _known(step: Any, place: int) -> Sequence[Any]:
+    found = categories(step)
+    values = found[place] if place < len(found) else ()
+    return [
+        value.item() if hasattr(value, "item") else value for value in values if value is not None and value == value
+    ]
+
+
+class _ImpossibleError(Exception):
+    """No value can be made for a type."""
+
+
+def _argument(column: Column, known: Sequence[Any], rng: random.Random) -> Any:
+    if not column.required and column.mlflow_type not in _NEVER_NULL and rng.random() < _NULLS:
+        return None
+    # A column may be declared as another type than that of the categories, which are the encoder's.
+    fitting = [value for value in known if type(value) is _KNOWN.get(column.mlflow_type)]
+    if fitting:
+        return rng.choice(fitting)
+    if column.mlflow_type == "tensor" and column.detail:
+        return _tensor(column.detail, column.detail["shape"], rng)
+    return _value(column.detail or {}, column.mlflow_type, rng)
+
+
+def _tensor(detail: Mapping[str, Any], shape: Sequence[int], rng: random.Random) -> Any:
+    if not shape:
+        return _value({}, {"bool": "boolean", "str": "string"}.get(detail["dtype"], detail["dtype"]), rng)
+    return [_tensor(detail, shape[1:], rng) for _ in range(shape[0])]
+
+
+def _value(detail: Mapping[str, Any], mlflow_type: str, rng: random.Random) -> Any:
+    if mlflow_type == "array":
+        return [_value(detail["items"], detail["items"]["type"], rng) for _ in range(3)]
+    if mlflow_type == "map":
+        return {"a": _value(detail["values"], detail["values"]["type"], rng)}
+    if mlflow_type == "object":
+        return {name: _value(inner, inner["type"], rng) for name, inner in detail["properties"].items()}
+    if mlflow_type in ("boolean", "bool"):
+        return rng.random() < 0.5
+    if mlflow_type.startswith(("int", "uint", "long")):
+        return rng.randrange(100)
+    if mlflow_type.startswith(("float", "double")):
+        return round(rng.gauss(0, 1), 4)
+    if mlflow_type in ("string", "str"):
+        return rng.choice(["a", "b", "c"])
+    if mlflow_type == "binary":
+        return base64.b64encode(rng.randbytes(16)).decode()
+    if mlflow_type == "datetime":
+        return (_EPOCH + datetime.timedelta(rng.uniform(0, 1000))).isoformat() + "Z"
+    raise _ImpossibleError
