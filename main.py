@@ -35,6 +35,7 @@ handler = Handler(
         settings.model_uri,
         settings.model_digest,
         settings.refresh_seconds,
+        version=settings.model_version,
         allow_dependence=settings.allow_dependence,
     ),
     Scheduler(

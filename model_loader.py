@@ -22,6 +22,7 @@ from loading.failures import contained, loading_errors
 from loading.flavors import import_early, keeps_files
 from loading.folders import claim, release, remove_abandoned
 from loading.memory import check_fits
+from loading.packages import check_requirements
 from loading.source import fetched, pinned, version_of
 from loading.trial import try_out
 from loading.versions import Served, Versions
@@ -45,10 +46,17 @@ class ModelLoader:
     """
 
     def __init__(
-        self, uri: str, digest: str | None = None, refresh: float = 0, *, allow_dependence: bool = False
+        self,
+        uri: str,
+        digest: str | None = None,
+        refresh: float = 0,
+        *,
+        version: str | None = None,
+        allow_dependence: bool = False,
     ) -> None:
         self._uri = uri
         self._digest = digest
+        self._version = None if refresh else version  # it is that of one model
         self._allow_dependence = allow_dependence
         self._model: Model | None = None
         self._loading: asyncio.Future[Model] | None = None
@@ -105,7 +113,14 @@ class ModelLoader:
             if served:
                 model = load_again(self._uri, served, allow_dependence=self._allow_dependence)
             else:
-                model = load(self._uri, self._digest, self._versions, allow_dependence=self._allow_dependence)
+                model = load(
+                    self._uri,
+                    self._digest,
+                    self._versions,
+                    version=self._version,
+                    check_packages=self._model is not None,
+                    allow_dependence=self._allow_dependence,
+                )
         fields = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
         for note in model.notes:
             log_event("WARNING", note, uri=self._uri)
@@ -133,20 +148,30 @@ def _gc_paused() -> Iterator[None]:
 
 
 def load(
-    uri: str, digest: str | None = None, versions: Versions | None = None, *, allow_dependence: bool | None = None
+    uri: str,
+    digest: str | None = None,
+    versions: Versions | None = None,
+    *,
+    version: str | None = None,
+    check_packages: bool = False,
+    allow_dependence: bool | None = None,
 ) -> Model:
     """Fetch, verify, load and try a model.
 
     `uri` has one of the forms in loading.source.FORMS; `digest` is what `folder_digest` must return; `versions` is told
-    where the files of a followed version are; `allow_dependence` admits a model whose rows depend on each other, by
-    default if ROWS_DEPEND is `allow`, as for the function. Raise ModelUnusable or ModelUnreachable.
+    where the files of a followed version are; `version` is what the model is called, by default what its registry calls
+    it; `check_packages` rejects a model that requires packages which aren't here; `allow_dependence` admits a model
+    whose rows depend on each other, by default if ROWS_DEPEND is `allow`, as for the function. Raise ModelUnusable or
+    ModelUnreachable.
     """
     if versions:
         versions.fetched = None
     started = time.perf_counter()
     source = pinned(uri)
     with fetched(source, import_early) as folder:
-        model, flavors = _read(folder, uri, digest, version_of(source), started, allow_dependence)
+        if check_packages:
+            check_requirements(folder, uri)
+        model, flavors = _read(folder, uri, digest, version or version_of(source), started, allow_dependence)
     if folder != Path(uri):
         # On Cloud Functions the disk is memory. A model that opens its files to predict keeps them as long as it lives,
         # and so does a followed version: a worker that takes over serves it.

@@ -14,12 +14,13 @@ from click.core import ParameterSource
 from deploy.advise import measured_options
 from deploy.deployment import Deployment
 from deploy.destroy import destroy
-from deploy.errors import Blocked
 from deploy.gcloud import Commands
 from deploy.options import OPTIONS, Option, find_problems, to_plan
 from deploy.preflight import blockers, missing_tools
 from deploy.reading import Reader, observe
+from deploy.registry import fetched, look_up
 from deploy.steps import STEPS
+from launch.errors import Blocked
 
 INTERRUPTED = 130  # the exit status after Ctrl-C
 
@@ -84,9 +85,12 @@ def main(
     without_value = {key for key in given if not values[key]}
     _stop_on([*unexpected, *find_problems(values, without_value)])
 
-    plan = to_plan(values)
-    commands = Commands(plan.project, plan.wait, dry_run=dry_run)
     _stop_on(missing_tools())
+    registered = look_up(values)
+    if registered and not destroys:
+        registered = fetched(registered)
+    plan = to_plan(values, registered)
+    commands = Commands(plan.project, plan.wait, dry_run=dry_run)
     try:
         if destroys:
             reader = Reader(plan, commands)
@@ -97,8 +101,10 @@ def main(
         click.echo(f"Checking {plan.project}, {plan.region} and the model")
         seen = observe(plan, commands)
         _stop_on(blockers(plan, seen))
+        for note in seen.model.notes if seen.model else ():
+            click.echo(f"  {note}")
         if advise:
-            plan = to_plan({**values, **measured_options(plan, values, given, commands)})
+            plan = to_plan({**values, **measured_options(plan, values, given, commands)}, registered)
         with tempfile.TemporaryDirectory() as folder:
             deployment = Deployment(plan, seen, commands, Path(folder))
             for step in STEPS:

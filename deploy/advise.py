@@ -20,7 +20,7 @@ def measured_options(
     """Print what was measured; return the values of the options that are not in `given`."""
     click.echo(STEP)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = [f"--model={plan.model_source}", f"--output={folder}", f"--instances={plan.max_instances}"]
+        arguments = [*plan.model_options, f"--output={folder}", f"--instances={plan.max_instances}"]
         result = commands.run([sys.executable, "-m", "deploy.sizing", *arguments], seconds=None)
         if not result.ok:
             raise StepFailed(STEP, result.reason, "Fix this error, or omit --advise.")

@@ -1,24 +1,8 @@
-"""The two ways in which a deployment ends early, and how each is printed to stderr."""
+"""How a deployment that has begun ends early, and how that is printed to stderr."""
 
-from collections.abc import Sequence
 from typing import IO, Any
 
 import click
-
-
-class Blocked(click.ClickException):
-    """The deployment cannot start; nothing was changed. Ends with status 2."""
-
-    exit_code = 2
-
-    def __init__(self, blockers: Sequence[str]) -> None:
-        super().__init__("\n".join(blockers))
-        self.blockers = tuple(blockers)
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print one line per blocker."""
-        for blocker in self.blockers:
-            click.echo(f"deploy.sh: {blocker}", file, err=True)
 
 
 class StepFailed(click.ClickException):

@@ -29,7 +29,7 @@ def deploy_function(deployment: Deployment) -> None:
         "timeout": f"{plan.timeout}s",
         "min-instances": plan.min_instances,
         "max-instances": plan.max_instances,
-        "update-env-vars": f"MODEL_URI={plan.model_uri},MODEL_DIGEST={deployment.model.digest},WORKERS={plan.workers}",
+        **environment_options(deployment),
     }
     arguments = [plan.function, "--gen2", "--trigger-http", *(f"--{name}={value}" for name, value in options.items())]
     source_hash = _source_hash(arguments, source)
@@ -49,6 +49,26 @@ def deploy_function(deployment: Deployment) -> None:
     )  # fmt: skip
     if not deployment.commands.dry_run:
         deployment.function_url = result.json()["serviceConfig"]["uri"]
+
+
+def environment_options(deployment: Deployment) -> dict[str, str]:
+    """Return the options for the function's environment: what is set, and what an earlier deployment may have set."""
+    plan = deployment.plan
+    variables = {
+        "MODEL_URI": plan.served_uri,
+        "MODEL_DIGEST": "" if plan.follow else deployment.model.digest,
+        "MODEL_VERSION": plan.model_version,
+        "MODEL_REFRESH_SECONDS": str(plan.follow or ""),
+        "MLFLOW_TRACKING_URI": plan.followed.registry if plan.followed else "",
+        "WORKERS": str(plan.workers),
+    }
+    # A registered name may have a comma, which separates variables; gcloud takes another separator between two ^.
+    comma = "@@" if any("," in value for value in variables.values()) else ","
+    given = comma.join(f"{name}={value}" for name, value in variables.items() if value)
+    return {
+        "remove-env-vars": ",".join(name for name, value in variables.items() if not value),
+        "update-env-vars": given if comma == "," else f"^{comma}^{given}",
+    }
 
 
 def _stage_source(folder: Path, requirements: str, commands: Commands) -> None:

@@ -74,6 +74,9 @@ class ModelReport:
     """What `deploy.model` found out about a model that can be deployed."""
 
     digest: str
+    description: str  # the JSON of launch.description
+    notes: tuple[str, ...]  # for the user: what differs from what the model asks for, what could not be checked
+    signed: str  # the folder of the copy with a signature from --signature-from, to be published; empty without
     runtime: str  # of Cloud Functions, such as python311
     requirements: str  # the deployed requirements.txt
     functions: tuple[str, ...]  # the SQL functions that the model offers
@@ -83,7 +86,7 @@ class ModelReport:
     @classmethod
     def parse(cls, report: Mapping[str, Any]) -> "ModelReport":
         """Read a report from JSON."""
-        return cls(**{**report, "functions": tuple(report["functions"])})
+        return cls(**{**report, "functions": tuple(report["functions"]), "notes": tuple(report["notes"])})
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.plan import Plan, default_account, location_problem
+from launch.registry import ALIAS, Registered
+from launch.registry import PATTERN as REGISTERED
 
 MODEL_URI = r"gs://[a-z0-9][a-z0-9._-]+/[^\s,*?]+"
 
@@ -62,12 +64,32 @@ OPTIONS = (
         r"[A-Za-z0-9_]{1,1024}", "letters, digits and underscores", required=True,
     ),
     Option(
-        "model", "", "gs://my-bucket/houses", "The model: gs://bucket/prefix, or a folder to publish first.",
-        MODEL_URI, "gs://bucket/prefix or an existing folder", required=True,
+        "model", "", "gs://my-bucket/houses",
+        "The model: gs://bucket/prefix, models:/name@alias, models:/name/3, models:/m-ID, runs:/ID/model, or a folder.",
+        rf"{MODEL_URI}|{REGISTERED}",
+        "gs://bucket/prefix, models:/name@alias, models:/name/3, models:/m-ID, runs:/ID/model or an existing folder",
+        required=True,
     ),
     Option(
-        "publish", "", "gs://my-bucket/houses", "Where to publish a model from a local folder.",
+        "publish", "", "gs://my-bucket/houses", "Where to publish a model that is not in a bucket.",
         MODEL_URI, "gs://bucket/prefix",
+    ),
+    Option(
+        "follow", "", "300", "Seconds between two looks for a new version, which takes over; default: never look.",
+        r"[1-9][0-9]{0,8}", "a whole number from 1",
+    ),
+    Option(
+        "requirements", "", "fixed.txt", "A requirements.txt in place of the model's.",
+        r".+", "a file",
+    ),
+    Option(
+        "signature-from", "", "rows.csv",
+        "A CSV or Parquet file of rows that the model was trained on, for a model without a signature.",
+        r".+\.(csv|parquet)", "a file that ends with .csv or .parquet",
+    ),
+    Option(
+        "python", "", "/usr/bin/python3.12", "The Python to examine the model with; default: one like the model's.",
+        r".+", "the path of a Python",
     ),
     Option(
         "location", "", "US", "Where to create the dataset if it does not exist; default: the region.",
@@ -133,10 +155,15 @@ def find_problems(values: Mapping[str, str], without_value: Collection[str] = ()
     fewest, most = values["min_instances"], values["max_instances"]
     if fewest.isdecimal() and most.isdecimal() and int(fewest) > int(most):
         problems.append(f"--min-instances {fewest} is greater than --max-instances {most}.")
-    if is_folder(values["model"]):
+    if is_folder(values["model"]) or values["signature_from"]:
         problems.append(replace(BY_NAME["publish"], required=True).problem(values["publish"]))
     elif BY_NAME["model"] in checked:
         problems.append(BY_NAME["model"].problem(values["model"]))
+    for key in ("requirements", "signature_from"):
+        if values[key] and not Path(values[key]).is_file():
+            problems.append(f"--{key.replace('_', '-')} is {values[key]!r}, but there is no such file.")
+    if values["follow"] and is_registered(values["model"]):
+        problems.append(_follow_problem(values))
     if values["location"] and values["region"]:
         problems.append(location_problem(values["location"], values["region"]))
     return [problem for problem in problems if problem]
@@ -147,16 +174,40 @@ def is_folder(model: str) -> bool:
     return bool(model) and "://" not in model and Path(model).is_dir()
 
 
-def to_plan(values: Mapping[str, str]) -> Plan:
-    """Return the plan for options without problems."""
-    folder = Path(values["model"]).resolve() if is_folder(values["model"]) else None
+def is_registered(model: str) -> bool:
+    """Tell whether --model names a model of an MLflow registry."""
+    return bool(re.fullmatch(REGISTERED, model))
+
+
+def _follow_problem(values: Mapping[str, str]) -> str:
+    """Return why a model of a registry can't be followed, as far as the options tell, or an empty text."""
+    if not re.fullmatch(ALIAS, values["model"]):
+        return f"--follow cannot follow {values['model']}, which never changes; expected models:/name@alias."
+    if values["signature_from"]:
+        return f"--follow cannot follow {values['model']} with --signature-from: its next version has no signature."
+    return ""
+
+
+def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> Plan:
+    """Return the plan for options without problems; `registered` is what the registry says about --model."""
+    model = registered.location if registered else values["model"]
+    folder = Path(model).resolve() if is_folder(model) else None
+    publishes = folder or values["signature_from"] or (registered and not registered.in_bucket)
+    follow = int(values["follow"]) if values["follow"] else None
     return Plan(
         project=values["project"],
         region=values["region"],
         dataset=values["dataset"],
         location=values["location"],
-        model_uri=values["publish" if folder else "model"].rstrip("/"),
+        model_uri=(values["publish"] if publishes else model).rstrip("/"),
+        model_source=str(folder or model),
         model_folder=folder,
+        model_version=registered.version if registered and not follow else "",
+        follow=follow,
+        followed=registered if follow else None,
+        requirements=Path(values["requirements"]).resolve() if values["requirements"] else None,
+        python=values["python"],
+        signature_from=Path(values["signature_from"]).resolve() if values["signature_from"] else None,
         function=values["function"],
         service_account=values["service_account"] or default_account(values["function"]),
         connection=values["connection"] or values["function"],

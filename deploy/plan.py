@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.registry import Registered
+
 # BigQuery calls a function in the dataset's region, or in any region inside its multi-region.
 # https://cloud.google.com/bigquery/docs/remote-functions#supported_regions
 MULTI_REGIONS = {
@@ -21,8 +23,15 @@ class Plan:
     region: str
     dataset: str
     location: str  # of the dataset when it is created; empty for the region
-    model_uri: str  # where the function reads the model
+    model_uri: str  # where the function reads the model's files
     model_folder: Path | None  # a local model, published to model_uri first
+    model_source: str  # where the model can be read now: a local one is not published yet
+    model_version: str  # what a registry calls the model, such as houses/3; empty if none does or --follow is given
+    follow: int | None  # seconds between two looks for a new version; None: the function serves this one
+    followed: Registered | None  # the registry's alias that is followed; None: model_uri, if anything
+    requirements: Path | None  # in place of the model's
+    python: str  # the path of the Python to examine the model with; empty for one like the model's
+    signature_from: Path | None  # a table to make the model's signature from
     function: str
     service_account: str  # an email, or the name of an account in the project
     connection: str
@@ -38,9 +47,21 @@ class Plan:
     wait: int  # seconds per step
 
     @property
-    def model_source(self) -> str:
-        """Where the model can be read now: a local one is not published yet, and a dry run never publishes it."""
-        return str(self.model_folder or self.model_uri)
+    def model_options(self) -> list[str]:
+        """The model and its environment, as options of the commands that examine it."""
+        options = [f"--model={self.model_source}"]
+        if self.requirements:
+            options.append(f"--requirements={self.requirements}")
+        if self.signature_from:
+            options.append(f"--signature-from={self.signature_from}")
+        if self.python:
+            options.append(f"--python={self.python}")
+        return options
+
+    @property
+    def served_uri(self) -> str:
+        """The function's MODEL_URI: where it reads the model, or the alias that it follows."""
+        return self.followed.uri if self.followed else self.model_uri
 
     @property
     def bucket(self) -> str:

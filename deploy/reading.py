@@ -151,7 +151,7 @@ class Reader:
             output = Path(folder) / "model.json"
             place = ["--functions", f"{self.plan.project}.{self.plan.dataset}", "--output", str(output)]
             result = self.commands.run(
-                [sys.executable, "-m", "deploy.model", "--model", self.plan.model_source, *place], seconds=None
+                [sys.executable, "-m", "deploy.model", *self.plan.model_options, *place], seconds=None
             )
             if result.ok:
                 return ModelReport.parse(json.loads(output.read_text()))

@@ -1,16 +1,17 @@
 """The SQL functions in BigQuery: their statements, and who may call them."""
 
+import dataclasses
 import hashlib
-import sys
 from functools import partial
 
 import click
 
 from deploy.deployment import Deployment
-from deploy.errors import StepFailed
 from deploy.gcloud import ROOT, Commands
 from deploy.observation import CONNECTION_USER, NO_POLICY, ROUTINE_CALLER, Policy
 from deploy.record import Entry
+from launch.description import Description
+from sql.render import render
 
 
 def register_sql(deployment: Deployment) -> None:
@@ -40,7 +41,8 @@ def _sql_hash(deployment: Deployment) -> str:
     plan = deployment.plan
     values = (
         deployment.model.digest,
-        plan.model_uri,
+        plan.served_uri,
+        plan.model_version,
         deployment.function_url,
         deployment.connection_id,
         plan.max_batching_rows,
@@ -50,19 +52,19 @@ def _sql_hash(deployment: Deployment) -> str:
 
 
 def _render(deployment: Deployment) -> str:
-    """Return the CREATE FUNCTION statements, written by a process that loads the model."""
+    """Return the CREATE FUNCTION statements."""
     plan = deployment.plan
-    command = [
-        sys.executable, "-m", "sql.render", f"--model={plan.model_source}", f"--project={plan.project}",
-        f"--dataset={plan.dataset}", f"--connection={deployment.location.lower()}.{plan.connection}",
-        f"--endpoint={deployment.function_url}",
-    ]  # fmt: skip
-    if plan.max_batching_rows:
-        command.append(f"--max-batching-rows={plan.max_batching_rows}")
-    result = deployment.commands.run(command, seconds=None)
-    if not result.ok:
-        raise StepFailed("Writing the SQL statements", result.reason, "Fix this error and run the same command again.")
-    return result.out
+    model = Description.parse(deployment.model.description).model
+    version = plan.model_version or model.info.digest
+    model.info = dataclasses.replace(model.info, uri=plan.served_uri, version=version)
+    return render(
+        model,
+        project=plan.project,
+        dataset=plan.dataset,
+        connection=f"{deployment.location.lower()}.{plan.connection}",
+        endpoint=deployment.function_url,
+        max_batching_rows=plan.max_batching_rows,
+    )
 
 
 def grant_analysts(deployment: Deployment) -> None:

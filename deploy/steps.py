@@ -26,7 +26,7 @@ def record_plan(deployment: Deployment) -> None:
 
 def publish_model(deployment: Deployment) -> None:
     """Upload a local model."""
-    if folder := deployment.plan.model_folder:
+    if folder := deployment.model.signed or deployment.plan.model_folder:
         deployment.commands.change(
             f"Publishing the model {folder} to {deployment.plan.model_uri}",
             f"Ask for roles/storage.objectUser on gs://{deployment.plan.bucket}.",

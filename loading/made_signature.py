@@ -1,17 +1,27 @@
 """Makes a signature for a model that was saved without one, from what the fitted model tells about its input."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from loading.fitted import categories, missing_markers, steps_of_columns, takes_text_series
-from loading.signature import NO_SIGNATURE
+from loading.signature import NO_SIGNATURE, read_signature
 from serving.errors import ModelUnusable, join_names
 from serving.signature import Column, Signature
 from serving.types import TYPES
 
 ORDER_UNKNOWN = "The order of the arguments is that of the columns in training, which can't be checked."
+HOW = "The model was saved without a signature; it was made from the fitted model."
+_ONNX_DTYPES = {
+    "tensor(bool)": "bool",
+    "tensor(double)": "float64",
+    "tensor(float)": "float32",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(string)": "str",
+}
 _NUMERIC = ("sklearn", "lightgbm", "xgboost", "catboost")  # libraries whose estimators take numbers
 _TAKE_ANYTHING = {"DictVectorizer", "FeatureHasher"}
 
@@ -23,8 +33,10 @@ def make_signature(estimator: Any, uri: str) -> tuple[Signature, str]:
     encoder say otherwise. A column may be NULL only where the model fills missing values or saw them in training: that
     a library accepts NaN is not enough. Raise ModelUnusable for a model that doesn't tell.
     """
-    names = _names(estimator)
-    count = len(names) if names else _count(estimator)
+    if hasattr(estimator, "get_inputs"):  # a session of ONNX Runtime
+        return _of_session(estimator, uri), HOW
+    names = column_names(estimator)
+    count = len(names) if names else column_count(estimator)
     if not count or takes_text_series(estimator) or not hasattr(estimator, "predict"):
         raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
     columns = names or [f"x{place}" for place in range(count)]
@@ -32,8 +44,23 @@ def make_signature(estimator: Any, uri: str) -> tuple[Signature, str]:
     if _has_categories(estimator) or not all(_takes_numbers(step) for each in steps.values() for step, _ in each):
         raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
     made = tuple(_column(name, steps[name], uri) for name in columns)
-    how = "The model was saved without a signature; it was made from the fitted model."
-    return Signature(made, None, named=bool(names)), how if names else f"{how} {ORDER_UNKNOWN}"
+    return Signature(made, None, named=bool(names)), HOW if names else f"{HOW} {ORDER_UNKNOWN}"
+
+
+def _of_session(session: Any, uri: str) -> Signature:
+    """Return the signature of an ONNX model: its first dimension is that of the rows."""
+    inputs = [
+        {
+            "type": "tensor",
+            "name": each.name,
+            "tensor-spec": {"dtype": _ONNX_DTYPES.get(each.type, each.type), "shape": [-1, *each.shape[1:]]},
+        }
+        for each in session.get_inputs()
+    ]
+    signature = read_signature({"signature": {"inputs": json.dumps(inputs)}}, uri)
+    if not signature:
+        raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
+    return signature
 
 
 def _column(name: str, steps: Sequence[tuple[Any, int]], uri: str) -> Column:
@@ -56,7 +83,7 @@ def _column(name: str, steps: Sequence[tuple[Any, int]], uri: str) -> Column:
     return Column(name, mlflow_type, TYPES[mlflow_type].sql_type, required)
 
 
-def _names(estimator: Any) -> list[str]:
+def column_names(estimator: Any) -> list[str]:
     """Return the names of the columns that the model was fitted on; none if it was fitted on an array."""
     found: Any = getattr(estimator, "feature_names_in_", None)
     if found is None:
@@ -69,7 +96,8 @@ def _names(estimator: Any) -> list[str]:
     return [] if names in invented or len(set(names)) < len(names) else names
 
 
-def _count(estimator: Any) -> int:
+def column_count(estimator: Any) -> int:
+    """Return the number of columns that the model was fitted on; 0 if it doesn't tell."""
     for name in ("n_features_in_", "num_features", "num_feature"):
         found = getattr(estimator, name, None)
         if found is not None:

@@ -14,7 +14,8 @@ from serving.tensor_types import COLUMN_TYPES, TENSOR_TYPES
 from serving.types import TYPES, sql_type_of_dtype
 
 NO_SIGNATURE = (
-    "The model at {uri} has no signature, and doesn't tell its SQL arguments itself: save it again with "
+    "The model at {uri} has no signature, and doesn't tell its SQL arguments itself: pass a table of rows that it was "
+    "trained on with --signature-from, or save it again with "
     "mlflow.<flavor>.save_model(..., signature=infer_signature(X, model.predict(X)), input_example=X.head())."
 )
 _WAY_OUT = "Save it with a DataFrame as the input of its signature."

@@ -1,7 +1,7 @@
 """From MODEL_URI to a local folder with the model's files.
 
-Only this module knows MLflow's registry, and only bucket.py knows Cloud Storage. Both translate foreign exceptions into
-ModelUnusable, when a retry won't help, or ModelUnreachable, when it may.
+In the function, only this module knows MLflow's registry, and only bucket.py Cloud Storage. Both translate foreign
+exceptions into ModelUnusable, when a retry won't help, or ModelUnreachable, when it may.
 """
 
 import contextlib
@@ -75,14 +75,14 @@ def pinned(uri: str) -> str:
     if not name or not (alias or version.isdigit()):
         raise ModelUnusable(f"The model URI is {short_repr(uri)}; expected {FORMS}.")
     if alias:
-        with _mlflow_errors(uri):
+        with registry_errors(uri):
             version = MlflowClient().get_model_version_by_alias(name, alias).version
     return f"models:/{name}/{version}"
 
 
 def version_of(pinned_uri: str) -> str | None:
-    """Return the registry's version in a URI that `pinned` returned; None for a URI outside a registry."""
-    return pinned_uri.rpartition("/")[2] if pinned_uri.startswith("models:/") else None
+    """Return name/version of a URI that `pinned` returned; None for a URI outside a registry."""
+    return pinned_uri.removeprefix("models:/") if pinned_uri.startswith("models:/") else None
 
 
 def state(uri: str) -> str:
@@ -99,19 +99,20 @@ def _registered(uri: str) -> str:
 
     version_uri = pinned(uri)
     name, _, version = version_uri.removeprefix("models:/").rpartition("/")
-    with _mlflow_errors(uri):
+    with registry_errors(uri):
         return str(MlflowClient().get_model_version_download_uri(name, version))
 
 
 def _download_by_mlflow(uri: str, folder: Path) -> Path:
     from mlflow.artifacts import download_artifacts
 
-    with _mlflow_errors(uri), disk_errors(uri):
+    with registry_errors(uri), disk_errors(uri):
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 
 
 @contextlib.contextmanager
-def _mlflow_errors(uri: str) -> Iterator[None]:
+def registry_errors(uri: str) -> Iterator[None]:
+    """Turn what MLflow and its clients raise into ModelBlocked or ModelUnreachable."""
     from mlflow.exceptions import MlflowException
 
     for name, value in REGISTRY_LIMITS.items():

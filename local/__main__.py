@@ -4,6 +4,7 @@ Results go to stdout, everything else to stderr. Errors print without a tracebac
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -11,9 +12,12 @@ import click
 
 from bqlocal.cli import lint, sql
 from bqlocal.output import FORMATS, show
+from launch.examine import Options
+from launch.options import environment_options
 from launch.processes import exit_on_sigterm
 from local import demo as demo_command
 from local import logs as log_lines
+from local import parity as comparing
 from local import up as up_command
 
 
@@ -71,32 +75,31 @@ def logs(file: TextIO, output_format: str, cpu: float, memory: float) -> None:
 @click.option(
     "--adverse", "chaos", type=int, metavar="SEED", help="Call the function in every way that BigQuery may, at random."
 )
-def parity(model: str, table: Path, endpoint: str | None, chaos: int | None) -> None:
+@environment_options
+def parity(model: str, table: Path, endpoint: str | None, chaos: int | None, options: Options) -> None:
     """Compare predictions by SQL with MLflow's for the same rows; exit with 1 if any differ.
 
     \b
     Example:
       python -m local parity --model demo-output/model --table demo-output/heldout.parquet
     """
-    # Imported here because MLflow takes seconds.
-    from local import parity as check
-
-    report = check.run(model, table, endpoint, chaos)
-    click.echo(report)
-    sys.exit(bool(report.differences))
+    comparison = comparing.run(model, table, endpoint, chaos, partial(click.echo, err=True), options)
+    click.echo(comparison)
+    sys.exit(bool(comparison.differences))
 
 
 @main.command()
 @click.option("--model", required=True, metavar="URI|FOLDER", help="The model: a folder, gs://... or models:/...")
 @click.option("--port", type=click.IntRange(1, 65535), help="The function's port; by default a free one.")
-def up(model: str, port: int | None) -> None:
-    """Run the function until Ctrl-C, together with Cloud Storage if the model is a folder.
+@environment_options
+def up(model: str, port: int | None, options: Options) -> None:
+    """Run the function in the model's environment until Ctrl-C, with Cloud Storage if the model is a folder.
 
     \b
     Example:
       python -m local up --model demo-output/model --port 8080
     """
-    up_command.run(model, port)
+    up_command.run(model, port, options)
 
 
 @main.command()

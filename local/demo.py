@@ -82,7 +82,9 @@ def _train(paths: Paths, output: Path, minutes: float) -> None:
 
 
 def _create_functions(bigquery: BigQuery, paths: Paths, endpoint: str, console: Console) -> None:
-    statements = render(str(paths.model), project=PROJECT, dataset=DATASET, connection=CONNECTION, endpoint=endpoint)
+    statements = render(
+        load(str(paths.model)), project=PROJECT, dataset=DATASET, connection=CONNECTION, endpoint=endpoint
+    )
     paths.statements.write_text(statements, encoding="utf-8")
     first, *others = statements.strip().split("\n\n")
     console.print(first, markup=False, highlight=False, soft_wrap=True)

@@ -1,29 +1,26 @@
 """Scores the rows of a file by SQL and HTTP, and by MLflow directly: `python -m local parity`.
 
-The two ways share the rows and the model's files and nothing else. MLflow gets rows typed by its own reading of the
-signature, and the function gets the SQL that `sql.render` registers. A row with NULL in a required column has no
-prediction, so SQL must return NULL for it.
+The two ways share the rows, the model's files and its environment, and nothing else. MLflow gets rows typed by its own
+reading of the signature, and the function gets the SQL that `sql.render` registers. A row with NULL in a required
+column has no prediction, so SQL must return NULL for it.
 """
 
 import contextlib
+import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
-import pandas as pd
-import pyarrow as pa
-
 from bqlocal import BigQuery, SourceError
 from bqlocal.errors import quantity
+from launch.environment import Report
+from launch.examine import MODELS_OWN, Examined, Options, examined, predictions
 from launch.function import Function
-from loading.source import local_folder
-from model_loader import load
 from parity.compare import Difference, differences, tolerance
-from parity.expected import DTYPES, predict, tensor_input
-from serving.errors import ServingError
+from serving.json_type import encode
 from serving.signature import Signature
 from sql.names import identifier, predict_call
 from sql.render import render
@@ -32,7 +29,7 @@ MAX_SHOWN = 20  # differences
 
 
 @dataclass(frozen=True)
-class Report:
+class Comparison:
     """The number of rows compared, how many of them have no prediction because of a NULL, and those that differ."""
 
     rows: int
@@ -48,52 +45,60 @@ class Report:
         return "\n".join(lines)
 
 
-def run(model: str, table: Path, endpoint: str | None = None, chaos: int | None = None) -> Report:
+def run(
+    model: str,
+    table: Path,
+    endpoint: str | None = None,
+    chaos: int | None = None,
+    report: Report = lambda _: None,
+    options: Options = MODELS_OWN,
+) -> Comparison:
     """Compare the predictions for the rows of a file. Without `endpoint`, start the function for the comparison."""
-    try:
-        with local_folder(model) as folder, BigQuery(chaos=chaos) as bigquery, _running(str(folder), endpoint) as url:
-            return compare(str(folder), bigquery, table, url)
-    except ServingError as error:
-        raise SourceError(str(error)) from error
+    with (
+        examined(model, report, options) as found,
+        BigQuery(chaos=chaos) as bigquery,
+        _running(found, endpoint) as url,
+    ):
+        return compare(found, bigquery, table, url)
 
 
-def compare(model: str, bigquery: BigQuery, table: Path, endpoint: str) -> Report:
-    """Compare the predictions of the model in a folder with those of the function at `endpoint`."""
-    library, served = mlflow.pyfunc.load_model(model), load(model)
+def compare(found: Examined, bigquery: BigQuery, table: Path, endpoint: str) -> Comparison:
+    """Compare the predictions of a model's own library with those of the function at `endpoint`."""
+    model = found.description.model
     bigquery.sql(render(model, project="local", dataset="parity", connection="us.parity", endpoint=endpoint))
     bigquery.load("parity.loaded", table)
-    frame, required = _frame(bigquery, served.signature)
-    call = predict_call(list(frame.columns), "parity")
+    names, rows = _rows(bigquery, model.signature)
+    call = predict_call(names, "parity")
     answers = bigquery.sql(f"SELECT {call} AS predicted FROM parity.rows AS t").table["predicted"].to_pylist()
-    complete = frame[required].notna().all(axis=1)
-    rows = frame[complete].reset_index(drop=True)
-    expected = predict(
-        library, tensor_input(served.signature.tensors, rows) if served.signature.tensors else rows, served
-    )
-    remaining = iter(expected.predictions)
-    predictions = [next(remaining) if has_prediction else None for has_prediction in complete]
-    answers = [_parsed(*pair) for pair in zip(answers, predictions, strict=True)]
+    required = [at for at, column in enumerate(model.signature.columns) if column.required]
+    complete = [all(row[at] is not None for at in required) for row in rows]
+    expected, float32 = predictions(found, list(compress(rows, complete)))
+    remaining = iter(expected)
+    predicted = [next(remaining) if is_complete else None for is_complete in complete]
+    answers = [_parsed(*pair) for pair in zip(answers, predicted, strict=True)]
     # The emulator splits the rows into batches, as BigQuery does.
-    relative = tolerance(float32=expected.float32, same_batches=False)
-    return Report(len(frame), int((~complete).sum()), differences(answers, predictions, relative))
+    relative = tolerance(float32=float32, same_batches=False)
+    return Comparison(len(rows), complete.count(False), differences(answers, predicted, relative))
 
 
 def _parsed(answer: Any, prediction: Any) -> Any:
     """Return an answer as a JSON value; a column of type JSON holds texts."""
+    if isinstance(answer, bytes | datetime.datetime):
+        return encode(answer)
     return json.loads(answer) if isinstance(answer, str) and isinstance(prediction, dict | list) else answer
 
 
 @contextlib.contextmanager
-def _running(model: str, endpoint: str | None) -> Iterator[str]:
+def _running(found: Examined, endpoint: str | None) -> Iterator[str]:
     if endpoint is not None:
         yield endpoint
         return
-    with Function(model) as function:
+    with Function(str(found.folder), python=found.environment.python) as function:
         yield function.url
 
 
-def _frame(bigquery: BigQuery, signature: Signature) -> tuple[pd.DataFrame, list[str]]:
-    """Return the loaded rows typed as MLflow requires, and the required columns; create the same rows as parity.rows.
+def _rows(bigquery: BigQuery, signature: Signature) -> tuple[list[str], Sequence[Sequence[Any]]]:
+    """Return the names of the columns that the model needs, and the loaded rows; create the same rows as parity.rows.
 
     The columns of a tensor have no names in MLflow: they are the table's columns, in order.
     """
@@ -110,25 +115,10 @@ def _frame(bigquery: BigQuery, signature: Signature) -> tuple[pd.DataFrame, list
         selected.append(f"{cast} AS {quoted}")
     bigquery.sql(f"CREATE OR REPLACE TABLE parity.rows AS SELECT {', '.join(selected)} FROM parity.loaded")
     table = bigquery.sql("SELECT * FROM parity.rows").table
-    dtypes = {} if signature.tensors else DTYPES
-    frame = pd.DataFrame(
-        {
-            name: _typed(table[name], dtypes.get(column.mlflow_type), is_json=column.sql_type == "JSON")
-            for name, column in zip(used, columns, strict=True)
-        }
-    )
-    return frame, [name for name, column in zip(used, columns, strict=True) if column.required]
-
-
-def _typed(column: pa.ChunkedArray, dtypes: tuple[str, str] | None, *, is_json: bool) -> pd.Series:
-    """Return a column with the first of the dtypes, or with the second if it has NULLs."""
-    if is_json:
-        return pd.Series([value and json.loads(value) for value in column.to_pylist()], dtype=object)
-    if dtypes is None:
-        return pd.Series(column.to_pylist())
-    dtype, nullable = dtypes
-    if dtype == "object":
-        return pd.Series(column.to_pylist(), dtype=object)
-    if dtype.startswith("datetime64"):
-        column = column.cast(pa.timestamp("us"))
-    return pd.Series(column.to_pylist()).astype(nullable if column.null_count else dtype)
+    values = [
+        [value and json.loads(value) for value in table[name].to_pylist()]
+        if column.sql_type == "JSON"
+        else table[name].to_pylist()
+        for name, column in zip(used, columns, strict=True)
+    ]
+    return used, list(zip(*values, strict=True))

@@ -9,14 +9,14 @@ import os
 import shlex
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 
+from launch.examine import Examined, Options, examined
 from launch.function import Function
 from local.storage import Storage
-from model_loader import load
-from serving.errors import ServingError
 
 BUCKET = "models"
 URI = f"gs://{BUCKET}/model"
@@ -37,16 +37,16 @@ def published(folder: Path) -> Iterator[Storage]:
         yield storage
 
 
-def run(model: str, port: int | None) -> None:
-    """Serve a model, a folder or a URI, until Ctrl-C."""
+def run(model: str, port: int | None, options: Options) -> None:
+    """Serve a model, a folder or a URI, in its own environment until Ctrl-C."""
     with contextlib.ExitStack() as stack:
-        call = "[]"
+        found = stack.enter_context(examined(model, partial(click.echo, err=True), options))
         uri = model
-        if "://" not in model and not model.startswith("models:/"):
-            call = _example_call(model)
-            stack.enter_context(published(Path(model)))
+        if options.signature_from or ("://" not in model and not model.startswith("models:/")):
+            stack.enter_context(published(found.folder))
             uri = URI
-        function = stack.enter_context(Function(uri, port=port))
+        function = stack.enter_context(Function(uri, port=port, python=found.environment.python))
+        call = _example_call(found)
         body = f'{{"requestId": "1", "caller": "curl", "sessionUser": "you@example.com", "calls": [{call}]}}'
         click.echo(f"The function runs on {function.url} (log: {function.log}); press Ctrl-C to stop it.")
         click.echo(f"curl {function.url} -H 'Content-Type: application/json' -d {shlex.quote(body)}")
@@ -54,13 +54,15 @@ def run(model: str, port: int | None) -> None:
             signal.pause()
 
 
-def _example_call(folder: str) -> str:
-    """Return a row of the model's input example as JSON arguments."""
-    try:
-        example = load(folder).example
-    except ServingError as error:
-        raise click.ClickException(str(error)) from error
-    return json.dumps(example[0]) if example else "[]"
+def _example_call(found: Examined) -> str:
+    """Return a row of the model's input example, or one made from its signature, as JSON arguments."""
+    rows = found.description.rows
+    return json.dumps([_sent(value) for value in rows[0]]) if rows else "[]"
+
+
+def _sent(value: object) -> object:
+    """Return an argument as BigQuery sends it: JSON has no NaN."""
+    return "NaN" if value != value else value
 
 
 @contextlib.contextmanager

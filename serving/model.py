@@ -22,11 +22,11 @@ from serving.threads import ModelThread
 class ModelInfo:
     """What is known about a loaded model, as `model_info` and the page show it.
 
-    `version` is the registry's version, else the digest; `saved` and `loaded` are times in ISO 8601, UTC (`saved` is
-    empty when the MLmodel file has none); `signature` is the parsed JSON of MLflow's signature; `code` lists the Python
-    files that came with the model; `requirements` are the lines of its requirements.txt; `seconds` maps the phases of
-    loading (fetch, load, warmUp) to how long they took; `made_signature` says how the signature was made if the model
-    was saved without one.
+    `version` is the registry's name/version or what MODEL_VERSION says, else the digest; `saved` and `loaded` are times
+    in ISO 8601, UTC (`saved` is empty when the MLmodel file has none); `signature` is the parsed JSON of MLflow's
+    signature; `code` lists the Python files that came with the model; `requirements` are the lines of its
+    requirements.txt; `seconds` maps the phases of loading (fetch, load, warmUp) to how long they took; `made_signature`
+    says how the signature was made if the model was saved without one.
     """
 
     uri: str
@@ -43,6 +43,11 @@ class ModelInfo:
     loaded: str = ""
     version: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def registered(self) -> bool:
+        """Whether `version` is that of a registry."""
+        return self.version not in ("", self.digest)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name; the values are shared with this object."""

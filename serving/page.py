@@ -19,7 +19,7 @@ from werkzeug.http import parse_accept_header
 
 from serving.errors import ServingError
 from serving.functions import SqlFunction
-from serving.model import Model
+from serving.model import Model, ModelInfo
 from serving.signature import Column
 from serving.stats import InstanceStats
 
@@ -85,7 +85,7 @@ def _model_values(model: Model, examples: Examples) -> dict[str, Any]:
     example = next(iter(model.example), ())
     values = example if len(example) == len(columns) else [None] * len(columns)
     return {
-        "title": _name(model.info.uri),
+        "title": _name(model.info),
         "model": model,
         "scores": {name: _format_score(value) for name, value in scores.items()} if isinstance(scores, Mapping) else {},
         "fields": [(column, _field_text(column, value)) for column, value in zip(columns, values, strict=True)],
@@ -102,10 +102,10 @@ def _field_text(column: Column, value: Any) -> str:
     return str(value) if as_is else json.dumps(value, ensure_ascii=False)
 
 
-def _name(uri: str) -> str:
-    """Return the model's name: the registered one, else the last part of its path."""
-    path = uri.removeprefix("models:/")
-    return re.split("[@/]", path)[0] if path != uri else path.rstrip("/").rpartition("/")[2]
+def _name(info: ModelInfo) -> str:
+    """Return the model's name: the registered one, without its number, else the last part of its path."""
+    path = re.sub(r"/\d+$", "", info.version) if info.registered else info.uri.rstrip("/")
+    return path.rpartition("/")[2]
 
 
 def _format_score(value: Any) -> str:

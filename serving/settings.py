@@ -15,12 +15,13 @@ from dataclasses import dataclass
 class Settings:
     """What the environment says about this function; docs/settings.md has the meaning of each variable.
 
-    `model_digest`, `model_threads`, `request_seconds` and `project` are None when they aren't given; `allowed_hosts` is
-    None when any host is allowed.
+    `model_digest`, `model_version`, `model_threads`, `request_seconds` and `project` are None when they aren't given;
+    `allowed_hosts` is None when any host is allowed.
     """
 
     model_uri: str = ""
     model_digest: str | None = None
+    model_version: str | None = None
     refresh_seconds: int = 0
     model_threads: int | None = None
     request_seconds: int | None = None
@@ -35,6 +36,7 @@ class Settings:
         return cls(
             model_uri=environ.get("MODEL_URI", ""),
             model_digest=environ.get("MODEL_DIGEST"),
+            model_version=environ.get("MODEL_VERSION"),
             refresh_seconds=_whole(environ, "MODEL_REFRESH_SECONDS", "a whole number of seconds, or 0 for never") or 0,
             model_threads=_whole(environ, "MODEL_THREADS", "a whole number of threads, at least 1", least=1),
             # The platform sets it; functions-framework takes 0 for no limit.

@@ -128,7 +128,7 @@ class RequestLog:
 
     def set_model(self, info: ModelInfo) -> None:
         """Record the model's version or the start of its digest, and on a cold start how long loading took."""
-        self.model = info.version[:12]
+        self.model = info.version if info.registered else info.digest[:12]
         if self.cold:
             self.load_seconds = info.seconds
 

@@ -5,12 +5,13 @@ and types come from the model's signature, and their hash travels in `user_defin
 rejects the call instead of answering it wrongly.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serving.column_names import argument_names
 from serving.functions import SqlFunction
-from serving.model import Model
+from serving.model import Model, ModelInfo
 from sql.names import callable_functions
 
 
@@ -37,7 +38,7 @@ class Declaration:
 def declarations(model: Model) -> list[Declaration]:
     """Return the declaration of every function that BigQuery can call."""
     info = model.info
-    source = f"Model {info.uri}, digest {info.digest[:12]}, saved {info.saved[:16]}."
+    source = f"Model {_place(info)}, digest {info.digest[:12]}, saved {info.saved[:16]}."
     if info.made_signature:
         source = f"{source} {info.made_signature}"
     return [
@@ -50,6 +51,14 @@ def declarations(model: Model) -> list[Declaration]:
         )
         for function in callable_functions(model)
     ]
+
+
+def _place(info: ModelInfo) -> str:
+    """Return where the model is, after its registered name and version if it has them."""
+    if not info.registered:
+        return info.uri
+    version = re.sub("^([^/]+)/([0-9]+)$", r"\1 version \2", info.version)
+    return f"{version} at {info.uri}"
 
 
 def _arguments(function: SqlFunction, model: Model) -> list[Argument]:

@@ -2,11 +2,12 @@
 
 import re
 import sys
+from functools import partial
 
 import click
 
-from model_loader import load
-from serving.errors import ServingError
+from launch.examine import examined
+from serving.model import Model
 from sql.declarations import Declaration, declarations
 from sql.names import identifier, string_literal
 from sql.terraform import terraform
@@ -33,7 +34,7 @@ class RenderError(click.ClickException):
 
 
 def render(
-    model_uri: str,
+    model: Model,
     *,
     project: str,
     dataset: str,
@@ -52,7 +53,7 @@ def render(
         pattern, expected = PLACES[option]
         if not re.fullmatch(pattern, value, re.ASCII):
             raise RenderError(f"The {option} is {value!r}; expected {expected}.")
-    declared = declarations(load(model_uri))
+    declared = declarations(model)
     if form == "terraform":
         return terraform(declared, **places, max_batching_rows=max_batching_rows)
     statements = []
@@ -105,9 +106,9 @@ def main(
     model_uri: str, project: str, dataset: str, connection: str, endpoint: str, max_batching_rows: int | None, form: str
 ) -> None:
     """Print the CREATE FUNCTION statements for a model."""
-    try:
+    with examined(model_uri, partial(click.echo, err=True)) as found:
         text = render(
-            model_uri,
+            found.description.model,
             project=project,
             dataset=dataset,
             connection=connection,
@@ -115,8 +116,6 @@ def main(
             max_batching_rows=max_batching_rows,
             form=form,
         )
-    except ServingError as error:
-        raise RenderError(str(error)) from None
     sys.stdout.write(text)
 
 

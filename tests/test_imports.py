@@ -36,16 +36,21 @@ ALLOWED = {
     "model_steps": (),
     "model_loader": ("loading", "serving"),
     "main": ("model_loader", "serving", "sql.names"),
-    "launch": (),
-    "sql": ("model_loader", "serving"),
-    "parity": ("serving", "sql"),
+    # Of loading/, launching needs what fetches a model without loading it, and what reads a fitted one.
+    "launch": (
+        *("loading.failures", "loading.fitted", "loading.flavors", "loading.made_signature", "loading.mlmodel"),
+        *("loading.source", "model_loader", "parity"),
+        *("serving.errors", "serving.json_type", "serving.model", "serving.signature"),
+    ),
+    "sql": ("launch", "serving"),
+    "parity": (),
     "bqlocal": (),  # the emulator must not share the function's mistakes
-    # Of loading/, training needs what writes a model, and deploying what fetches one without loading it.
+    # Of loading/, training needs what writes a model.
     "train": (
         *("model_loader", "model_steps", "sql"),
         *("loading.causes", "loading.publish", "loading.trusted_types"),
     ),
-    "deploy": ("launch", "loading.source", "model_loader", "parity", "serving.errors", "sql"),
+    "deploy": ("launch", "parity", "serving.errors", "sql"),
     "local": ("bqlocal", "launch", "loading", "model_loader", "parity", "serving", "sql"),
     "benchmarks": (*ANYTHING, "local", "tests"),
     "tests": (*ANYTHING, "benchmarks", "local"),
@@ -68,6 +73,9 @@ OUTER_PACKAGES = (
     *("functions_framework", "google", "logging", "os"),
 )
 NOT_DRAWN = {"benchmarks", "tests"}
+# The program that runs in a model's environment, with what it imports of launch/; and packages that aren't there.
+INSIDE = ("launch.inside", "launch.description", "launch.expected", "launch.made_rows")
+ABSENT = ("bqlocal", "click", "httpx", "psutil", "rich", "uv")
 
 
 def modules(root: Path) -> dict[str, str]:
@@ -181,13 +189,79 @@ def test_function_imports_nothing_late() -> None:
     assert late == []
 
 
+def reached(start: str, sources: Mapping[str, str]) -> set[str]:
+    """Return the modules of the project that one of them imports, directly or through others, and itself."""
+    found, new = set[str](), {start}
+    while new:
+        found |= new
+        new = {name for module in new for name in imports(module, sources[module], sources)} & sources.keys() - found
+    return found
+
+
+def strangers(sources: Mapping[str, str]) -> list[str]:
+    """Return the imports of the program inside a model's environment, its own and those of others, that aren't there."""
+    found = []
+    for module in sorted(reached("launch.inside", sources)):
+        imported = {name.partition(".")[0] for name in imports(module, sources[module], sources)}
+        found += [f"{module} imports {name}" for name in ABSENT if name in imported]
+        if module not in INSIDE and not module.startswith(("loading", "model_loader", "serving")):
+            found.append(f"launch.inside reaches {module}")
+    return found
+
+
+@pytest.mark.parametrize("part", ["deploy", "local", "parity", "sql"])
+def test_mlflow_stays_inside(part: str) -> None:
+    """What only describes, deploys or compares a model asks launch for it, and imports neither MLflow nor scikit-learn."""
+    sources = modules(ROOT)
+    found = {
+        f"{module} imports {name}"
+        for module, source in sources.items()
+        for name in imports(module, source, sources)
+        if module.partition(".")[0] == part and name.partition(".")[0] in ("mlflow", "sklearn")
+    }
+    assert found == set()
+
+
+def test_inside_imports_what_is_there() -> None:
+    """launch.inside needs only model_loader, loading, serving and the model's own packages: no click, httpx or uv."""
+    assert strangers(modules(ROOT)) == []
+
+
+def test_own_library_runs_anywhere() -> None:
+    """launch/own_library.py runs where a model was saved, by any Python, so it imports nothing of the project."""
+    sources = modules(ROOT)
+    imported = {
+        name.partition(".")[0] for name in imports("launch.own_library", sources["launch.own_library"], sources)
+    }
+    assert imported == {"json", "mlflow", "pandas", "sys"}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import uv", ["launch.made_rows imports uv"]),
+        ("def f():\n    from click import echo", ["launch.made_rows imports click"]),
+        ("import sql.names", ["launch.inside reaches sql.names"]),
+        ("import launch.lock", ["launch.inside reaches launch.lock", "launch.lock imports uv"]),
+        ("import numpy, serving.model, loading.fitted", []),
+    ],
+)
+def test_stranger_is_found(source: str, found: list[str]) -> None:
+    """A package or module that isn't in a model's environment is found, however many modules are between."""
+    names = ["serving.model", "loading.fitted", "sql.names"]
+    sources = {
+        **dict.fromkeys(names, ""),
+        "launch.inside": "import launch.made_rows",
+        "launch.made_rows": source,
+        "launch.lock": "import uv",
+    }
+    assert sorted(strangers(sources)) == found
+
+
 def test_deployment_has_what_the_function_imports() -> None:
     """Of the folders that .gcloudignore admits, it leaves out exactly the modules that the function doesn't import."""
     sources = modules(ROOT)
-    imported, new = set[str](), {"main"}
-    while new:
-        imported |= new
-        new = {name for module in new for name in imports(module, sources[module], sources)} & sources.keys() - imported
+    imported = reached("main", sources)
     admitted = {name for name in sources if name.startswith(("loading.", "serving."))}
     ignored = re.findall(r"^/(\w+)/(\w+)\.py$", (ROOT / ".gcloudignore").read_text(), re.MULTILINE)
     assert admitted - imported == {".".join(names) for names in ignored}
@@ -218,7 +292,10 @@ def test_every_package_has_a_rule() -> None:
         ("sql.names", "from . import render", "circle: sql.names <- sql.render <- sql.names"),
         ("serving.page", "import logging, serving.rows, jinja2", None),
         ("loading.bucket", "from serving.model import Model", None),
-        ("deploy.model", "from loading.source import fetched", None),
+        ("deploy.model", "from loading.source import fetched", "deploy.model imports loading.source"),
+        ("launch.examine", "from loading.source import local_folder", None),
+        ("launch.examine", "import sql.names", "launch.examine imports sql.names"),
+        ("sql.render", "import sql.names, model_loader", "sql.render imports model_loader"),
         ("main", "from sql.names import select_examples", None),
     ],
 )

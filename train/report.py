@@ -59,12 +59,13 @@ def report(
 
 def sql(model: Path, model_uri: str, target: str) -> tuple[str, str]:
     """Return the statements that register the model's functions, and a query that calls one; places are examples."""
+    loaded = load(str(model))
     statements = render(
-        str(model),
+        loaded,
         project="my-project",
         dataset=DATASET,
         connection="us.remote-models",
         endpoint="https://predict-abc-uc.a.run.app",
     ).replace(str(model), model_uri)
-    call = predict_call([column.name for column in load(str(model)).signature.columns], DATASET)
+    call = predict_call([column.name for column in loaded.signature.columns], DATASET)
     return statements, f"SELECT t.{identifier(target)} AS actual, {call} AS predicted\nFROM {DATASET}.rows AS t"

@@ -1,5 +1,6 @@
 """`python -m deploy.sizing --model URI`: measure a model on this machine and print how to deploy it."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -8,6 +9,8 @@ from rich.console import Console
 from deploy.sizing.measure import measure
 from deploy.sizing.recommend import choose_batch, recommend
 from deploy.sizing.report import print_report, write_files
+from launch.examine import Options, examined
+from launch.options import environment_options
 from launch.processes import exit_on_sigterm
 
 
@@ -29,7 +32,8 @@ from launch.processes import exit_on_sigterm
     show_default=True,
     help="Folder for curve.svg and `options`, a line for each option of deploy.sh with the reason.",
 )
-def main(uri: str, rows: int, instances: int, seconds: float, output: Path) -> None:
+@environment_options
+def main(uri: str, rows: int, instances: int, seconds: float, output: Path, options: Options) -> None:
     """Run the function with a model on this machine, and print the settings to deploy it with and the reasons.
 
     \b
@@ -37,8 +41,11 @@ def main(uri: str, rows: int, instances: int, seconds: float, output: Path) -> N
       python -m deploy.sizing --model demo-output/model --rows 50000000 --output demo-output/sizing
     """
     exit_on_sigterm()
-    with Console(stderr=True).status("starting") as status:
-        measured = measure(uri, seconds, choose_batch, status.update)
+    with (
+        examined(uri, partial(click.echo, err=True), options) as found,
+        Console(stderr=True).status("starting") as status,
+    ):
+        measured = measure(found, seconds, choose_batch, status.update)
     sizing = recommend(measured)
     picture = write_files(output, measured, sizing)
     print_report(measured, sizing, rows, instances, picture)

@@ -15,6 +15,7 @@ import httpx
 from deploy.sizing.load_generator import Exchange, Outcome, generate, http_request
 from deploy.sizing.resources import available_cpus, memory, pin
 from deploy.sizing.sample import Sample, SizingError, sample_rows
+from launch.examine import Examined
 from launch.function import Function
 from launch.processes import ProcessError
 
@@ -70,32 +71,31 @@ class Measurements:
 
 
 def measure(
-    uri: str, seconds: float, choose_batch: Callable[[Sequence[Point]], int], report: Callable[[str], None]
+    found: Examined, seconds: float, choose_batch: Callable[[Sequence[Point]], int], report: Callable[[str], None]
 ) -> Measurements:
     """Measure a model, each run for `seconds`; raise SizingError or ProcessError if it cannot be measured.
 
     `choose_batch` picks the batch size from the curve; `report` is called with what is being measured.
     """
-    report("reading the model")
-    sample = sample_rows(uri)
+    sample = sample_rows(found)
     started = time.perf_counter()
-    with _instance(uri, cpu=1) as function:
+    with _instance(found, cpu=1) as function:
         _first_request(function, sample)
         cold_start = time.perf_counter() - started
         curve = _measure_curve(function, sample, seconds, report)
         batch = choose_batch(curve)
         shapes = [_measure_shape(function, sample.body(batch), batch, seconds, 1, report)]
     if len(available_cpus()) > 1:
-        with _instance(uri, cpu=2) as function:
+        with _instance(found, cpu=2) as function:
             _first_request(function, sample)
             shapes.append(_measure_shape(function, sample.body(batch), batch, seconds, 2, report))
-    return Measurements(uri, sample.made_up, sample.model_bytes, cold_start, curve, batch, shapes)
+    return Measurements(found.uri, sample.made_up, sample.model_bytes, cold_start, curve, batch, shapes)
 
 
 @contextmanager
-def _instance(uri: str, cpu: int) -> Iterator[Function]:
+def _instance(found: Examined, cpu: int) -> Iterator[Function]:
     """Run the function with one worker process per CPU."""
-    with Function(uri, {"WORKERS": str(cpu)}) as function:
+    with Function(found.uri, {"WORKERS": str(cpu)}, python=found.environment.python) as function:
         pin(function.pid, available_cpus()[:cpu])
         yield function
 

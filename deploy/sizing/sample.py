@@ -1,12 +1,9 @@
-"""Rows to measure a model with: its input example, or rows made up from its column types.
+"""Rows to measure a model with: its input example, or rows made from its signature.
 
 A model may score made-up rows faster or slower than real ones, so the report says which were used.
 """
 
-import base64
-import datetime
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,22 +11,7 @@ import click
 import orjson
 
 from deploy.sizing.load_generator import bigquery_body
-from loading.source import local_folder
-from model_loader import load
-from serving.errors import ServingError
-
-MADE_UP_ROWS = 100
-EPOCH = datetime.datetime(2020, 1, 1)
-GENERATORS: Mapping[str, Callable[[random.Random], Any]] = {  # by MLflow type
-    "boolean": lambda rng: rng.random() < 0.5,
-    "integer": lambda rng: rng.randrange(100),
-    "long": lambda rng: rng.randrange(100),
-    "float": lambda rng: round(rng.gauss(0, 1), 4),
-    "double": lambda rng: round(rng.gauss(0, 1), 4),
-    "string": lambda rng: rng.choice(["a", "b", "c"]),
-    "binary": lambda rng: base64.b64encode(rng.randbytes(16)).decode(),
-    "datetime": lambda rng: (EPOCH + datetime.timedelta(rng.uniform(0, 1000))).isoformat() + "Z",
-}
+from launch.examine import Examined
 
 
 class SizingError(click.ClickException):
@@ -50,22 +32,13 @@ class Sample:
         return bigquery_body(orjson.dumps(calls))
 
 
-def sample_rows(uri: str) -> Sample:
-    """Load a model and return rows for it; raise SizingError if it cannot be loaded or no rows can be made up."""
-    try:
-        with local_folder(uri) as folder:
-            model_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-            model = load(str(folder))
-    except ServingError as error:
-        raise SizingError(str(error)) from error
-    if model.example:
-        return Sample(model.example, False, model_bytes)
-    for column in model.signature.columns:
-        if column.mlflow_type not in GENERATORS:
-            raise SizingError(
-                f"The model at {uri} has no input example, and values for its column {column} cannot be made up: "
-                "save it again with input_example=X.head()."
-            )
-    rng = random.Random(1)
-    generators = [GENERATORS[column.mlflow_type] for column in model.signature.columns]
-    return Sample([[generate(rng) for generate in generators] for _ in range(MADE_UP_ROWS)], True, model_bytes)
+def sample_rows(found: Examined) -> Sample:
+    """Return rows for a model; raise SizingError if it has no example and none can be made."""
+    description = found.description
+    if not description.rows:
+        raise SizingError(
+            f"The model at {found.uri} has no input example, and no rows can be made from its signature: save it again "
+            "with input_example=X.head()."
+        )
+    model_bytes = sum(file.stat().st_size for file in found.folder.rglob("*") if file.is_file())
+    return Sample(description.rows, description.made_up, model_bytes)

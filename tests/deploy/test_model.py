@@ -4,29 +4,32 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+import sklearn
 import yaml
 from click.testing import CliRunner
+from mlflow.types.schema import AnyType
 
 from bqlocal.bigquery import BigQuery
-from deploy.model import main
+from deploy.model import MAX_ROWS, main
 from deploy.observation import ModelReport
-from deploy.requirements import fit_requirements
 from deploy.verify import differences
 from launch.function import Function
 from model_loader import load
 from sql.render import render
+from tests import models
 
 pytestmark = pytest.mark.check
 
-LOCKED = "numpy==2.4.6\nscikit-learn==1.9.1\n    # via x\npandas==3.1.1\n"
 
-
-def run(model: str, output: Path) -> tuple[int, list[str]]:
-    """Return the status of `python -m deploy.model` and the lines it printed."""
-    ended = CliRunner().invoke(main, ["--model", model, "--functions", "my-project.ds", "--output", str(output)])
-    return ended.exit_code, ended.output.splitlines()
+def run(model: str, output: Path, *options: str) -> tuple[int, list[str]]:
+    """Return the status of `python -m deploy.model` and its problems, or what click says of the options."""
+    arguments = ["--model", model, "--functions", "my-project.ds", "--output", str(output), *options]
+    ended = CliRunner().invoke(main, arguments)
+    return ended.exit_code, (ended.stdout or ("" if ended.exit_code == 0 else ended.stderr)).splitlines()
 
 
 @pytest.fixture
@@ -44,36 +47,86 @@ def edited(tmp_path: Path, saved: Callable[[str], str]) -> Callable[[str, Callab
     return edit
 
 
+def report(model: str, output: Path) -> ModelReport:
+    """Return the report on a model that can be deployed."""
+    status, lines = run(model, output)
+    assert status == 0, lines
+    return ModelReport.parse(json.loads(output.read_text()))
+
+
+@pytest.mark.parametrize("missing", ["saved_input_example_info", "signature"])
+def test_less_is_enough(missing: str, edited: Callable[..., str], tmp_path: Path) -> None:
+    """A model without an input example is compared on made-up rows; one without a signature gets one from its steps."""
+    found = report(edited("tree_regressor", lambda it: it.pop(missing)), tmp_path / "out")
+    assert "predict" in found.functions
+    assert len(found.predictions) == (MAX_ROWS if missing == "saved_input_example_info" else 5)
+
+
+def test_other_python(edited: Callable[..., str], tmp_path: Path) -> None:
+    """The function gets the Python that the model was saved with."""
+    if not shutil.which("python3.12"):
+        pytest.skip("no Python 3.12 on this machine")
+    change = lambda it: it["flavors"]["python_function"].update(python_version="3.12.1")  # noqa: E731
+    assert report(edited("tree_regressor", change), tmp_path / "out").runtime == "python312"
+
+
+def test_own_versions(saved: Callable[[str], str], tmp_path: Path) -> None:
+    """The deployed requirements have the model's version of scikit-learn, and the function's own packages."""
+    lines = report(saved("tree_regressor"), tmp_path / "out").requirements.splitlines()
+    assert f"scikit-learn=={sklearn.__version__}" in lines
+    assert {"functions-framework", "orjson"} <= {line.partition("==")[0] for line in lines}
+
+
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("lines", "said"),
     [
-        (lambda it: it["flavors"]["sklearn"].update(sklearn_version="1.8.2"), "saved with scikit-learn 1.8.2"),
-        (lambda it: it["flavors"]["python_function"].update(python_version="3.10.4"), "saved with Python 3.10.4"),
-        (lambda it: it.pop("saved_input_example_info"), "has no input example"),
+        ("scikit-learn\n-e git+https://example.com/x.git\n", ["its requirements.txt has '-e git+https://example.com"]),
+        (
+            "Matplotlib : 3.8.0\n./wheels/x.whl\n",
+            ["has 'Matplotlib : 3.8.0'; expected", "has './wheels/x.whl'; expected"],
+        ),
+        ("numpy==1.25.2\nscipy==1.17.1\n", ["exclude each other: "]),
     ],
-    ids=["other-scikit-learn", "other-python", "no-example"],
+    ids=["repository", "two-lines", "conflict"],
 )
-def test_unfit_model(change: Callable[..., None], said: str, edited: Callable[..., str], tmp_path: Path) -> None:
-    """A model that cannot be deployed is reported in one sentence."""
-    status, lines = run(edited("tree_regressor", change), tmp_path / "out")
+def test_blocked(lines: str, said: list[str], saved: Callable[[str], str], tmp_path: Path) -> None:
+    """Every reason against a model is a sentence of its own."""
+    folder = tmp_path / "model"
+    shutil.copytree(saved("tree_regressor"), folder)
+    (folder / "requirements.txt").write_text(lines)
+    status, printed = run(str(folder), tmp_path / "out")
     assert status == 2
-    assert len(lines) == 1
-    assert said in lines[0]
+    assert len(printed) == len(said)
+    for sentence, part in zip(printed, said, strict=True):
+        assert str(folder) in sentence
+        assert part in sentence
 
 
-def test_all_problems_at_once(edited: Callable[..., str], tmp_path: Path) -> None:
-    """All problems of a model are listed at once."""
-
-    def change(mlmodel: dict) -> None:  # type: ignore[type-arg]
-        mlmodel["flavors"]["sklearn"]["sklearn_version"] = "1.7.0"
-        mlmodel["flavors"]["python_function"]["python_version"] = "3.9.1"
-
-    assert len(run(edited("tree_regressor", change), tmp_path / "out")[1]) == 2
+def test_requirements_option(saved: Callable[[str], str], tmp_path: Path) -> None:
+    """--requirements replaces the model's requirements.txt; a file that isn't there is an error of the command line."""
+    folder, own = tmp_path / "model", tmp_path / "own.txt"
+    shutil.copytree(saved("tree_regressor"), folder)
+    (folder / "requirements.txt").write_text("-e .\n")
+    own.write_text("scikit-learn\n")
+    assert run(str(folder), tmp_path / "out")[0] == 2
+    assert run(str(folder), tmp_path / "out", "--requirements", str(own)) == (0, [])
+    assert "does not exist" in run(str(folder), tmp_path / "out", "--requirements", "nowhere.txt")[1][-1]
 
 
 def test_folder_without_model(tmp_path: Path) -> None:
     """A folder without an MLmodel file is a problem."""
-    assert run(str(tmp_path), tmp_path / "out")[0] == 2
+    status, lines = run(str(tmp_path), tmp_path / "out")
+    assert (status, len(lines)) == (2, 1)
+    assert lines[0].startswith(f"There is no MLmodel file in {tmp_path}; expected ")
+
+
+def test_no_rows_can_be_made(tmp_path: Path) -> None:
+    """A model without an example, for whose type no rows can be made, can't be verified, and the sentence says so."""
+    inputs = models.schema((AnyType(), "x"))
+    folder = models.formula(tmp_path / "model", "d['x'].map(float)", inputs, models.schema(("double",)))
+    status, lines = run(str(folder), tmp_path / "out")
+    assert (status, len(lines)) == (2, 1)
+    assert "save it again with input_example=X.head()." in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -85,10 +138,10 @@ def test_parity(name: str, saved: Callable[[str], str], tmp_path: Path) -> None:
     assert run(saved(name), output) == (0, [])
     with Function(saved(name)) as function, BigQuery("my-project") as bigquery:
         place = {"project": "my-project", "dataset": "ds", "connection": "us.predict", "endpoint": function.url}
-        bigquery.sql(render(saved(name), **place))
-        report = ModelReport.parse(json.loads(output.read_text()))
-        rows = bigquery.sql(report.parity_query).table.to_pylist()
-    assert differences(report, rows) == []
+        bigquery.sql(render(load(saved(name)), **place))
+        found = ModelReport.parse(json.loads(output.read_text()))
+        rows = bigquery.sql(found.parity_query).table.to_pylist()
+    assert differences(found, rows) == []
 
 
 @pytest.mark.parametrize(
@@ -108,38 +161,8 @@ def test_parity(name: str, saved: Callable[[str], str], tmp_path: Path) -> None:
 )
 def test_difference(rows: Sequence[tuple[str, str]], said: list[str]) -> None:
     """A difference names its row and both values."""
-    report = ModelReport("d", "python311", "", ("predict", "model_info"), "", [1.0, 2.5])
-    assert differences(report, [{"predicted": value, "digest": digest} for value, digest in rows]) == said
-
-
-@pytest.mark.parametrize(
-    ("wanted", "flavors", "lines"),
-    [
-        (["mlflow==3.17.2", "scikit-learn==1.9.1"], {}, ["numpy==2.4.6", "scikit-learn==1.9.1", "pandas==3.1.1"]),
-        (["scikit-learn==1.9.0"], {}, ["numpy==2.4.6", "scikit-learn==1.9.0", "pandas==3.1.1"]),
-        (["numpy==2.3.0"], {}, LOCKED.replace("    # via x\n", "").split()),
-        (["xgboost==3.2.0"], {}, [*LOCKED.replace("    # via x\n", "").split(), "xgboost==3.2.0"]),
-        ([], {"lightgbm": {"lgb_version": "4.7.0"}}, [*LOCKED.replace("    # via x\n", "").split(), "lightgbm==4.7.0"]),
-    ],
-    ids=["same", "patch-of-scikit-learn", "lock-stays", "added", "flavor-s-package"],
-)
-def test_requirements(wanted: list[str], flavors: dict[str, dict[str, str]], lines: list[str]) -> None:
-    """The requirements are the locked ones, and what else the model needs."""
-    text, problems = fit_requirements(LOCKED, wanted, flavors)
-    assert (text.split(), problems) == (lines, [])
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("scikit-learn==1.8.0", "The model was saved with scikit-learn 1.8.0, but the function has 1.9.1"),
-        ("numpy==1.26.4", "The model was saved with numpy 1.26.4, but the function has 2.4.6"),
-        ("-e git+https://example.com/x.git", "The model's requirements.txt has '-e git+https://example.com/x.git'"),
-    ],
-)
-def test_incompatible_version(line: str, said: str) -> None:
-    """A package whose version does not fit the function is a problem."""
-    assert [problem[: len(said)] for problem in fit_requirements(LOCKED, [line], {})[1]] == [said]
+    found = cast("ModelReport", SimpleNamespace(digest="d", predictions=[1.0, 2.5]))
+    assert differences(found, [{"predicted": value, "digest": digest} for value, digest in rows]) == said
 
 
 def test_report_is_kept(saved: Callable[[str], str], tmp_path: Path) -> None:

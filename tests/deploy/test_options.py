@@ -30,7 +30,17 @@ def run(*arguments: str) -> tuple[int, list[str]]:
         (["--function", "f" * 64], "expected at most 63 lowercase letters"),
         (["--function", "Predict"], "--function is 'Predict'"),
         (["--dataset", "my-dataset"], "--dataset is 'my-dataset'; expected letters, digits and underscores"),
-        (["--model", "models:/houses@champion"], "expected gs://bucket/prefix or an existing folder"),
+        (
+            ["--model", "models:/houses"],
+            "expected gs://bucket/prefix, models:/name@alias, models:/name/3, models:/m-ID",
+        ),
+        (["--model", "models:/houses/latest"], "--model is 'models:/houses/latest'"),
+        (["--model", "runs:/1234"], "--model is 'runs:/1234'"),
+        (["--follow", "0"], "--follow is '0'; expected a whole number from 1, such as 300."),
+        (
+            ["--model", "models:/houses/3", "--follow", "9"],
+            "--follow cannot follow models:/houses/3, which never changes",
+        ),
         (["--model", "gs://models"], "--model is 'gs://models'"),
         (["--model", "."], "--publish is required; expected gs://bucket/prefix"),
         (["--timeout", "1201"], "--timeout is '1201'; expected 1 to 1200 seconds"),

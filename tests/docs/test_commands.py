@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from mlflow import MlflowClient
 
 from launch.processes import free_port
 from tests.conftest import ROOT
@@ -38,8 +39,9 @@ COMMANDS = [
 # Commands that need the function, which the page has the reader start in another terminal.
 NEEDS_FUNCTION = re.compile(r"127\.0\.0\.1:8080|session\.db")
 UNTIL_CTRL_C = re.compile(r" local up |functions-framework")
-CLOUD = re.compile(r"gs://|^\./deploy\.sh|^gcloud|^bq ")
+CLOUD = re.compile(r"gs://|\./deploy\.sh|^gcloud|^bq ")
 BUCKET = "my-bucket"
+REGISTRY = "https://mlflow.example.com"
 
 
 def run(command: str, copy: Path, environment: dict[str, str], stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -60,6 +62,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(sys.prefix)
+    # Each environment of a model takes half a minute and half a gigabyte.
+    (ROOT / ".deploy").mkdir(exist_ok=True)
+    (folder / ".deploy").symlink_to(ROOT / ".deploy")
     demo = run(".venv/bin/python -m local demo --minutes 0.05", folder, {})
     assert demo.returncode == 0, demo.stderr
     return folder
@@ -82,6 +87,17 @@ def google(tmp_path_factory: pytest.TempPathFactory, copy: Path) -> Iterator[Goo
                     content=file.read_bytes(), trust_env=False,
                 ).raise_for_status()  # fmt: skip
         yield google
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the URI of an MLflow registry whose champion is the model in the bucket."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db"
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    client.create_registered_model("houses")
+    client.create_model_version("houses", source=f"gs://{BUCKET}/houses")
+    client.set_registered_model_alias("houses", "champion", "1")
+    return uri
 
 
 def assert_flags(command: str) -> None:
@@ -151,6 +167,8 @@ def test_command_runs(command: Command, copy: Path, request: pytest.FixtureReque
     environment, stdin = {}, ""
     if NEEDS_FUNCTION.search(text):
         text = text.replace(":8080", f":{request.getfixturevalue('served')}")
+    if REGISTRY in text:
+        text = text.replace(REGISTRY, request.getfixturevalue("registry"))
     if CLOUD.search(text):
         environment = request.getfixturevalue("google").environment
     if text.startswith("gcloud"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sklearn
 import yaml
 
 from model_loader import ModelLoader
@@ -53,11 +54,26 @@ def change_output_type(folder: Path) -> None:
     (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
 
 
+def require(line: str) -> Callable[[Path], None]:
+    """Return what makes a model require a package, and impossible to load."""
+
+    def spoil(folder: Path) -> None:
+        (folder / "requirements.txt").write_text(f"{line}\n")
+        spoil_pickle(folder)
+
+    return spoil
+
+
 BAD_VERSIONS: dict[str, tuple[Callable[[Path], None], str]] = {
     "not a pickle": (spoil_pickle, "cannot be loaded: UnpicklingError"),
     "no MLmodel": (remove_mlmodel, "There is no MLmodel file"),
     "no input example": (remove_example, "has no input example to try it on"),
     "fewer columns than fitted on": (drop_column, "cannot score its own input example"),
+    "another scikit-learn": (
+        require("scikit-learn==0.1"),
+        f"requires scikit-learn==0.1, but scikit-learn {sklearn.__version__} is installed: deploy this version with",
+    ),
+    "a package that is not here": (require("no-such-package==1.2"), "but no-such-package is not installed"),
     "wrong output type": (change_output_type, "cannot score its own input example"),
 }
 

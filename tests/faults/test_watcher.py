@@ -76,10 +76,12 @@ def test_alias_followed_there_and_back(
     async def follow() -> None:
         client.set_registered_model_alias("house", "champion", "1")
         loader = ModelLoader("models:/house@champion", refresh=REFRESH)
-        assert (await loader.model()).info.version == "1"
+        assert (await loader.model()).info.version == "house/1"
         for version, folder in (("2", second_model), ("1", saved("tree_regressor"))):
             client.set_registered_model_alias("house", "champion", version)
-            model = await wait_for_model(loader, lambda model, version=version: model.info.version == version)
+            model = await wait_for_model(
+                loader, lambda model, version=version: model.info.version == f"house/{version}"
+            )
             assert model.info.digest == digest(folder)
 
     asyncio.run(follow())

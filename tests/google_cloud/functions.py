@@ -37,6 +37,10 @@ class Functions:
             function.__exit__(None, None, None)
         self._running.clear()
 
+    def url(self, name: str) -> str:
+        """Return the address of a running function, without the check of who calls."""
+        return next(it.url for full, it in self._running.items() if full.endswith(f"/{name}"))
+
     def routes(self) -> list[Route]:
         return [
             Route(f"{PLACE}/runtimes", self._runtimes),

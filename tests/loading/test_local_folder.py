@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from deploy import model as deploy_model
 from deploy.sizing.sample import sample_rows
+from launch import examine
 from loading.source import local_folder
 from local import parity
 
@@ -26,7 +27,8 @@ def _deploy(uri: str, folder: Path) -> None:
 
 
 def _sizing(uri: str, _: Path) -> None:
-    assert sample_rows(uri).rows
+    with examine.examined(uri) as found:
+        assert sample_rows(found).rows
 
 
 @pytest.mark.parametrize("command", [_parity, _deploy, _sizing])
@@ -40,7 +42,7 @@ def test_download_is_removed(
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    monkeypatch.setattr(deploy_model, "REPORTS", tmp_path / "reports")
+    monkeypatch.setattr(examine, "DESCRIPTIONS", tmp_path / "descriptions")
     command(f"file://{saved('tree_regressor')}", tmp_path)
     assert list(temporary.glob("model-*")) == []
 

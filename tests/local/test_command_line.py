@@ -26,8 +26,8 @@ def test_commands_of_bqlocal() -> None:
 
 
 def test_up_without_model() -> None:
-    """`up` with a model that does not exist is one line on stderr and exit status 1."""
+    """`up` with a model that does not exist is one line on stderr and exit status 2."""
     done = CliRunner().invoke(main, ["up", "--model", "nowhere"])
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith('Error: The model URI is "nowhere", but there is no such folder; expected gs://')
     assert done.stderr.count("\n") == 1

@@ -21,9 +21,11 @@ from sklearn.tree import DecisionTreeRegressor
 
 from bqlocal.bigquery import BigQuery
 from bqlocal.errors import RemoteFunctionError
+from launch.examine import examine
 from launch.function import ROOT, Function
 from launch.processes import HOST, free_port, server
 from local.parity import compare
+from model_loader import load
 from sql.render import render
 from tests import models
 
@@ -76,7 +78,7 @@ class Case:
     def __init__(self, bigquery: BigQuery, model: str, endpoints: dict[str, str], name: str) -> None:
         self.bigquery, self.model, self.endpoints, self.name = bigquery, model, endpoints, name
         self.url = endpoints[name]
-        self.ddl = render(model, project="local", dataset="ds", connection="us.c", endpoint=self.url)
+        self.ddl = render(load(model), project="local", dataset="ds", connection="us.c", endpoint=self.url)
         bigquery.sql(self.ddl)
 
     def predict(self, *values: str) -> list[float | None]:
@@ -100,7 +102,8 @@ def check_predictions(case: Case, tmp_path: Path) -> None:
     # Positive sums have a logarithm.
     frame = pd.DataFrame({name: [1.0, 2.5, 3.0, 0.5] for name in "abcd"})
     frame.to_parquet(tmp_path / "rows.parquet")
-    assert not compare(case.model, case.bigquery, tmp_path / "rows.parquet", case.url).differences
+    found = examine(Path(case.model), case.model)
+    assert not compare(found, case.bigquery, tmp_path / "rows.parquet", case.url).differences
 
 
 def check_null(case: Case, _: Path) -> None:

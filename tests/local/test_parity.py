@@ -18,11 +18,12 @@ from sklearn.tree import DecisionTreeRegressor
 
 from bqlocal.bigquery import BigQuery
 from bqlocal.errors import SourceError
+from launch.examine import Examined, examine
+from launch.expected import input_example
 from launch.function import Function
 from local import parity
 from model_loader import load
 from parity.compare import differences
-from parity.expected import input_example
 from sql.render import render
 from tests import models
 
@@ -36,6 +37,11 @@ def example(model: str) -> pd.DataFrame:
     rows = mlflow.pyfunc.load_model(model).input_example
     frame = pd.DataFrame(rows)
     return frame.set_axis([str(name) for name in frame.columns], axis=1)
+
+
+def known(folder: str) -> Examined:
+    """Return what an examination finds out about a model."""
+    return examine(Path(folder), folder)
 
 
 def test_agrees_with_mlflow(saved: Saved, tmp_path: Path) -> None:
@@ -56,7 +62,7 @@ def test_outputs_are_compared_by_name(saved: Saved, tmp_path: Path, endpoint: An
     replies = [{"high": h, "low": lo + (row == 2)} for row, (lo, h) in enumerate(zip(low, high, strict=True))]
     endpoint.answer = lambda _: (200, json.dumps({"replies": replies}))
     with BigQuery() as bigquery:
-        report = parity.compare(saved("two_outputs"), bigquery, tmp_path / "rows.parquet", endpoint.url)
+        report = parity.compare(known(saved("two_outputs")), bigquery, tmp_path / "rows.parquet", endpoint.url)
     assert [it.row for it in report.differences] == [2]
 
 
@@ -65,7 +71,7 @@ def test_differing_rows_are_named(saved: Saved, tmp_path: Path, endpoint: Any) -
     example(saved("tree_regressor")).to_parquet(tmp_path / "rows.parquet")
     # The endpoint replies with the number of arguments.
     with BigQuery() as bigquery:
-        report = parity.compare(saved("tree_regressor"), bigquery, tmp_path / "rows.parquet", endpoint.url)
+        report = parity.compare(known(saved("tree_regressor")), bigquery, tmp_path / "rows.parquet", endpoint.url)
     assert [(it.row, it.answer) for it in report.differences] == [(row, 4.0) for row in range(5)]
     assert str(report).startswith("row 0: 4.0 by SQL, ")
     assert str(report).endswith("5 rows compared: 0 skipped for NULL, 5 mismatches")
@@ -76,6 +82,24 @@ def test_missing_column(saved: Saved, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b,c\n1,2,3\n")
     with pytest.raises(SourceError, match=r"^The table has no column 'd', which the model needs; it has a, b, c\.$"):
         parity.run(saved("tree_regressor"), tmp_path / "rows.csv", endpoint="http://127.0.0.1:9")
+
+
+def test_missing_integers_and_booleans(saved: Saved, tmp_path: Path) -> None:
+    """NULL in an optional integer or boolean column, which MLflow refuses, is compared like any other row."""
+    frame = pd.DataFrame(
+        {
+            "a": [0.5, None, 2.0],
+            "n": pd.array([1, None, 3], dtype="Int64"),
+            "b": pd.array([True, None, None], dtype="boolean"),
+        }
+    )
+    frame.to_parquet(tmp_path / "rows.parquet")
+    for name in ("optional_columns", "structured"):
+        if name == "structured":
+            frame = pd.DataFrame({"points": [[1.0], [2.0]], "who": [{"name": "a", "age": 1}] * 2, "n": frame.n[:2]})
+            frame.to_parquet(tmp_path / "rows.parquet")
+        report = parity.run(saved(name), tmp_path / "rows.parquet")
+        assert str(report) == f"{len(frame)} rows compared: 0 skipped for NULL, 0 mismatches"
 
 
 @pytest.mark.parametrize("marker", [None, float("nan")], ids=["None", "NaN"])
@@ -90,8 +114,27 @@ def test_missing_texts(marker: Any, tmp_path: Path) -> None:
     report = parity.run(folder, tmp_path / "rows.parquet")
     assert (report.rows, report.differences) == (12, [])
     with BigQuery() as bigquery, Function(folder) as function:
-        bigquery.sql(render(folder, project="local", dataset="ds", connection="us.x", endpoint=function.url))
+        bigquery.sql(render(load(folder), project="local", dataset="ds", connection="us.x", endpoint=function.url))
         assert bigquery.sql("SELECT ds.predict(CAST(NULL AS STRING)) AS p").table["p"].to_pylist() == [100.0]
+
+
+@pytest.mark.parametrize(
+    ("mlflow_type", "body"),
+    [
+        ("datetime", "pd.to_datetime(d['x'] * 1e6, unit='s')"),
+        ("datetime", "pd.to_datetime(d['x'] * 1e6, unit='s').to_numpy('datetime64[ns]')"),
+        ("binary", "[bytes([abs(int(x)), 0, 255]) for x in d['x']]"),
+        ("string", "d['x'].map(str)"),
+    ],
+    ids=["Series", "array", "bytes", "texts"],
+)
+def test_outputs_without_json(mlflow_type: str, body: str, tmp_path: Path) -> None:
+    """Timestamps and bytes that a model predicts reach the comparison, though JSON has neither."""
+    outputs = models.schema((mlflow_type,))
+    folder = models.formula(tmp_path / "model", body, models.schema(("double", "x")), outputs)
+    pd.DataFrame({"x": [1.0, 2.0, 3.5]}).to_parquet(tmp_path / "rows.parquet")
+    report = parity.run(str(folder), tmp_path / "rows.parquet")
+    assert (report.rows, report.differences) == (3, [])
 
 
 TENSORS: dict[str, tuple[Any, ...]] = {
@@ -116,6 +159,6 @@ def test_tensors(inputs: list[Any], body: str, example: Any, tmp_path: Path) -> 
     columns = [column.name for column in model.signature.columns]
     with BigQuery() as bigquery, Function(str(folder)) as function:
         bigquery.load("ds.t", pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows]))
-        bigquery.sql(render(str(folder), project="local", dataset="ds", connection="us.x", endpoint=function.url))
+        bigquery.sql(render(load(str(folder)), project="local", dataset="ds", connection="us.x", endpoint=function.url))
         answers = bigquery.sql("SELECT ds.predict_row(TO_JSON(t)) AS p FROM ds.t AS t").table["p"].to_pylist()
     assert differences(answers, expected.predictions) == []

@@ -26,7 +26,7 @@ def test_cleared_and_postponed() -> None:
         alarms, rung, ended = Alarms(), [], asyncio.Event()
         cleared = alarms.set(0.02, lambda: rung.append("cleared"))
         postponed = alarms.set(0.02, lambda: (rung.append("postponed"), ended.set()))
-        alarms.set(0.03, lambda: (rung.append("other"), postponed.postpone()) and None)
+        alarms.set(0.03, lambda: rung.append("other"))
         alarms.clear(cleared)
         postponed.seconds = 0.05
         postponed.postpone()

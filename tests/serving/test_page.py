@@ -54,6 +54,16 @@ def test_json(app: Callable[..., TestClient], saved: Callable[[str], str]) -> No
     assert error["message"].startswith('Row 0, column a: "x" is not FLOAT64')
 
 
+def test_registered_version(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """The page and model_info show MODEL_VERSION; the page's title is the name in it."""
+    client = app(saved("tree_regressor"), MODEL_VERSION="houses/3")
+    page = client.get("/", headers=HTML).text
+    assert "<h1>houses</h1>" in page
+    assert "<dt>Version</dt><dd>houses/3</dd>" in page
+    (info,) = client.post("/model_info", json={"calls": [[]]}).json()["replies"]
+    assert info["version"] == client.get("/").json()["version"] == "houses/3"
+
+
 def test_last_errors(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
     """The last ten errors are kept, the latest first."""
     client = app(saved("tree_regressor"))

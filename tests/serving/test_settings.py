@@ -17,6 +17,7 @@ def test_values() -> None:
     environment = {
         "MODEL_URI": "gs://models/houses",
         "MODEL_DIGEST": "ab" * 32,
+        "MODEL_VERSION": "houses/3",
         "MODEL_REFRESH_SECONDS": "300",
         "MODEL_THREADS": "4",
         "CLOUD_RUN_TIMEOUT_SECONDS": "540",
@@ -27,6 +28,7 @@ def test_values() -> None:
     assert Settings.read(environment) == Settings(
         model_uri="gs://models/houses",
         model_digest="ab" * 32,
+        model_version="houses/3",
         refresh_seconds=300,
         model_threads=4,
         request_seconds=540,

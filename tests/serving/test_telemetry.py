@@ -83,10 +83,10 @@ def test_digest_as_model(logged: Callable[..., dict[str, Any]]) -> None:
 
 
 def test_registered_version_as_model() -> None:
-    """A line names a registered model by its version."""
+    """A line names a registered model by its name and version, however long."""
     entry = RequestLog("POST", "/")
-    entry.set_model(ModelInfo("gs://b/m", digest="a" * 64, version="3"))
-    assert json.loads(entry.line())["model"] == "3"
+    entry.set_model(ModelInfo("gs://b/m", digest="a" * 64, version="california-houses/3"))
+    assert json.loads(entry.line())["model"] == "california-houses/3"
 
 
 SPAN = "b7ad6b7169203331"

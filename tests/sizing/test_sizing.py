@@ -14,7 +14,13 @@ from deploy.sizing.measure import Measurements, Point, Shape
 from deploy.sizing.recommend import INSTANCE_SIZES, choose_batch, recommend
 from deploy.sizing.report import print_report
 from deploy.sizing.sample import SizingError, sample_rows
+from launch.description import Description
+from launch.environment import Environment
+from launch.examine import Examined, examine
+from launch.lock import Lock
 from launch.prices import usd
+from serving.model import Model, ModelInfo
+from serving.signature import Signature
 from tests import models
 
 
@@ -41,11 +47,12 @@ def test_report_is_complete(saved: Callable[[str], str], tmp_path: Path) -> None
     assert f"Picture: {tmp_path}/curve.svg" in ended.stdout
 
 
-@pytest.mark.parametrize("model", ["times", "categories", "optional_columns"])
+@pytest.mark.check
+@pytest.mark.parametrize("model", ["times", "categories", "optional_columns", "structured"])
 def test_made_up_rows(model: str, tmp_path: Path, app: Callable[..., TestClient]) -> None:
     """A model without an input example gets rows that it can score."""
-    getattr(models, model)(tmp_path / "model", input_example=None)
-    sample = sample_rows(str(tmp_path / "model"))
+    folder = getattr(models, model)(tmp_path / "model", **({} if model == "structured" else {"input_example": None}))
+    sample = sample_rows(examine(folder, str(folder)))
     assert sample.made_up
     files = [file for file in (tmp_path / "model").rglob("*") if file.is_file()]
     assert sample.model_bytes == sum(file.stat().st_size for file in files)
@@ -64,21 +71,23 @@ def test_report_mentions_made_up_rows(made_up: bool, capsys: pytest.CaptureFixtu
     assert ("has no input example, so it was measured with rows made up" in printed) == made_up
 
 
-@pytest.mark.parametrize(
-    ("model", "error"),
-    [
-        ("/nowhere", 'The model URI is "/nowhere", but there is no such folder'),
-        ("structured", "its column points JSON cannot be made up: save it again with input_example=X.head()."),
-    ],
-)
-def test_unusable_model(model: str, error: str, saved: Callable[[str], str], tmp_path: Path) -> None:
-    """A model that cannot be measured is one sentence on stderr, and no file is written."""
-    ended = run("--model", model if model.startswith("/") else saved(model), "--output", tmp_path / "advice")
-    assert ended.exit_code == 1
+def test_missing_model(tmp_path: Path) -> None:
+    """A model that doesn't exist is one sentence on stderr, and no file is written."""
+    ended = run("--model", "/nowhere", "--output", tmp_path / "advice")
+    assert ended.exit_code == 2
     assert ended.stderr.count("\n") == 1
-    assert error in ended.stderr
+    assert 'The model URI is "/nowhere", but there is no such folder' in ended.stderr
     assert ended.stdout == ""
     assert not (tmp_path / "advice").exists()
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    """A model without rows can't be measured, and the error says how to save it."""
+    model = Model(ModelInfo("m"), Signature((), None), lambda *_: None)
+    lock = Lock("3.11", "")
+    found = Examined(tmp_path, "gs://b/m", Description(model, [], []), Environment(tmp_path / "python", lock))
+    with pytest.raises(SizingError, match=r"^The model at gs://b/m has no input example.*input_example=X\.head\(\)\.$"):
+        sample_rows(found)
 
 
 def measurements(*shapes: Shape) -> Measurements:

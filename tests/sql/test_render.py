@@ -1,5 +1,6 @@
 """The DDL is GoogleSQL with the model's own names and types, and malformed places are rejected before BigQuery sees them."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ Saved = Callable[[str], str]
 @pytest.mark.parametrize("name", MODELS)
 def test_statements_parse(name: str, saved: Saved) -> None:
     """GoogleSQL's parser and sqlglot both read every statement."""
-    script = render(saved(name), **PLACE, max_batching_rows=500)
+    script = render(load(saved(name)), **PLACE, max_batching_rows=500)
     count = script.count("CREATE OR REPLACE FUNCTION")
     assert googlesql.statements(script) == count
     parsed = sqlglot.parse(script, dialect="bigquery")
@@ -51,37 +52,54 @@ def functions(script: str) -> dict[str, str]:
 )
 def test_functions_and_return_types(name: str, expected: dict[str, str], saved: Saved) -> None:
     """There is a statement for each function that the model has and BigQuery can declare."""
-    assert functions(render(saved(name), **PLACE)) == expected
+    assert functions(render(load(saved(name)), **PLACE)) == expected
 
 
 def test_arguments_follow_the_signature(saved: Saved) -> None:
     """Arguments are the columns, with their types, in the order of the signature."""
-    script = render(saved("categories"), **PLACE)
+    script = render(load(saved("categories")), **PLACE)
     assert "predict(\n  a FLOAT64,\n  city STRING,\n  size STRING,\n  rooms INT64,\n  lift BOOL\n)" in script
 
 
 def test_other_names_are_explained(saved: Saved) -> None:
     """A comment has the model's name for an argument that can't have it."""
-    assert "  mean_radius FLOAT64,  -- mean radius\n" in render(saved("odd_names"), **PLACE)
+    assert "  mean_radius FLOAT64,  -- mean radius\n" in render(load(saved("odd_names")), **PLACE)
 
 
 def test_reserved_argument_names_are_quoted(saved: Saved) -> None:
     """An argument named by a reserved word is quoted."""
-    assert "  `select` FLOAT64,\n" in render(saved("odd_names"), **PLACE)
+    assert "  `select` FLOAT64,\n" in render(load(saved("odd_names")), **PLACE)
 
 
 def test_context(saved: Saved) -> None:
     """Each function's context has its name and the schema that it was made for."""
     schema = load(saved("classifier")).signature.schema
-    script = render(saved("classifier"), **PLACE)
+    script = render(load(saved("classifier")), **PLACE)
     for name in ("predict", "predict_row", "predict_proba", "model_info"):
         assert f"user_defined_context = [('function', '{name}'), ('schema', '{schema}')]" in script
 
 
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("houses/3", "Model houses version 3 at gs://models/houses, digest "),
+        ("m-12", "Model m-12 at gs://models/houses, digest "),
+        ("runs:/12/3", "Model runs:/12/3 at gs://models/houses, digest "),
+        ("", "Model gs://models/houses, digest "),
+    ],
+)
+def test_version_in_description(version: str, said: str, saved: Saved) -> None:
+    """The description of every function names the version of a registered model."""
+    model = load(saved("tensor"))
+    model.info = dataclasses.replace(model.info, uri="gs://models/houses", version=version)
+    script = render(model, **PLACE)
+    assert script.count(said) == script.count("CREATE OR REPLACE FUNCTION")
+
+
 def test_max_batching_rows_is_optional(saved: Saved) -> None:
     """The option is written only if it is given."""
-    assert "max_batching_rows" not in render(saved("tensor"), **PLACE)
-    assert render(saved("tensor"), **PLACE, max_batching_rows=128).count("max_batching_rows = 128") == 3
+    assert "max_batching_rows" not in render(load(saved("tensor")), **PLACE)
+    assert render(load(saved("tensor")), **PLACE, max_batching_rows=128).count("max_batching_rows = 128") == 3
 
 
 MALFORMED = {
@@ -99,18 +117,19 @@ MALFORMED = {
 def test_malformed_place(key: str, value: str, saved: Saved) -> None:
     """A place that BigQuery would reject is an error that names it."""
     with pytest.raises(RenderError, match=re.escape(f"The {key} is {value!r}; expected ")):
-        render(saved("tensor"), **{**PLACE, key: value})
+        render(load(saved("tensor")), **{**PLACE, key: value})
 
 
 def arguments(model: str) -> list[str]:
     return ["--model", model, *[part for key, value in PLACE.items() for part in (f"--{key}", value)]]
 
 
+@pytest.mark.check
 def test_command_prints_statements(saved: Saved) -> None:
     """The command prints what render() returns."""
     result = CliRunner().invoke(main, arguments(saved("tensor")))
     assert result.exit_code == 0
-    assert result.stdout == render(saved("tensor"), **PLACE)
+    assert result.stdout == render(load(saved("tensor")), **PLACE)
 
 
 def test_help_has_an_example() -> None:
@@ -121,9 +140,9 @@ def test_help_has_an_example() -> None:
 
 
 def test_command_without_model(tmp_path: Path) -> None:
-    """A missing model is one line on stderr and status 1."""
+    """A missing model is one line on stderr and status 2."""
     result = CliRunner().invoke(main, arguments(str(tmp_path / "nothing")))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.startswith("Error: The model URI is")
     assert result.stderr.count("\n") == 1
@@ -132,7 +151,9 @@ def test_command_without_model(tmp_path: Path) -> None:
 def test_california_sql_is_current(tmp_path: Path) -> None:
     """sql/california.sql is what render() writes for such a model, without what differs from model to model."""
     pasted = (Path(__file__).parents[2] / "sql" / "california.sql").read_text()
-    written = render(str(models.california(tmp_path / "model")), **{**PLACE, "dataset": "ds"}, max_batching_rows=1000)
+    written = render(
+        load(str(models.california(tmp_path / "model"))), **{**PLACE, "dataset": "ds"}, max_batching_rows=1000
+    )
 
     header, blank, statements = pasted.partition("\n\n")
     assert all(line.startswith("-- ") for line in header.splitlines())

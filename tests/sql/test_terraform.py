@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from model_loader import load
 from sql.render import render
 from sql.terraform import _text
 from tests.sql.test_render import PLACE
@@ -18,7 +19,7 @@ Saved = Callable[[str], str]
 @pytest.mark.parametrize("name", ["tree_regressor", "classifier", "odd_names", "wide"])
 def test_terraform_fmt_changes_nothing(name: str, saved: Saved) -> None:
     """Terraform parses the configuration and would not format it otherwise."""
-    text = render(saved(name), **PLACE, max_batching_rows=500, form="terraform")
+    text = render(load(saved(name)), **PLACE, max_batching_rows=500, form="terraform")
     # `terraform validate` needs the provider, which can't be downloaded without a network.
     ended = subprocess.run(
         ["terraform", "fmt", "-check", "-diff", "-"],
@@ -34,7 +35,7 @@ def test_terraform_fmt_changes_nothing(name: str, saved: Saved) -> None:
 @pytest.mark.parametrize("name", ["classifier", "odd_names", "wide"])
 def test_same_declarations_as_ddl(name: str, saved: Saved) -> None:
     """Functions, arguments and schemas are those of the DDL."""
-    ddl, text = render(saved(name), **PLACE), render(saved(name), **PLACE, form="terraform")
+    ddl, text = render(load(saved(name)), **PLACE), render(load(saved(name)), **PLACE, form="terraform")
     functions = re.findall(r"FUNCTION `my-project`\.models\.(\w+)\(", ddl)
     assert re.findall(r'"google_bigquery_routine" "(\w+)"', text) == functions
     arguments = re.findall(r"^  `?(\w+)`? (?:FLOAT64|JSON|INT64|STRING|BOOL)", ddl, re.MULTILINE)
@@ -45,7 +46,7 @@ def test_same_declarations_as_ddl(name: str, saved: Saved) -> None:
 
 def test_invoker_is_granted_on_one_service(saved: Saved) -> None:
     """The only grant is the connection's right to call the one Cloud Run service."""
-    text = render(saved("tree_regressor"), **PLACE, form="terraform")
+    text = render(load(saved("tree_regressor")), **PLACE, form="terraform")
     assert re.findall(r'resource "(\w*iam\w*)"', text) == ["google_cloud_run_v2_service_iam_member"]
 
 

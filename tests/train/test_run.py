@@ -22,11 +22,12 @@ from tests.conftest import BUCKET, ROOT
 from tests.train.conftest import PATIENCE, Run, train
 from train.__main__ import main
 
+pytestmark = pytest.mark.check
+
 ALONE = """
 import sys
 import mlflow.pyfunc, pandas as pd
 
-pytestmark = pytest.mark.check
 for folder in sys.argv[1:]:
     model = mlflow.pyfunc.load_model(f"{folder}/model")
     name = folder.replace("/", "_")

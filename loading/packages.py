@@ -1,0 +1,74 @@
+"""Whether the packages of this function are those that a followed version requires.
+
+deploy.sh installs what the first version requires. A later one may require another version of a package that decides
+predictions, or a package that isn't installed: it would fail, or predict something else.
+"""
+
+import re
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from loading.installed import version
+from loading.mlmodel import requirements
+from serving.errors import ModelUnusable
+
+# Packages that decide predictions: another version than the required one may predict something else.
+DECIDING = frozenset(
+    {
+        *("catboost", "keras", "lightgbm", "numpy", "onnxruntime", "prophet", "scikit-learn", "spacy", "statsmodels"),
+        *("tensorflow", "tensorflow-cpu", "torch", "transformers", "xgboost", "xgboost-cpu"),
+    }
+)
+# What deploy.sh doesn't install though a model requires it (LEFT_OUT in launch/packages.py), and installers.
+IGNORED = frozenset(
+    {
+        *("mlflow", "mlflow-skinny", "mlflow-tracing", "pip", "setuptools", "wheel"),
+        *("appnope", "pypiwin32", "pywin32", "pywin32-ctypes", "pywinpty", "windows-curses", "winkerberos"),
+        "tensorflow-io-gcs-filesystem",
+    }
+)
+# Other names of a package: builds without libraries for GPUs, and what people write.
+OTHER_NAMES = {
+    "pytorch": ("torch",),
+    "sklearn": ("scikit-learn",),
+    "tensorflow": ("tensorflow-cpu",),
+    "xgboost": ("xgboost-cpu",),
+}
+
+
+def check_requirements(folder: Path, uri: str) -> None:
+    """Raise ModelUnusable, before anything of the model is loaded, if its requirements.txt isn't met here."""
+    for line in requirements(folder):
+        try:
+            required = Requirement(re.split(r"\s+(?:#|--|\\)", line)[0])
+        except InvalidRequirement:  # an option of pip, a comment or an address
+            continue
+        name = canonicalize_name(required.name)
+        if name in IGNORED or (required.marker and not required.marker.evaluate()):
+            continue
+        names = (name, *OTHER_NAMES.get(name, ()))
+        installed = next((found for each in names if (found := version(each))), None)
+        if installed is None:
+            found = f"{name} is not installed"
+        elif not DECIDING.isdisjoint(names) and not _is_met(name, required, installed):
+            found = f"{name} {installed} is installed"
+        else:
+            continue
+        raise ModelUnusable(
+            f"The model at {uri} requires {name}{required.specifier}, but {found}: deploy this version with deploy.sh, "
+            "which installs what it requires."
+        )
+
+
+def _is_met(name: str, required: Requirement, installed: str) -> bool:
+    """Whether an installed version is a required one; NumPy's pinned version may be another of the same major one."""
+    if name != "numpy":
+        return required.specifier.contains(installed, prereleases=True)
+    major = installed.partition(".")[0]
+    exact = [it for it in required.specifier if it.operator in ("==", "===")]
+    ranges = (it for it in required.specifier if it not in exact)
+    return all(it.version.partition(".")[0] == major for it in exact) and all(
+        it.contains(installed, prereleases=True) for it in ranges
+    )

@@ -1,0 +1,60 @@
+"""Whether a followed version's requirements are met by the packages that are installed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn
+
+from loading.packages import check_requirements
+from serving.errors import ModelUnusable
+
+SKLEARN, NUMPY = sklearn.__version__, np.__version__
+MAJOR = int(NUMPY.partition(".")[0])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"scikit-learn=={SKLEARN}",
+        f"sklearn=={SKLEARN} --hash=sha256:00",
+        f"scikit-learn=={SKLEARN}  # of the notebook",
+        "scikit-learn",
+        f"numpy=={MAJOR}.0.1",
+        f"numpy=={MAJOR}.*,<{MAJOR + 1}",
+        "mlflow==1.0",
+        "pandas==0.1",
+        "pywin32==306",
+        "torch==0.1; sys_platform == 'win32'",
+        "--extra-index-url https://example.com",
+        "# scikit-learn==0.1",
+        "./wheels/x.whl",
+    ],
+)
+def test_met(line: str, tmp_path: Path) -> None:
+    """What is installed, what doesn't decide predictions, and what deploy.sh doesn't install, is met."""
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    check_requirements(tmp_path, "gs://models/houses")
+
+
+def test_no_requirements(tmp_path: Path) -> None:
+    """A model without a requirements.txt requires nothing."""
+    check_requirements(tmp_path, "gs://models/houses")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("scikit-learn==0.1", f"requires scikit-learn==0.1, but scikit-learn {SKLEARN} is installed: "),
+        ("Scikit_Learn<=0.1", f"requires scikit-learn<=0.1, but scikit-learn {SKLEARN} is installed: "),
+        (f"numpy=={MAJOR + 1}.0.0", f"requires numpy=={MAJOR + 1}.0.0, but numpy {NUMPY} is installed: "),
+        (f"numpy<{MAJOR}", f"requires numpy<{MAJOR}, but numpy {NUMPY} is installed: "),
+        ("no-such-package==1", "requires no-such-package==1, but no-such-package is not installed: "),
+    ],
+)
+def test_not_met(line: str, said: str, tmp_path: Path) -> None:
+    """A package that decides predictions in another version, or that is missing, is named with both versions."""
+    (tmp_path / "requirements.txt").write_text(f"pandas\n{line}\n")
+    with pytest.raises(ModelUnusable) as error:
+        check_requirements(tmp_path, "gs://models/houses")
+    assert str(error.value).startswith(f"The model at gs://models/houses {said}")
