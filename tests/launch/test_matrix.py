@@ -6,7 +6,6 @@ as BigQuery asks. The replies must be what the saver's own library predicted.
 
 import json
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,11 +86,13 @@ CELLS = [
 CHECKED = {("2023", "texts"), ("2024", "forest")}  # in make check; all others in make slow
 
 
-def cells() -> Iterator[Any]:
-    """Yield the cells of the matrix as parameters of a test."""
+def cells() -> list[Any]:
+    """Return the cells of the matrix as parameters of a test."""
+    found = []
     for year, kind, tolerance in CELLS:
         mark = pytest.mark.environments if (year, kind) in CHECKED else pytest.mark.slow
-        yield pytest.param(year, kind, tolerance, id=f"{year}-{kind}", marks=mark)
+        found.append(pytest.param(year, kind, tolerance, id=f"{year}-{kind}", marks=mark))
+    return found
 
 
 @pytest.mark.parametrize(("year", "kind", "tolerance"), cells())
