@@ -1,16 +1,23 @@
 """Deploys from nothing to a SQL function that answers, deploys again, changes a setting and destroys."""
 
 import io
+import json
 import os
 import signal
 import subprocess
 import time
 import zipfile
+from pathlib import Path
 from typing import Any
 
+import httpx
+import mlflow
 import psutil
 import pytest
+import yaml
+from sklearn.linear_model import LinearRegression
 
+from tests import models
 from tests.deploy.conftest import ANALYST, BUCKET, MAX_SECONDS, OPTIONS, PREFIX, RECORD, Deployment, Run, members
 from tests.google_cloud.cloud import PROJECT
 
@@ -174,3 +181,22 @@ def test_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> None:
         assert run.wait(MAX_SECONDS) == 130
     assert started
     assert psutil.wait_procs(started, MAX_SECONDS)[1] == []
+
+
+def test_signature_from(deployment: Deployment, before: dict[str, Any], tmp_path: Path) -> None:
+    """With --signature-from, the copy of the model with a signature is what is published and deployed."""
+    X = models.numbers(columns=2)
+    estimator = LinearRegression().fit(X.to_numpy(), X.a + X.b)
+    pins = {"pip_requirements": models.PINS, "serialization_format": "cloudpickle"}
+    mlflow.sklearn.save_model(estimator, str(tmp_path / "model"), **pins)
+    X.set_axis(["height", "weight"], axis=1).to_csv(tmp_path / "rows.csv", index=False)
+    deployment.restore(before)
+    options = {"publish": f"gs://{BUCKET}/signed", "signature_from": str(tmp_path / "rows.csv")}
+    run = deployment.run(model=str(tmp_path / "model"), **options)
+    assert run.status == 0, run.err
+    assert "signed/input_example.json" in deployment.objects("signed/")
+    assert run.out.endswith("predictions match the model's own.\n")
+    url = f"{deployment.cloud.storage_url}/storage/v1/b/{BUCKET}/o/signed%2FMLmodel?alt=media"
+    signature = yaml.safe_load(httpx.get(url, trust_env=False).text)["signature"]
+    assert [each["name"] for each in json.loads(signature["inputs"])] == ["height", "weight"]
+    assert "signature:" not in (tmp_path / "model" / "MLmodel").read_text()

@@ -5,10 +5,10 @@ A kind that ends with "-unpinned" names no NumPy in requirements.txt, one with "
 """
 
 import json
-import os
 import re
 import sys
 import warnings
+from pathlib import Path
 
 import mlflow.pyfunc
 import numpy as np
@@ -81,19 +81,17 @@ class Doubled(PythonModel):
 def own_code(model):
     from mlflow.models.signature import infer_signature
 
-    file = os.path.join(os.path.dirname(model), "doubled.py")
-    with open(file, "w") as stream:
-        stream.write(CODE)
-    sys.path.insert(0, os.path.dirname(file))
+    file = Path(model).parent / "doubled.py"
+    file.write_text(CODE)
+    sys.path.insert(0, str(file.parent))
     from doubled import Doubled
 
     signature = infer_signature(X, Y)
     if hasattr(mlflow.models, "set_model"):  # since MLflow 2.12, a script
-        with open(file, "a") as stream:
-            stream.write("\n\nmlflow.models.set_model(Doubled())\n")
-        mlflow.pyfunc.save_model(model, python_model=file, signature=signature)
+        file.write_text(f"{CODE}\n\nmlflow.models.set_model(Doubled())\n")
+        mlflow.pyfunc.save_model(model, python_model=str(file), signature=signature)
     else:
-        mlflow.pyfunc.save_model(model, python_model=Doubled(), code_path=[file], signature=signature)
+        mlflow.pyfunc.save_model(model, python_model=Doubled(), code_path=[str(file)], signature=signature)
     return X
 
 
@@ -147,7 +145,6 @@ def prophet(model):
 
 
 def onnx(model):
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     weights = numpy_helper.from_array(np.array([[1.0], [2.0], [3.0]], np.float32), "W")
@@ -195,37 +192,28 @@ def json_rows(given):
 
 def json_predictions(found):
     if isinstance(found, dict):
-        found = list(found.values())[0]
+        found = next(iter(found.values()))
     if isinstance(found, pd.DataFrame) and found.shape[1] > 1:
-        names = [str(name) for name in found.columns]
-        return [dict(zip(names, map(plain, row))) for row in found.values.tolist()]
+        return json.loads(found.to_json(orient="records", double_precision=15))
     return np.asarray(found).reshape(len(found), -1)[:, 0].tolist()
 
 
-def edit(file, change):
-    with open(file) as stream:
-        text = stream.read()
-    with open(file, "w") as stream:
-        stream.write(change(text))
-
-
 def save(kind, folder, day):
-    os.makedirs(folder)
-    model = os.path.join(folder, "model")
+    model = Path(folder) / "model"
+    model.parent.mkdir(parents=True)
     name, _, files = kind.partition("-")
-    given = globals()[name](model)[:ROWS]
-    edit(
-        os.path.join(model, "MLmodel"),
-        lambda text: re.sub(r"utc_time_created: .*", "utc_time_created: '%s 12:00:00.000000'" % day, text),
-    )
-    requirements = os.path.join(model, "requirements.txt")
+    given = globals()[name](str(model))[:ROWS]
+    mlmodel, requirements = model / "MLmodel", model / "requirements.txt"
+    saved = f"utc_time_created: '{day} 12:00:00.000000'"
+    mlmodel.write_text(re.sub(r"utc_time_created: .*", saved, mlmodel.read_text()))
     if files == "unpinned":
-        edit(requirements, lambda text: "".join(re.findall(r"^(?!numpy).*\n?", text, re.MULTILINE)))
+        lines = requirements.read_text().splitlines()
+        requirements.write_text("\n".join(line for line in lines if not line.startswith("numpy")))
     elif files == "conda":
-        os.remove(requirements)
-    predictions = json_predictions(mlflow.pyfunc.load_model(model).predict(given))
-    with open(os.path.join(folder, "answers.json"), "w") as stream:
-        json.dump({"rows": json_rows(given), "predictions": predictions}, stream, default=plain)
+        requirements.unlink()
+    predictions = json_predictions(mlflow.pyfunc.load_model(str(model)).predict(given))
+    answers = {"rows": json_rows(given), "predictions": predictions}
+    (Path(folder) / "answers.json").write_text(json.dumps(answers, default=plain))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Models of other years, examined in their own environments: made once, shared by lock, complete or absent."""
+"""Models examined in their own environments: made once, shared by lock, complete or absent."""
 
 import json
 import shutil
@@ -9,30 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
+import yaml
 
 from launch import environment, uv
 from launch.environment import find_python, make
 from launch.errors import Blocked
 from launch.examine import Options, examine, examined, predictions
-from launch.lock import Lock, resolve
-from launch.needs import Needs
+from launch.lock import Lock
 
 Saved = Callable[[str], str]
-# A model that a script of another year saves in its own environment.
-TRAIN = """
-import sys
-import mlflow.sklearn
-import pandas as pd
-from mlflow.models import infer_signature
-from sklearn.linear_model import LinearRegression
-
-X = pd.DataFrame({"a": [1.0, 2.0, 3.0, 5.0], "n": [1, 0, 2, 4]})
-model = LinearRegression().fit(X, X.a * 2 + X.n)
-mlflow.sklearn.save_model(
-    model, sys.argv[1], signature=infer_signature(X, model.predict(X)), input_example=X, pip_requirements=sys.argv[2:]
-)
-"""
 LOCK = Lock("3.11", "numpy==2.4.6\n")
 
 
@@ -221,26 +206,6 @@ def test_model_that_fails(body: str, said: str, saved: Saved, tmp_path: Path) ->
 
 
 @pytest.mark.environments
-@pytest.mark.parametrize(
-    ("scikit_learn", "mlflow", "python", "runs_on"),
-    [("1.3.2", "2.9.2", "3.10", "3.10"), ("1.5.2", "2.16.2", "3.12", "3.12")],
-)
-def test_model_of_another_year(scikit_learn: str, mlflow: str, python: str, runs_on: str, tmp_path: Path) -> None:
-    """A model is examined with its own scikit-learn and Python, and its own library predicts its example."""
-    pins = [f"scikit-learn=={scikit_learn}", "numpy==1.26.4"]
-    needs = Needs(python, tuple(map(Requirement, [*pins, f"mlflow=={mlflow}"])))
-    place = make(resolve(needs, "the script"))
-    (tmp_path / "train.py").write_text(TRAIN)
-    subprocess.run([place.python, tmp_path / "train.py", tmp_path / "model", *pins], check=True, cwd=tmp_path)
-    found = examine(tmp_path / "model", "gs://b/m")
-    assert found.environment.lock.python == runs_on
-    assert found.environment.lock.versions["scikit-learn"] == scikit_learn
-    assert found.environment.lock.moved == ()
-    assert found.description.predictions == pytest.approx([3, 4, 8, 14])
-    assert not found.description.made_up
-
-
-@pytest.mark.environments
 def test_options(saved: Saved, tmp_path: Path) -> None:
     """The user's requirements replace the model's, and the user's interpreter is the one that runs."""
     folder = tmp_path / "model"
@@ -253,3 +218,18 @@ def test_options(saved: Saved, tmp_path: Path) -> None:
     code = "import sys, json; print(json.dumps(sys.version_info[:2]))"
     run = subprocess.run([found.environment.python, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == [3, 11]
+
+
+@pytest.mark.check
+def test_false_signature(saved: Saved, tmp_path: Path) -> None:
+    """A signature with fewer columns than the model was fitted on leaves no rows to compare, and a note says why."""
+    folder = tmp_path / "model"
+    shutil.copytree(saved("tree_regressor"), folder)
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
+    del mlmodel["saved_input_example_info"]
+    mlmodel["signature"]["inputs"] = json.dumps(json.loads(mlmodel["signature"]["inputs"])[:2])
+    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
+    found = examine(folder, "gs://b/m")
+    assert list(found.description.rows) == []
+    (note,) = (each for each in found.notes if "cannot predict rows made from its signature: ValueError: " in each)
+    assert "\n" not in note

@@ -159,6 +159,8 @@ def save_in(year: Year, program: str | Path, *arguments: str | Path) -> None:
 def test_moved_numpy(numpy: str, kind: str, tmp_path: Path) -> None:
     """A forest and a linear model of Python 3.8 predict the same with the oldest NumPy that the function takes."""
     save_in(old(numpy, "2022-12-01"), SAVER, kind, tmp_path / "saved", "2022-12-01")
+    with (tmp_path / "saved" / "model" / "requirements.txt").open("a") as stream:
+        stream.write(f"\nnumpy=={numpy}\n")  # MLflow 1 doesn't name it
     found = examine(tmp_path / "saved" / "model", "gs://b/m")
     assert "numpy" in found.environment.lock.moved
     assert found.environment.lock.python == "3.10"

@@ -173,6 +173,15 @@ def test_cpu_build(version: str, package: str) -> None:
     assert found.moved == ()
 
 
+@pytest.mark.parametrize("line", ["scikit-learn==1.8.0", "xgboost==3.1.2", "lightgbm==4.6.0", "statsmodels==0.14.6"])
+@pytest.mark.check
+def test_python_314(line: str) -> None:
+    """A model of Python 3.14 gets a lock for it, whether or not this machine has that Python."""
+    found = resolve(needs(line, "numpy==2.3.5", "pandas==2.3.3", python="3.14.0", saved="2026-01-15"), URI)
+    assert (found.python, found.moved) == ("3.14", ())
+    assert "pysimdjson" not in found.versions
+
+
 @pytest.mark.check
 def test_source_only() -> None:
     """A package without a wheel that decides nothing is built from source, and the user is told."""

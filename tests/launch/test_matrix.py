@@ -18,6 +18,7 @@ from launch.errors import Blocked
 from launch.examine import examine
 from launch.function import Function
 from launch.lock import Lock
+from launch.needs import read_needs
 from parity.compare import differences
 
 SAVER = Path(__file__).parent / "saver.py"
@@ -108,10 +109,9 @@ def test_matrix(year: str, kind: str, tolerance: float, tmp_path: Path) -> None:
     lock = found.environment.lock
     assert (lock.python, lock.moved) == (saved_in.runs_on, ())
     pins = dict(each.split("==") for each in saved_in.packages.split())
-    wheel = "xgboost-cpu" if kind.startswith("xgboost") else kind
-    for package in {"scikit-learn", "numpy", wheel} & lock.versions.keys():
-        if not kind.endswith("-unpinned") or package != "numpy":
-            assert lock.versions[package] == pins[package.removesuffix("-cpu")]
+    for package in pins.keys() & read_needs(found.folder, "gs://b/m").names - {"mlflow"}:
+        installed = {package, f"{package}-cpu"} & lock.versions.keys()
+        assert {lock.versions[name] for name in installed} == {pins[package]}
     assert replies(str(found.folder), found.environment, wanted["rows"], wanted["predictions"], tolerance) == []
 
 

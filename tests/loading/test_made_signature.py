@@ -1,7 +1,10 @@
 """A model that was saved without a signature gets one from its fitted estimator, or is refused with a way out."""
 
+import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -9,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import Schema, TensorSpec
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -19,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from starlette.testclient import TestClient
 
-from loading.made_signature import ORDER_UNKNOWN
+from loading.made_signature import HOW, ORDER_UNKNOWN, make_signature
 from model_loader import load
 from serving.errors import ModelUnusable
 from sql.declarations import declarations
@@ -136,7 +141,14 @@ def test_category_columns_refused(tmp_path: Path) -> None:
         load(folder)
 
 
+def dictionaries() -> Any:
+    from sklearn.feature_extraction import DictVectorizer
+
+    return make_pipeline(DictVectorizer(), LinearRegression()).fit([{"a": 1.0}, {"b": 2.0}], [0, 1])
+
+
 SILENT: dict[str, Callable[[], Any]] = {
+    "dictionaries": dictionaries,
     "texts": lambda: make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good film", "bad film"], [0, 1]),
     "function of the author": lambda: make_pipeline(FunctionTransformer(np.abs), LinearRegression()).fit(X, Y),
 }
@@ -210,3 +222,67 @@ def test_page_says_so(tmp_path: Path, app: Callable[..., TestClient]) -> None:
     page = app(folder).get("/", headers={"accept": "text/html"}).text
     assert "saved without a signature" in page
     assert "can&#39;t be checked" in page
+
+
+MODULE = """
+from sklearn.base import BaseEstimator, RegressorMixin
+
+
+class Constant(RegressorMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.mean_ = y.mean()
+        return self
+
+    def predict(self, X):
+        return [self.mean_] * len(X)
+"""
+
+
+def test_module_that_was_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model whose class is in a module of the author's machine is refused with the module and the remedy."""
+    (tmp_path / "custom_transformers.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("custom_transformers")
+    folder = save(tmp_path / "model", module.Constant().fit(X, Y))
+    monkeypatch.undo()
+    monkeypatch.delitem(sys.modules, "custom_transformers")
+    importlib.invalidate_caches()
+    with pytest.raises(ModelUnusable, match=r"'custom_transformers', which was not saved with it: .*code_paths="):
+        load(folder)
+
+
+def session(*inputs: tuple[str, str, list[Any]]) -> Any:
+    """Return what tells the inputs of an ONNX model."""
+    found = [SimpleNamespace(name=name, type=dtype, shape=shape) for name, dtype, shape in inputs]
+    return SimpleNamespace(get_inputs=lambda: found)
+
+
+def test_onnx_session() -> None:
+    """The inputs of an ONNX model are its signature; the first dimension is that of the rows."""
+    inputs = [
+        ("x", "tensor(float)", [None, 3]),
+        ("n", "tensor(int64)", ["batch", 1]),
+        ("s", "tensor(string)", [None, 1]),
+    ]
+    signature, told = make_signature(session(*inputs), "gs://b/m")
+    assert [(each.name, each.dtype, each.shape) for each in signature.tensors] == [
+        ("x", "float32", (3,)), ("n", "int64", (1,)), ("s", "str", (1,)),
+    ]  # fmt: skip
+    assert told == HOW
+
+
+@pytest.mark.parametrize("each", [("x", "tensor(float16)", [None, 3]), ("x", "seq(map(int64,tensor(float)))", [])])
+def test_onnx_input_that_sql_lacks(each: tuple[str, str, list[Any]]) -> None:
+    """An input of a type that SQL can't send is refused by name."""
+    with pytest.raises(ModelUnusable, match=r"gs://b/m"):
+        make_signature(session(each), "gs://b/m")
+
+
+def test_labels_declared_as_probabilities(tmp_path: Path, app: Any) -> None:
+    """A signature of two columns of numbers on a model that returns labels is false: the labels are served."""
+    outputs = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+    signature = ModelSignature(infer_signature(X).inputs, outputs)
+    estimator = LogisticRegression().fit(X, LABELS)
+    folder = str(models.save(tmp_path / "model", estimator, X, signature=signature))
+    replies = app(folder).post("/", json={"calls": X[:5].to_numpy().tolist()}).json()
+    assert replies == {"replies": estimator.predict(X[:5]).tolist()}
