@@ -76,7 +76,6 @@ LIBRARIES = {
     "lightgbm": EXACT,
     "catboost": EXACT,
     "statsmodels": SUMS,
-    "prophet": SUMS,
     "onnx": FLOAT32,
     "spacy": FLOAT32,
 }
@@ -113,6 +112,16 @@ def test_matrix(year: str, kind: str, tolerance: float, tmp_path: Path) -> None:
         installed = {package, f"{package}-cpu"} & lock.versions.keys()
         assert {lock.versions[name] for name in installed} == {pins[package]}
     assert replies(str(found.folder), found.environment, wanted["rows"], wanted["predictions"], tolerance) == []
+
+
+@pytest.mark.slow
+def test_prophet_refused(tmp_path: Path) -> None:
+    """Prophet sorts its rows by time, so a batch in another order would get other rows' predictions: it is refused."""
+    saved_in = YEARS["libraries"]
+    program = [saved_in.environment().python, SAVER, "prophet", tmp_path / "saved", saved_in.day]
+    subprocess.run(program, cwd=tmp_path, capture_output=True, check=True)
+    with pytest.raises(Blocked, match="in reverse order: its rows depend on each other"):
+        examine(tmp_path / "saved" / "model", "gs://b/m")
 
 
 def replies(model: str, environment: Environment, rows: Any, predictions: Any, tolerance: float) -> list[Any]:
