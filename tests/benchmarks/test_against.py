@@ -11,7 +11,7 @@ from benchmarks.against import CELLS, checkout, compare_checkouts, main
 from benchmarks.comparison import Comparison, Speed, interval, summary, table
 from launch.function import ROOT
 
-pytestmark = pytest.mark.check
+pytestmark = pytest.mark.slow
 
 IN_GIT = not subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, check=False).returncode
 needs_git = pytest.mark.skipif(not IN_GIT, reason="the tests do not run in a git repository")

@@ -13,7 +13,7 @@ from benchmarks.servers import FASTAPI, OURS, Server, difference
 from benchmarks.workloads import NUMERIC, WORKLOADS, saved
 from tests.sizing.conftest import Recorder
 
-pytestmark = pytest.mark.check
+pytestmark = pytest.mark.slow
 
 TIMESTAMPS = next(workload for workload in WORKLOADS if workload.name == "timestamps")
 

@@ -183,6 +183,7 @@ def test_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> None:
     assert psutil.wait_procs(started, MAX_SECONDS)[1] == []
 
 
+@pytest.mark.slow
 def test_signature_from(deployment: Deployment, before: dict[str, Any], tmp_path: Path) -> None:
     """With --signature-from, the copy of the model with a signature is what is published and deployed."""
     X = models.numbers(columns=2)

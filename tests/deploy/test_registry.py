@@ -184,7 +184,7 @@ def test_not_found(uri: str, asked: Store) -> None:
     assert "\n" not in sentence
 
 
-@pytest.mark.check
+@pytest.mark.slow
 def test_silent_registry(deployment: Deployment) -> None:
     """A registry that doesn't answer ends the run with status 2, before Google Cloud is asked."""
     environment = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
@@ -202,7 +202,7 @@ def champion(deployment: Deployment, store: Store, before: dict[str, Any]) -> tu
     return run, deployment.snapshot()
 
 
-@pytest.mark.check
+@pytest.mark.slow
 def test_champion_from_bucket(deployment: Deployment, champion: tuple[Run, dict[str, Any]]) -> None:
     """An alias becomes its version, whose files are read where they are; everything that shows the model names it."""
     run, state = champion

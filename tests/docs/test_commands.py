@@ -28,7 +28,7 @@ from tests.google_cloud.server import GoogleCloud
 pytestmark = pytest.mark.check
 
 MAX_SECONDS = 900  # of one command, for a busy machine
-LONGEST = ("training.md", "performance.md")  # pages whose commands search and measure
+LONGEST = ("deploying.md", "training.md", "performance.md")  # pages whose commands deploy, search and measure
 COMMANDS = [
     pytest.param(command, id=str(command), marks=[pytest.mark.slow] if page.name in LONGEST else [])
     for page in PAGES

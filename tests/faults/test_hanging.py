@@ -96,6 +96,7 @@ def test_sigterm_ends_hanging_load(tmp_path: Path) -> None:
         wait_for(lambda: not any(map(is_running, processes)))
 
 
+@pytest.mark.slow
 def test_worker_ends_with_its_parent(model: str, until: Path) -> None:
     """A worker ends when gunicorn is killed, and when it gets a SIGTERM of its own; then gunicorn starts another."""
     with Function(model) as function, ThreadPoolExecutor(1) as executor:
@@ -112,8 +113,8 @@ def test_worker_ends_with_its_parent(model: str, until: Path) -> None:
         wait_for(lambda: not is_running(second))
 
 
-@pytest.mark.check
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
 def test_process_whose_threads_hang(model: str, tmp_path: Path, processes: int) -> None:
     """Shortly before the limit a request that takes too long is a 400, those behind it are 503; a new process follows."""
     never, behind = tmp_path / "never", []

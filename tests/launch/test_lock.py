@@ -174,7 +174,7 @@ def test_cpu_build(version: str, package: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["scikit-learn==1.8.0", "xgboost==3.1.2", "lightgbm==4.6.0", "statsmodels==0.14.6"])
-@pytest.mark.check
+@pytest.mark.slow
 def test_python_314(line: str) -> None:
     """A model of Python 3.14 gets a lock for it, whether or not this machine has that Python."""
     found = resolve(needs(line, "numpy==2.3.5", "pandas==2.3.3", python="3.14.0", saved="2026-01-15"), URI)
@@ -191,7 +191,7 @@ def test_source_only() -> None:
 
 
 @pytest.mark.parametrize("pin", ["scikit-learn==0.24.2", "pyobjc-core==10.0"])
-@pytest.mark.check
+@pytest.mark.slow
 def test_no_wheel_anywhere(pin: str) -> None:
     """A package without a wheel for any Python on Linux is one sentence with its pin and what to do."""
     sentence = blocked(pin, "pyyaml")
@@ -201,7 +201,7 @@ def test_no_wheel_anywhere(pin: str) -> None:
     assert "--requirements" in sentence
 
 
-@pytest.mark.check
+@pytest.mark.slow
 def test_index_without_access() -> None:
     """An index that can't be reached is one sentence with its address, and no other Python is tried."""
     sentence = blocked("of-this-company==1.0", options=("--index-url http://127.0.0.1:9/simple",))

@@ -159,7 +159,7 @@ def signed(save: Callable[[str], Saved], folder: Path) -> tuple[Examined, Saved]
     return examine(folder / "model", "gs://b/m", options=options), saved
 
 
-@pytest.mark.check
+@pytest.mark.slow
 @pytest.mark.parametrize("save", [text, own, array, extra])
 def test_copy_is_served(save: Callable[[str], Saved], tmp_path: Path) -> None:
     """The copy has the table's columns and example, passes the check at load, and answers."""

@@ -29,7 +29,7 @@ from model_loader import load
 from sql.render import render
 from tests import models
 
-pytestmark = pytest.mark.check
+pytestmark = pytest.mark.slow
 
 HANDLERS = Path(__file__).parent / "handlers"
 BLOG, BIGFUNCTIONS, BIGFRAMES, OURS = "blog", "bigfunctions", "bigframes", "ours"

@@ -135,6 +135,7 @@ def test_models_need_only_the_function_packages(
         pd.testing.assert_series_equal(alone, here, check_names=False, check_dtype=False, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_no_time_publishes_a_known_pipeline(tmp_path: Path, emulator: Storage, store: str) -> None:
     """A search too short to compare anything saves and publishes a known pipeline."""
     folder = tmp_path / "out"
