@@ -130,7 +130,13 @@ def test_no_rows_can_be_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["categories", "times", "classifier", "two_outputs", "wide", "optional_columns", "tensor"]
+    "name",
+    [
+        "categories",
+        "wide",
+        "optional_columns",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("times", "classifier", "two_outputs", "tensor")),
+    ],
 )
 def test_parity(name: str, saved: Callable[[str], str], tmp_path: Path) -> None:
     """SQL returns the model's own predictions, whatever the types of its columns."""

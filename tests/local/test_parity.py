@@ -103,6 +103,7 @@ def test_missing_integers_and_booleans(saved: Saved, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("marker", [None, float("nan")], ids=["None", "NaN"])
+@pytest.mark.slow
 def test_missing_texts(marker: Any, tmp_path: Path) -> None:
     """For a NULL text, parity gives MLflow what the model was fitted on, as the function does."""
     rows = pd.DataFrame({"city": pd.Series(["a", "b", marker] * 4, dtype=object)})
@@ -128,6 +129,7 @@ def test_missing_texts(marker: Any, tmp_path: Path) -> None:
     ],
     ids=["Series", "array", "bytes", "texts"],
 )
+@pytest.mark.slow
 def test_outputs_without_json(mlflow_type: str, body: str, tmp_path: Path) -> None:
     """Timestamps and bytes that a model predicts reach the comparison, though JSON has neither."""
     outputs = models.schema((mlflow_type,))
@@ -150,6 +152,7 @@ TENSORS: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize(("inputs", "body", "example"), TENSORS.values(), ids=TENSORS)
+@pytest.mark.slow
 def test_tensors(inputs: list[Any], body: str, example: Any, tmp_path: Path) -> None:
     """Tensors of every form are compared on the rows of their example, which is what deploy.sh does too."""
     folder = models.formula(tmp_path / "model", body, Schema(inputs), models.schema(("double",)), example)
