@@ -3,14 +3,16 @@
 import base64
 import datetime
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from loading import made_up
 from loading.fitted import categories, steps_of_columns
 from serving.model import Model
 from serving.signature import Column
 
 COUNT = 200
+ARRAY_LENGTH = 3
 _EPOCH = datetime.datetime(2020, 1, 1)
 _NULLS = 0.1  # of the values of an optional column
 _NEVER_NULL = ("boolean", "integer", "long")  # MLflow refuses a missing value of these types, optional or not
@@ -51,24 +53,10 @@ def _argument(column: Column, known: Sequence[Any], rng: random.Random) -> Any:
     fitting = [value for value in known if type(value) is _KNOWN.get(column.mlflow_type)]
     if fitting:
         return rng.choice(fitting)
-    if column.mlflow_type == "tensor" and column.detail:
-        return _tensor(column.detail, column.detail["shape"], rng)
-    return _value(column.detail or {}, column.mlflow_type, rng)
+    return made_up.argument(column, lambda name: _scalar(name, rng), ARRAY_LENGTH)
 
 
-def _tensor(detail: Mapping[str, Any], shape: Sequence[int], rng: random.Random) -> Any:
-    if not shape:
-        return _value({}, {"bool": "boolean", "str": "string"}.get(detail["dtype"], detail["dtype"]), rng)
-    return [_tensor(detail, shape[1:], rng) for _ in range(shape[0])]
-
-
-def _value(detail: Mapping[str, Any], mlflow_type: str, rng: random.Random) -> Any:
-    if mlflow_type == "array":
-        return [_value(detail["items"], detail["items"]["type"], rng) for _ in range(3)]
-    if mlflow_type == "map":
-        return {"a": _value(detail["values"], detail["values"]["type"], rng)}
-    if mlflow_type == "object":
-        return {name: _value(inner, inner["type"], rng) for name, inner in detail["properties"].items()}
+def _scalar(mlflow_type: str, rng: random.Random) -> Any:
     if mlflow_type in ("boolean", "bool"):
         return rng.random() < 0.5
     if mlflow_type.startswith(("int", "uint", "long")):

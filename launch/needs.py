@@ -16,7 +16,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from launch.errors import Blocked
-from launch.packages import CONDA_ONLY, FLAVOR_VERSIONS, LEFT_OUT, RENAMED
+from launch.packages import CONDA_ONLY, FLAVOR_VERSIONS, RENAMED
+from loading.packages import LEFT_OUT
 
 # Options of pip that say where packages come from.
 _SOURCES = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
@@ -75,10 +76,11 @@ def read_needs(folder: Path, uri: str, override: Path | None = None) -> Needs:
         lines = _read(_conda_lines(conda), "conda.yaml")
     if lines.problems:
         raise Blocked([f"The model at {uri} cannot be installed: {problem}" for problem in lines.problems])
-    flavors = mlmodel.get("flavors")
-    versions = _flavor_versions(flavors if isinstance(flavors, Mapping) else {})
-    for package, version in versions.items():
+    flavors = _flavors(mlmodel)
+    for package, version in _flavor_versions(flavors).items():
         _prefer(package, version, lines)
+    if any(flavor.get("serialization_format") == "skops" for flavor in flavors):
+        lines.requirements.setdefault("skops", [Requirement("skops")])
     if "setuptools" not in lines.requirements:
         build = _read([str(it) for it in _list(environment.get("build_dependencies"))], "python_env.yaml")
         lines.requirements |= {name: each for name, each in build.requirements.items() if name == "setuptools"}
@@ -172,12 +174,18 @@ def _prefer(package: str, version: Version, lines: _Lines) -> None:
     lines.requirements[name] = [Requirement(f"{package}=={version.public}")]
 
 
-def _flavor_versions(flavors: Mapping[str, Any]) -> dict[str, Version]:
+def _flavors(mlmodel: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what an MLmodel file says about each flavor; loading the model says what is wrong with the file."""
+    flavors = mlmodel.get("flavors")
+    return [it for it in flavors.values() if isinstance(it, Mapping)] if isinstance(flavors, Mapping) else []
+
+
+def _flavor_versions(flavors: Iterable[Mapping[str, Any]]) -> dict[str, Version]:
     """Return the versions of libraries that the flavors recorded, by package."""
     found = {}
-    for flavor in flavors.values():
+    for flavor in flavors:
         for key, package in FLAVOR_VERSIONS.items():
-            value = flavor.get(key) if isinstance(flavor, Mapping) else None
+            value = flavor.get(key)
             try:
                 if value is not None:
                     found[package] = Version(str(value))

@@ -61,14 +61,6 @@ RENAMED = {
     "tensorflow-intel": "tensorflow",
     "tensorflow-macos": "tensorflow",
 }
-# Packages that the function brings itself, installers, and those that exist only for Windows or macOS.
-LEFT_OUT = frozenset(
-    {
-        *("mlflow", "mlflow-skinny", "mlflow-tracing", "pip", "wheel"),
-        *("appnope", "pypiwin32", "pywin32", "pywin32-ctypes", "pywinpty", "windows-curses", "winkerberos"),
-        "tensorflow-io-gcs-filesystem",  # optional for TensorFlow, which names the versions that it takes
-    }
-)
 # What conda.yaml lists besides Python packages.
 CONDA_ONLY = frozenset(
     {

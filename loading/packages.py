@@ -21,12 +21,13 @@ DECIDING = frozenset(
         *("tensorflow", "tensorflow-cpu", "torch", "transformers", "xgboost", "xgboost-cpu"),
     }
 )
-# What deploy.sh doesn't install though a model requires it (LEFT_OUT in launch/packages.py), and installers.
-IGNORED = frozenset(
+# What deploy.sh doesn't install though a model requires it: packages that the function brings itself, installers, and
+# those that exist only for Windows or macOS.
+LEFT_OUT = frozenset(
     {
-        *("mlflow", "mlflow-skinny", "mlflow-tracing", "pip", "setuptools", "wheel"),
+        *("mlflow", "mlflow-skinny", "mlflow-tracing", "pip", "wheel"),
         *("appnope", "pypiwin32", "pywin32", "pywin32-ctypes", "pywinpty", "windows-curses", "winkerberos"),
-        "tensorflow-io-gcs-filesystem",
+        "tensorflow-io-gcs-filesystem",  # optional for TensorFlow, which names the versions that it takes
     }
 )
 # Other names of a package: builds without libraries for GPUs, and what people write.
@@ -46,7 +47,7 @@ def check_requirements(folder: Path, uri: str) -> None:
         except InvalidRequirement:  # an option of pip, a comment or an address
             continue
         name = canonicalize_name(required.name)
-        if name in IGNORED or (required.marker and not required.marker.evaluate()):
+        if name in LEFT_OUT or name == "setuptools" or (required.marker and not required.marker.evaluate()):
             continue
         names = (name, *OTHER_NAMES.get(name, ()))
         installed = next((found for each in names if (found := version(each))), None)

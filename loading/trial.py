@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from loading import made_up
 from loading.fitted import missing_texts, takes_array, takes_text_series
 from loading.row_dependence import RowsDepend, check_rows
 from serving import encoding, results
@@ -15,9 +16,17 @@ from serving.errors import ModelUnusable, describe_error, short_repr
 from serving.model import Model
 from serving.model_input import InputForm
 from serving.rows import Rows
-from serving.signature import Column
 
 MAX_ROWS = 20  # of the example that are tried in several ways
+_MADE_UP = {  # by MLflow type or dtype; a number is 1
+    "boolean": True,
+    "bool": True,
+    "string": "a",
+    "str": "a",
+    "any": "a",
+    "binary": "YQ==",
+    "datetime": "2020-01-01T00:00:00Z",
+}
 _INDEXED = (pd.Series, pd.DataFrame, Mapping)
 _UNCHECKED = "Whether its answer for a row depends on the other rows could not be checked."
 
@@ -94,7 +103,7 @@ def _tried(rows: Rows, columns: int) -> Rows:
 
 def _check_made_up_rows(model: Model) -> None:
     """Raise ModelUnusable for a model that returns another number of values than it gets rows, or duplicate names."""
-    call = [_made_up(column) for column in model.signature.columns]
+    call = [made_up.argument(column, lambda name: _MADE_UP.get(name, 1), 1) for column in model.signature.columns]
     rows = from_arguments(model.signature, [call] * (3 if len(call) == 2 else 2))
     if rows.errors():
         return
@@ -105,27 +114,6 @@ def _check_made_up_rows(model: Model) -> None:
     results.read(result, model.outputs, len(rows))
     if not model.user_code:
         model.outputs = encoding.settle_outputs(result, model.outputs, len(rows))
-
-
-def _made_up(column: Column) -> Any:
-    """Return an argument of the column's type."""
-    if column.mlflow_type == "tensor" and column.detail:
-        element: Any = "a" if column.detail["dtype"] == "str" else column.detail["dtype"] == "bool" or 1
-        for size in reversed(column.detail["shape"]):
-            element = [element] * size
-        return element
-    return _made_up_value(column.detail or {}, column.mlflow_type)
-
-
-def _made_up_value(detail: Mapping[str, Any], mlflow_type: str) -> Any:
-    if mlflow_type == "array":
-        return [_made_up_value(detail["items"], detail["items"]["type"])]
-    if mlflow_type == "map":
-        return {"a": _made_up_value(detail["values"], detail["values"]["type"])}
-    if mlflow_type == "object":
-        return {name: _made_up_value(inner, inner["type"]) for name, inner in detail["properties"].items()}
-    others = {"boolean": True, "bool": True, "string": "a", "str": "a", "any": "a", "binary": "YQ=="}
-    return "2020-01-01T00:00:00Z" if mlflow_type == "datetime" else others.get(mlflow_type, 1)
 
 
 def _widened(model: Model) -> Iterator[str]:

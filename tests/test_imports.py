@@ -38,8 +38,8 @@ ALLOWED = {
     "main": ("model_loader", "serving", "sql.names"),
     # Of loading/, launching needs what fetches a model without loading it, and what reads a fitted one.
     "launch": (
-        *("loading.failures", "loading.fitted", "loading.flavors", "loading.made_signature", "loading.mlmodel"),
-        *("loading.source", "model_loader", "parity"),
+        *("loading.failures", "loading.fitted", "loading.flavors", "loading.made_signature", "loading.made_up"),
+        *("loading.mlmodel", "loading.packages", "loading.source", "model_loader", "parity"),
         *("serving.errors", "serving.json_type", "serving.model", "serving.signature"),
     ),
     "sql": ("launch", "serving"),
