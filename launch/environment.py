@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch import uv
+from launch import kept, uv
 from launch.errors import Blocked
 from launch.lock import Lock
 from launch.packages import CPU_BUILDS
-from launch.resolver import ROOT
 from serving.errors import quantity
 
-FOLDER = ROOT / ".deploy" / "environments"
+FOLDER = kept.KEPT / "environments"
 Report = Callable[[str], None]
 
 
@@ -73,7 +72,7 @@ def _created(lock: Lock, told: str, report: Report) -> Iterator[Path | None]:
             raise
         size = sum(file.stat().st_size for file in folder.rglob("*") if not file.is_symlink() and file.is_file())
         (folder / "complete").write_text(f"{size}\n")
-        report(f"It takes {size / 1e6:,.0f} MB in {folder.relative_to(ROOT)}; `make clean` removes it.")
+        report(f"It takes {size / 1e6:,.0f} MB in {folder.relative_to(kept.ROOT)}; `make clean` removes it.")
 
 
 def find_python(version: str) -> str:

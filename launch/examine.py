@@ -17,22 +17,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from packaging.version import Version
 
+from launch import kept
 from launch.description import Description
 from launch.environment import Environment, Report, make
 from launch.errors import Blocked
 from launch.judge import judge
 from launch.lock import PYTHONS, resolve
 from launch.needs import read_needs
-from launch.resolver import ROOT
 from launch.sign import signed_copy
 from loading.source import local_folder
 from model_loader import folder_digest
 from serving.errors import ServingError
 
-DESCRIPTIONS = ROOT / ".deploy" / "descriptions"
+DESCRIPTIONS = kept.KEPT / "descriptions"
 SOURCES = ("launch", "loading", "serving")  # packages whose code a description depends on
 
 
@@ -81,7 +80,7 @@ def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Op
     if not (folder / "MLmodel").is_file():
         raise Blocked([f"There is no MLmodel file in {uri}; expected a folder saved by mlflow.<flavor>.save_model."])
     needs = read_needs(folder, uri, options.requirements)
-    lock = resolve(needs, uri, skops=_is_skops(folder))
+    lock = resolve(needs, uri)
     environment = make(lock, report, interpreter=options.interpreter)
     if options.signature_from:
         folder = signed_copy(
@@ -92,8 +91,8 @@ def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Op
             partial(_run, environment, "fitted-on", folder, uri),
         )
         report(f"The signature was made from {options.signature_from}; a copy of the model has it: {folder}")
-    kept = DESCRIPTIONS / f"{_key(folder, uri, environment)}.json"
-    if not kept.is_file():
+    file = DESCRIPTIONS / f"{_key(folder, uri, environment)}.json"
+    if not file.is_file():
         report("Loading the model in its environment")
         text = _run(environment, "examine", folder, uri)["description"]
         if lock.moved or (needs.python and Version(needs.python) < Version(PYTHONS[0])):
@@ -101,11 +100,8 @@ def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Op
             description = Description.parse(text)
             description.model.notes.append(judged)
             text = description.to_json()
-        DESCRIPTIONS.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkstemp(dir=DESCRIPTIONS)[1])
-        unfinished.write_text(text.replace(json.dumps(str(folder))[1:-1], json.dumps(uri)[1:-1]))
-        unfinished.replace(kept)
-    found = Examined(folder, uri, Description.parse(kept.read_text()), environment)
+        kept.write(file, text.replace(json.dumps(str(folder))[1:-1], json.dumps(uri)[1:-1]))
+    found = Examined(folder, uri, Description.parse(file.read_text()), environment)
     for note in found.notes:
         report(note)
     return found
@@ -128,7 +124,7 @@ def _run(environment: Environment, command: str, folder: Path, second: Path | st
         variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
         done = subprocess.run(
             [*program, command, folder.resolve(), second, output],
-            cwd=ROOT,
+            cwd=kept.ROOT,
             env=variables,
             capture_output=True,
             text=True,
@@ -148,14 +144,7 @@ def _run(environment: Environment, command: str, folder: Path, second: Path | st
 def _key(folder: Path, uri: str, environment: Environment) -> str:
     """Return the hash of everything that a description depends on."""
     found = hashlib.sha256(f"{folder_digest(folder)} {uri} {environment.lock.digest}".encode())
-    for file in sorted([*ROOT.glob("model_*.py"), *(it for name in SOURCES for it in ROOT.glob(f"{name}/*.py"))]):
+    patterns = ("model_*.py", *(f"{name}/*.py" for name in SOURCES))
+    for file in sorted(it for pattern in patterns for it in kept.ROOT.glob(pattern)):
         found.update(file.read_bytes())
     return found.hexdigest()[:40]
-
-
-def _is_skops(folder: Path) -> bool:
-    mlmodel = yaml.safe_load((folder / "MLmodel").read_text(errors="replace"))
-    flavors = mlmodel.get("flavors") if isinstance(mlmodel, dict) else None
-    if not isinstance(flavors, dict):
-        return False  # loading the model says what is wrong
-    return any(isinstance(it, dict) and it.get("serialization_format") == "skops" for it in flavors.values())

@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
+
 from launch.description import Description
 from launch.expected import Expected, frame_of, input_example, portable, predict_rows
 from launch.made_rows import made_rows
@@ -35,8 +37,6 @@ MAX_REASON = 300  # characters of an error of somebody else's code; MLflow's can
 
 def examine(folder: Path, uri: str) -> Description:
     """Load a model and let its own library predict its input example, or rows made from its signature."""
-    import mlflow.pyfunc
-
     model = load(str(folder))
     model.info = dataclasses.replace(model.info, uri=uri)
     rows, expected = input_example(folder, model) if model.example else ([], Expected([]))
@@ -82,8 +82,6 @@ def _reason(error: Exception) -> str:
 
 def _sample(folder: Path) -> dict[str, Any]:
     """Return rows made from the signature as `columns`, and the predictions for them; no columns if there are none."""
-    import mlflow.pyfunc
-
     model = load(str(folder))
     rows = [] if model.signature.tensors else made_rows(model)
     if not rows or (columns := portable(frame_of(rows, model))) is None:
@@ -111,8 +109,6 @@ def _fitted_on(folder: Path) -> dict[str, Any]:
 
 def _predict(folder: Path, file: Path) -> dict[str, Any]:
     """Return the predictions for the rows in a file, which `launch.examine` wrote."""
-    import mlflow.pyfunc
-
     model: Model = load(str(folder))
     rows = pickle.loads(file.read_bytes())
     expected = predict_rows(mlflow.pyfunc.load_model(str(folder)), rows, model)

@@ -54,16 +54,13 @@ class Lock:
         return hashlib.sha256(f"{self.python}\n{self.text}".encode()).hexdigest()[:16]
 
 
-def resolve(needs: Needs, uri: str, *, skops: bool = False) -> Lock:
-    """Return the lock of a model; raise Blocked when there is none, with the reason.
-
-    `skops` says that the model's file needs that package.
-    """
+def resolve(needs: Needs, uri: str) -> Lock:
+    """Return the lock of a model; raise Blocked when there is none, with the reason."""
     for moving in _STEPS:
         failures: list[uv.UvError] = []
         for python in _candidates(needs.python):
             try:
-                return _smaller(needs, python, moving=moving, skops=skops)
+                return _smaller(needs, python, moving=moving)
             except uv.UvError as error:
                 failures.append(error)
                 if error.outside or error.missing or not (error.another_python or too_old(needs)):
@@ -79,7 +76,7 @@ def _candidates(saved_with: str) -> list[str]:
     return sorted(PYTHONS, key=lambda python: (abs(int(python.split(".")[1]) - own), python))
 
 
-def _smaller(needs: Needs, python: str, *, moving: int, skops: bool) -> Lock:
+def _smaller(needs: Needs, python: str, *, moving: int) -> Lock:
     """Return the lock for one Python with builds for CPUs, if there are any of the versions that the model needs."""
     smaller, notes = [], []
     for each in needs.requirements:
@@ -92,16 +89,14 @@ def _smaller(needs: Needs, python: str, *, moving: int, skops: bool) -> Lock:
     if notes:
         with contextlib.suppress(uv.UvError):
             chosen = replace(needs, requirements=tuple(smaller), notes=(*needs.notes, *notes))
-            return _resolved(chosen, python, moving=moving, skops=skops)
-    return _resolved(needs, python, moving=moving, skops=skops)
+            return _resolved(chosen, python, moving=moving)
+    return _resolved(needs, python, moving=moving)
 
 
-def _resolved(needs: Needs, python: str, *, moving: int, skops: bool) -> Lock:
+def _resolved(needs: Needs, python: str, *, moving: int) -> Lock:
     """Return the lock for one Python; with `moving`, deciding packages may take another patch version."""
     lines = [*own_requirements(), *_model_lines(needs, moving=moving)]
-    if skops and "skops" not in needs.names:
-        lines.append("skops")
-    versions = tested()
+    versions = dict(tested())
     versions |= {canonicalize_name(each.name): str(pin) for each in needs.requirements if (pin := pinned(each))}
     preferred = [f"{name}=={version}" for name, version in versions.items()]
     notes = list(needs.notes)

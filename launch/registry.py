@@ -3,11 +3,9 @@
 The registry is the one that MLFLOW_TRACKING_URI names. MLflow is imported only here and only for such a URI.
 """
 
-import contextlib
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from launch import kept
 from launch.errors import Blocked
-from launch.resolver import ROOT
-from loading.source import pinned, registry_errors, version_of
+from loading.source import download_by_mlflow, download_uri, pinned, registry_errors, version_of
 from serving.errors import ServingError
 
-DOWNLOADS = ROOT / ".deploy" / "registered"
+DOWNLOADS = kept.KEPT / "registered"
 ALIAS = r"models:/[^/@:]+@[^\s/@]+"
 LOGGED = r"models:/(m-[0-9a-f]{32})"
 RUN = r"runs:/([^\s/]+)/([^\s*?']+)"
@@ -69,15 +67,9 @@ def local_copy(found: Registered) -> Path:
     if "://" not in found.location and not re.match(r"[a-z-]+:/", found.location):
         return Path(found.location)
     key = hashlib.sha256(f"{found.registry} {found.version} {found.location}".encode()).hexdigest()[:16]
-    folder = DOWNLOADS / key / "model"
-    if not folder.is_dir():
-        DOWNLOADS.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=DOWNLOADS) as unfinished:
-            downloaded = _asked(found.uri, lambda: _download(found.location, unfinished))
-            folder.parent.mkdir(exist_ok=True)
-            with contextlib.suppress(OSError):  # another process was faster
-                Path(downloaded).replace(folder)
-    return folder
+    return kept.model_folder(
+        DOWNLOADS / key, lambda folder: _asked(found.uri, lambda: download_by_mlflow(found.location, folder))
+    )
 
 
 def _find(uri: str) -> tuple[str, str]:
@@ -88,9 +80,8 @@ def _find(uri: str) -> tuple[str, str]:
         return logged[1], client.get_logged_model(logged[1]).artifact_location
     if run := re.fullmatch(RUN, uri):
         return uri, _of_run(client, run[1], run[2].rstrip("/"))
-    version = version_of(pinned(uri)) or ""
-    name, _, number = version.rpartition("/")
-    return version, client.get_model_version_download_uri(name, number)
+    version_uri = pinned(uri)
+    return version_of(version_uri) or "", download_uri(version_uri)
 
 
 def _of_run(client: Any, run_id: str, path: str) -> str:
@@ -103,12 +94,6 @@ def _of_run(client: Any, run_id: str, path: str) -> str:
             return str(found.artifact_location)
         if not (token := page.token):
             return f"{run.artifact_uri}/{path}"
-
-
-def _download(location: str, folder: str) -> str:
-    from mlflow.artifacts import download_artifacts
-
-    return str(download_artifacts(artifact_uri=location, dst_path=folder))
 
 
 def _asked(uri: str, ask: Callable[[], Any]) -> Any:

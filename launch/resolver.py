@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import tomllib
@@ -13,12 +14,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from launch import uv
+from launch import kept, uv
 from launch.needs import Needs, pinned
 from launch.packages import CPU_BUILDS, DECIDING
 
-ROOT = Path(__file__).parent.parent
-CACHE = ROOT / ".deploy" / "locks"
+CACHE = kept.KEPT / "locks"
 PLATFORM = "x86_64-manylinux_2_28"  # no newer than Cloud Functions
 # Of the function's packages, those that a model brings itself if it needs them.
 FOR_MODELS = ("scikit-learn", "skops")
@@ -37,9 +37,9 @@ def compile_lock(
     """
     full = [line.replace("mlflow-skinny", FULL, 1) if line.startswith("mlflow-skinny") else line for line in lines]
     question = "\n".join([python, day(needs.saved), *lines, *preferred, *needs.options, str(needs.hashes), *wheels])
-    kept = CACHE / f"{hashlib.sha256(question.encode()).hexdigest()[:16]}.txt"
-    if kept.is_file():
-        return kept.read_text()
+    file = CACHE / f"{hashlib.sha256(question.encode()).hexdigest()[:16]}.txt"
+    if file.is_file():
+        return file.read_text()
     try:
         with_limits = _uv_compile(needs, python, full, preferred, wheels)
         text = _uv_compile(needs, python, lines, with_limits.splitlines(), wheels, constraints=with_limits)
@@ -47,10 +47,7 @@ def compile_lock(
         if FULL not in error.text:
             raise
         text = _uv_compile(needs, python, lines, preferred, wheels)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkstemp(dir=CACHE)[1])  # never half a lock under its final name
-    partial.write_text(text)
-    partial.replace(kept)
+    kept.write(file, text)
     return text
 
 
@@ -96,18 +93,20 @@ def day(saved: str) -> str:
         return ""
 
 
+@cache
 def own_requirements() -> list[str]:
     """Return what the function itself needs, from pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((kept.ROOT / "pyproject.toml").read_text())["project"]
     return [each for each in project["dependencies"] if canonicalize_name(Requirement(each).name) not in FOR_MODELS]
 
 
+@cache
 def tested() -> dict[str, str]:
     """Return the versions that the function was tested with, of the packages that may be newer than the model.
 
     These are the function's own and all that they need in turn, but none that decides predictions.
     """
-    locked = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    locked = re.findall(r"^([\w.-]+)==([^\s;]+)", (kept.ROOT / "requirements.txt").read_text(), re.MULTILINE)
     names = {canonicalize_name(name): version for name, version in locked}
     return {name: version for name, version in names.items() if name not in DECIDING}
 

@@ -3,11 +3,9 @@
 A copy of the model gets the signature and an input example; the original isn't touched.
 """
 
-import contextlib
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from launch import kept
 from launch.errors import Blocked
-from launch.resolver import ROOT
 from serving.errors import join_names, quantity
 
-SIGNED = ROOT / ".deploy" / "signed"
+SIGNED = kept.KEPT / "signed"
 EXAMPLE_ROWS = 20
 EXAMPLE = "input_example.json"
-
 TYPES = {"b": "boolean", "i": "long", "u": "long", "f": "double"}  # MLflow's, by NumPy's kind of dtype; else string
 
 
@@ -33,21 +30,24 @@ def signed_copy(folder: Path, uri: str, table: Path, digest: str, fitted_on: Cal
     was fitted on, as far as it tells.
     """
     frame = _read(table)
-    frame = frame[_fitting(fitted_on(), list(frame.columns), uri, table)]
-    copy = SIGNED / hashlib.sha256(f"{digest} {frame.to_json()}".encode()).hexdigest()[:16] / "model"
-    if copy.is_dir():
-        return copy
-    SIGNED.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=SIGNED)) / "model"
-    shutil.copytree(folder, partial)
-    mlmodel = yaml.safe_load((partial / "MLmodel").read_text())
+    place = SIGNED / hashlib.sha256(f"{digest} {frame.to_json()}".encode()).hexdigest()[:16]
+
+    def make(unfinished: Path) -> Path:
+        taken = frame[_fitting(fitted_on(), list(frame.columns), uri, table)]
+        shutil.copytree(folder, unfinished / "model")
+        _sign(unfinished / "model", taken)
+        return unfinished / "model"
+
+    return kept.model_folder(place, make)
+
+
+def _sign(folder: Path, frame: pd.DataFrame) -> None:
+    """Write the signature and the example of these rows into a model's folder."""
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
     mlmodel["signature"] = {"inputs": json.dumps(_inputs(frame)), "outputs": None, "params": None}
     mlmodel["saved_input_example_info"] = {"artifact_path": EXAMPLE, "pandas_orient": "split", "type": "dataframe"}
-    (partial / "MLmodel").write_text(yaml.safe_dump(mlmodel))
-    (partial / EXAMPLE).write_text(frame[:EXAMPLE_ROWS].to_json(orient="split", index=False, double_precision=15))
-    with contextlib.suppress(OSError):  # another process was faster
-        partial.parent.replace(copy.parent)
-    return copy
+    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
+    (folder / EXAMPLE).write_text(frame[:EXAMPLE_ROWS].to_json(orient="split", index=False, double_precision=15))
 
 
 def _inputs(frame: pd.DataFrame) -> list[dict[str, Any]]:

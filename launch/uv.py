@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import uv
@@ -68,13 +67,13 @@ class UvError(Exception):
         return told.strip().rstrip(".") + "."
 
 
-def run(*arguments: str | Path, cwd: Path | None = None, settings: Sequence[tuple[str, str]] = ()) -> str:
+def run(*arguments: str | Path, cwd: Path | None = None) -> str:
     """Run uv and return its stdout; raise UvError. Without `cwd` it runs in the folder for temporary files."""
     done = subprocess.run(
         [uv.find_uv_bin(), *map(str, arguments)],
         # Below this project, uv would apply the constraints of its pyproject.toml, which a model doesn't share.
         cwd=cwd or tempfile.gettempdir(),
-        env={**os.environ, "NO_COLOR": "1", **dict(settings)},
+        env={**os.environ, "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         check=False,

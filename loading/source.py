@@ -33,7 +33,7 @@ def fetched(uri: str, on_mlmodel: Callable[[Path], None] = lambda _: None) -> It
     if not uri:
         raise ModelUnusable(f"MODEL_URI is not set; expected {FORMS}.")
     if uri.startswith("models:/"):
-        uri = _registered(uri)
+        uri = download_uri(uri)
     elif "://" not in uri:
         if not Path(uri).is_dir():
             raise ModelUnusable(f"The model URI is {short_repr(uri)}, but there is no such folder; expected {FORMS}.")
@@ -46,7 +46,7 @@ def fetched(uri: str, on_mlmodel: Callable[[Path], None] = lambda _: None) -> It
             bucket.download(uri, folder, on_mlmodel)
             yield folder
         elif uri.startswith(("models:/", "file:", "/", "mlflow-artifacts:", "runs:/")):
-            yield _download_by_mlflow(uri, folder)
+            yield download_by_mlflow(uri, folder)
         else:
             raise ModelUnusable(f"The model URI is {short_repr(uri)}; expected {FORMS}.")
     except BaseException:
@@ -93,17 +93,18 @@ def state(uri: str) -> str:
     return bucket.generations(uri) if uri.startswith("gs://") else pinned(uri)
 
 
-def _registered(uri: str) -> str:
+def download_uri(uri: str) -> str:
     """Return where the registry stores the files of a models:/ URI."""
     from mlflow import MlflowClient
 
     version_uri = pinned(uri)
     name, _, version = version_uri.removeprefix("models:/").rpartition("/")
     with registry_errors(uri):
-        return str(MlflowClient().get_model_version_download_uri(name, version))
+        return str(MlflowClient().get_model_version_download_uri(name, version) or "")
 
 
-def _download_by_mlflow(uri: str, folder: Path) -> Path:
+def download_by_mlflow(uri: str, folder: Path) -> Path:
+    """Download the files at a URI that only MLflow reads; return the folder that they are in, below the given one."""
     from mlflow.artifacts import download_artifacts
 
     with registry_errors(uri), disk_errors(uri):

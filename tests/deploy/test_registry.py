@@ -285,7 +285,7 @@ def test_proxied_files(
     assert found.location.startswith("mlflow-artifacts:/")
     folder = registry.local_copy(found)
     assert folder_digest(folder) == folder_digest(Path(saved("tree_regressor")))
-    monkeypatch.setattr(registry, "_download", None)
+    monkeypatch.setattr(registry, "download_by_mlflow", None)
     assert registry.local_copy(found) == folder
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from launch import environment, uv
+from launch import environment, kept, uv
 from launch.environment import find_python, make
 from launch.errors import Blocked
 from launch.examine import Options, examine, examined, predictions
@@ -25,7 +25,7 @@ LOCK = Lock("3.11", "numpy==2.4.6\n")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of environments, which is an empty one for the test."""
     monkeypatch.setattr(environment, "FOLDER", tmp_path / "environments")
-    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(kept, "ROOT", tmp_path)
     return tmp_path / "environments"
 
 

@@ -110,13 +110,6 @@ def test_numpy_below_two(saved: str) -> None:
 
 
 @pytest.mark.check
-def test_skops_only_where_needed() -> None:
-    """A model in skops' format gets that package; its own version of it stays."""
-    assert "skops" in resolve(needs("scikit-learn==1.9.1"), URI, skops=True).versions
-    assert resolve(needs("scikit-learn==1.9.1", "skops==0.14.0"), URI, skops=True).versions["skops"] == "0.14.0"
-
-
-@pytest.mark.check
 def test_hashes() -> None:
     """A model that lists hashes gets a lock with them, which is read like any other."""
     plain = resolve(needs("scikit-learn==1.9.1"), URI)

@@ -297,3 +297,17 @@ def test_file_that_is_no_yaml(file: str, tmp_path: Path) -> None:
 def test_names_are_canonical(needs: Saved) -> None:
     """Names are compared in the form that PyPI uses."""
     assert needs("Scikit_Learn\nPyYAML\n").names == {"scikit-learn", "pyyaml"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("scikit-learn==1.9.1", "skops"), ("scikit-learn==1.9.1\nskops==0.14.0", "skops==0.14.0")],
+    ids=["not named", "named"],
+)
+def test_skops_only_where_needed(text: str, expected: str, needs: Saved) -> None:
+    """A model in skops' format gets that package; its own version of it stays."""
+    flavor = {"sklearn_version": "1.9.1"}
+    skops = {"flavors": {"sklearn": {**flavor, "serialization_format": "skops"}}}
+    assert lines(needs(text, mlmodel=skops)) == ["scikit-learn==1.9.1", expected]
+    pickled = {"flavors": {"sklearn": {**flavor, "serialization_format": "cloudpickle"}}}
+    assert lines(needs("scikit-learn==1.9.1", mlmodel=pickled)) == ["scikit-learn==1.9.1"]
