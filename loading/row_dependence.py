@@ -58,7 +58,10 @@ def check_rows(model: Model, rows: Rows) -> None:
 def _compare(
     predict: Callable[[Rows], Sequence[Any]], rows: Rows, whole: Sequence[Any], uri: str, tolerance: float
 ) -> None:
-    """Raise RowsDepend for a row with another answer in reverse order, beside itself, or alone than in `whole`."""
+    """Raise RowsDepend for a row with another answer in reverse order, beside itself, or alone than in `whole`.
+
+    A model that sorts its rows gives the right answers at other places; served anyway, a row would get another row's.
+    """
     every, twice = np.arange(len(rows)), "in a batch that has each row twice"
     ways: dict[str, Callable[[], Sequence[Any]]] = {
         "in reverse order": lambda: _answers(predict, rows.take(every[::-1]), uri, "in reverse order")[::-1],
@@ -68,6 +71,12 @@ def _compare(
     for way, answers in ways.items():
         found = answers()
         if (row := _first_difference(whole, found, tolerance)) is not None:
+            if _first_difference(_sorted(whole), _sorted(found), tolerance) is None:
+                raise RowsDepend(
+                    f"The model at {uri} gives its answers in another order than its rows: for those of its input "
+                    f"example {way}, row {row} gets the answer of another row. Save a model that returns its answers "
+                    "in the order of its rows."
+                )
             raise RowsDepend(
                 f"The model at {uri} predicts {short_repr(whole[row])} for row {row} of its input example and "
                 f"{short_repr(found[row])} for the same row {way}: its rows depend on each other. {_ADVICE}"
@@ -105,6 +114,16 @@ def _first_difference(first: Sequence[Any], second: Sequence[Any], tolerance: fl
             elif value != found:
                 return row
     return None
+
+
+def _sorted(answers: Sequence[Any]) -> list[Any]:
+    """Return answers in an order of their values, texts before numbers."""
+
+    def key(answer: Any) -> list[tuple[str, bool, float, str]]:
+        leaves = sorted((str(path), value) for path, value in _leaves(answer))
+        return [(path, _is_number(it), it if _is_number(it) else 0.0, str(it)) for path, it in leaves]
+
+    return sorted(answers, key=key)
 
 
 def _leaves(value: Any, path: tuple[str, ...] = (), place: tuple[int, ...] = ()) -> Iterator[tuple[Any, Any]]:
