@@ -35,7 +35,7 @@ def takes_array(estimator: Any) -> bool:
 
 def takes_text_series(estimator: Any) -> bool:
     """Return whether the first step is a vectorizer of texts, which takes a Series and not a DataFrame."""
-    first = _first_steps(estimator)
+    first = first_steps(estimator)
     return bool(first) and all(map(_takes_texts, first))
 
 
@@ -161,16 +161,16 @@ def _is_of(step: Any, *packages: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-def _first_steps(estimator: Any) -> list[Any]:
+def first_steps(estimator: Any) -> list[Any]:
     """Return the steps that get the model's own input."""
     name = type(estimator).__name__
     if name == "Pipeline":
         steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
-        return _first_steps(steps[0]) if steps else []
+        return first_steps(steps[0]) if steps else []
     if name == "FeatureUnion":
-        return [first for _, step in estimator.transformer_list if step != "drop" for first in _first_steps(step)]
+        return [first for _, step in estimator.transformer_list if step != "drop" for first in first_steps(step)]
     inner = _inner(estimator)
-    return [first for each in inner for first in _first_steps(each)] if inner else [estimator]
+    return [first for each in inner for first in first_steps(each)] if inner else [estimator]
 
 
 def _inner(estimator: Any) -> list[Any]:
@@ -181,6 +181,18 @@ def _inner(estimator: Any) -> list[Any]:
         if found is not None and hasattr(type(found), "fit"):
             return [found]
     return []
+
+
+def columns_used(step: Any, columns: Sequence[str]) -> set[str]:
+    """Return those of the columns that a step was fitted on without which it can't transform: not those it drops."""
+    if type(step).__name__ != "ColumnTransformer":
+        return set(columns)
+    places = step._transformer_to_input_indices
+    return {columns[at] for label, each, _ in step.transformers_ if not _is_drop(each) for at in places[label]}
+
+
+def _is_drop(step: Any) -> bool:
+    return isinstance(step, str) and step == "drop"
 
 
 def _paths(step: Any, columns: list[str]) -> dict[str, list[tuple[Any, int]]]:

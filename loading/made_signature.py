@@ -102,7 +102,9 @@ def column_count(estimator: Any) -> int:
         found = getattr(estimator, name, None)
         if found is not None:
             return int(found() if callable(found) else found)
-    return 0
+    inputs = estimator.get_inputs() if hasattr(estimator, "get_inputs") else ()  # of a session of ONNX Runtime
+    shapes = [each.shape for each in inputs]
+    return shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 2 and type(shapes[0][1]) is int else 0
 
 
 def _has_categories(estimator: Any) -> bool:

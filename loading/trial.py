@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from loading import made_up
+from loading.declared import check_declared
 from loading.fitted import missing_texts, takes_array, takes_text_series
+from loading.made_signature import column_names
 from loading.row_dependence import RowsDepend, check_rows
 from serving import encoding, results
 from serving.decoding import from_arguments
@@ -34,8 +36,9 @@ _UNCHECKED = "Whether its answer for a row depends on the other rows could not b
 def try_out(model: Model, *, allow_dependence: bool) -> None:
     """Set the model's input form, outputs, and the notes about it for the log.
 
-    Raise ModelUnusable for a model whose result for its input example doesn't match its signature, and, unless
-    `allow_dependence`, for one that isn't deterministic or whose answer for a row depends on the other rows.
+    Raise ModelUnusable for a model whose result for its input example doesn't match its signature, that was fitted on
+    other columns, and, unless `allow_dependence`, that isn't deterministic or whose answer for a row depends on the
+    other rows. Without an example, a row made from the signature is tried.
     """
     # scikit-learn warns about an array after it was fitted on a DataFrame; takes_array knows when that is right.
     warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
@@ -53,6 +56,7 @@ def try_out(model: Model, *, allow_dependence: bool) -> None:
         encoding.encode(result, model.outputs, len(rows), keeps_index=model.keeps_index)
     except Exception as cause:
         model.example_error = cause
+        check_declared(model)
         if isinstance(cause, ModelUnusable) or not model.signature.outputs:
             model.check_example()
         model.notes.append(f"The model cannot score its own input example: {describe_error(cause)}")
@@ -73,11 +77,17 @@ def _form(model: Model) -> InputForm:
     texts = {column.name for column in columns if column.mlflow_type == "string"}
     found = missing_texts(model.estimator, [column.name for column in columns]) if texts else {}
     kind = "frame"
-    if model.signature.all_double and takes_array(model.estimator):
+    if model.signature.all_double and takes_array(model.estimator) and _has_fitted_names(model):
         kind = "array"
     elif len(columns) == len(texts) == 1 and takes_text_series(model.estimator):
         kind = "series"
     return InputForm(kind, {name: marker for name, marker in found.items() if name in texts})
+
+
+def _has_fitted_names(model: Model) -> bool:
+    """Tell whether a DataFrame has the columns that the model was fitted on; it refuses others, but never an array."""
+    declared = [column.name for column in model.signature.columns]
+    return not model.signature.named or column_names(model.estimator) in ([], declared)
 
 
 def _keeps_index(model: Model, rows: Rows, result: Any) -> bool:
@@ -102,15 +112,22 @@ def _tried(rows: Rows, columns: int) -> Rows:
 
 
 def _check_made_up_rows(model: Model) -> None:
-    """Raise ModelUnusable for a model that returns another number of values than it gets rows, or duplicate names."""
+    """Score rows made from the signature, so that a false signature is found before the first request.
+
+    Raise ModelUnusable for a model that was fitted on other columns, that returns another number of values than it gets
+    rows, or duplicate names. A model may rightly reject the values of a row that was made up.
+    """
     call = [made_up.argument(column, lambda name: _MADE_UP.get(name, 1), 1) for column in model.signature.columns]
     rows = from_arguments(model.signature, [call] * (3 if len(call) == 2 else 2))
     if rows.errors():
         return
     try:
         result = model.predict(rows)
-    except BaseException:  # a row that was made up may be one that the model rightly rejects
+    except BaseException:
+        check_declared(model)
         return
+    if not model.signature.named:  # XGBoost takes an array with fewer columns, as if the others were missing
+        check_declared(model)
     results.read(result, model.outputs, len(rows))
     if not model.user_code:
         model.outputs = encoding.settle_outputs(result, model.outputs, len(rows))

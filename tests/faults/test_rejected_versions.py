@@ -68,7 +68,7 @@ BAD_VERSIONS: dict[str, tuple[Callable[[Path], None], str]] = {
     "not a pickle": (spoil_pickle, "cannot be loaded: UnpicklingError"),
     "no MLmodel": (remove_mlmodel, "There is no MLmodel file"),
     "no input example": (remove_example, "has no input example to try it on"),
-    "fewer columns than fitted on": (drop_column, "cannot score its own input example"),
+    "fewer columns than fitted on": (drop_column, "fitted on 4 columns, but its signature declares 3 and lacks d"),
     "another scikit-learn": (
         require("scikit-learn==0.1"),
         f"requires scikit-learn==0.1, but scikit-learn {sklearn.__version__} is installed: deploy this version with",

@@ -27,8 +27,6 @@ DEPENDENT = {
     "share of a group": ("d.x / d.groupby('store').x.transform('sum')", "its rows depend on each other"),
     "number of rows": ("d.x * len(d)", "alone: its rows depend on each other"),
     "previous row": ("d.x.diff().fillna(0)", "its rows depend on each other"),
-    "sorted with a new index": ("d.sort_values('store').reset_index(drop=True).x", "its rows depend on each other"),
-    "sums of groups": ("d.groupby('x').x.sum()[::-1]", "its rows depend on each other"),
     "small share of the mean": ("d.x + 1e-3 * d.x.mean()", "its rows depend on each other"),
     "texts": ("d.store + (d.x > d.x.mean()).astype(str)", "its rows depend on each other"),
     "needs two rows": ("if len(d) < 2: raise ValueError('too few')\nreturn d.x", "fails with its rows alone"),
@@ -44,6 +42,26 @@ def test_dependent_rows_refused(body: str, words: str, app: App, tmp_path: Path)
     client = app(str(formula(tmp_path / "model", body, INPUTS, outputs, EXAMPLE)))
     for calls in (CALLS, CALLS[:1]):
         assert_error(client.post("/", json={"calls": calls}), 424, words, "ROWS_DEPEND=allow")
+
+
+DISORDERED = {
+    "sorted with a new index": ("d.sort_values('store').reset_index(drop=True).x", DOUBLE),
+    "sums of groups": ("d.groupby('x').x.sum()[::-1]", DOUBLE),
+    "sorted texts": ("d.sort_values('x').store.to_list()", schema(("string",))),
+    "sorted objects": (
+        "d.sort_values('x').reset_index(drop=True).rename(columns={'store': 'y'})",
+        schema(("string", "y"), ("double", "x")),
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "outputs"), DISORDERED.values(), ids=DISORDERED)
+def test_other_order_refused(body: str, outputs: Schema, app: App, tmp_path: Path) -> None:
+    """A model that gives the right answers in another order is not recommended to be served anyway."""
+    client = app(str(formula(tmp_path / "model", body, INPUTS, outputs, EXAMPLE)))
+    answer = client.post("/", json={"calls": CALLS})
+    assert_error(answer, 424, "gives its answers in another order than its rows", "in the order of its rows.")
+    assert "ROWS_DEPEND" not in answer.text
 
 
 def test_size_of_a_group(tmp_path: Path) -> None:
