@@ -22,7 +22,6 @@ from loading.failures import contained, loading_errors
 from loading.flavors import import_early, keeps_files
 from loading.folders import claim, release, remove_abandoned
 from loading.memory import check_fits
-from loading.packages import check_requirements
 from loading.source import fetched, pinned, version_of
 from loading.trial import try_out
 from loading.versions import Served, Versions
@@ -118,7 +117,7 @@ class ModelLoader:
                     self._digest,
                     self._versions,
                     version=self._version,
-                    check_packages=self._model is not None,
+                    check_packages=self._versions is not None and not self._digest,
                     allow_dependence=self._allow_dependence,
                 )
         fields = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
@@ -169,9 +168,8 @@ def load(
     started = time.perf_counter()
     source = pinned(uri)
     with fetched(source, import_early) as folder:
-        if check_packages:
-            check_requirements(folder, uri)
-        model, flavors = _read(folder, uri, digest, version or version_of(source), started, allow_dependence)
+        name = version or version_of(source)
+        model, flavors = _read(folder, uri, digest, name, started, allow_dependence, check_packages=check_packages)
     if folder != Path(uri):
         # On Cloud Functions the disk is memory. A model that opens its files to predict keeps them as long as it lives,
         # and so does a followed version: a worker that takes over serves it.
@@ -200,7 +198,14 @@ def load_again(uri: str, served: Served, *, allow_dependence: bool) -> Model:
 
 
 def _read(
-    folder: Path, uri: str, digest: str | None, version: str | None, started: float, allow_dependence: bool | None
+    folder: Path,
+    uri: str,
+    digest: str | None,
+    version: str | None,
+    started: float,
+    allow_dependence: bool | None,
+    *,
+    check_packages: bool = False,
 ) -> tuple[Model, Mapping[str, Any]]:
     """Verify and load the model in a folder; return it with its flavors."""
     fetched_at = time.perf_counter()
@@ -209,7 +214,7 @@ def _read(
         raise ModelUnusable(f"The model at {uri} has digest {found}, but MODEL_DIGEST is {digest}: it was not loaded.")
     import_early(folder / "MLmodel")  # so that what the library takes is in use when the rest is compared with it
     check_fits(folder, uri)
-    model, flavors = build(folder, uri, found)
+    model, flavors = build(folder, uri, found, check_packages=check_packages)
     loaded_at = time.perf_counter()
     if allow_dependence is None:
         allow_dependence = os.environ.get("ROWS_DEPEND") == "allow"

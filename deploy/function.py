@@ -10,6 +10,8 @@ import click
 from deploy.deployment import Deployment
 from deploy.errors import StepFailed
 from deploy.gcloud import ROOT, Commands
+from launch.description import Description
+from loading.packages import RESOLVED
 
 
 def deploy_function(deployment: Deployment) -> None:
@@ -17,6 +19,9 @@ def deploy_function(deployment: Deployment) -> None:
     plan, existing = deployment.plan, deployment.seen.function
     source = deployment.folder / "source"
     _stage_source(source, deployment.model.requirements, deployment.commands)
+    if plan.follow:  # the function compares what other versions require
+        lines = Description.parse(deployment.model.description).model.info.requirements
+        (source / RESOLVED).write_text("".join(f"{line}\n" for line in lines))
     options = {
         "project": plan.project,
         "region": plan.region,

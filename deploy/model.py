@@ -12,9 +12,10 @@ from pathlib import Path
 
 import click
 
-from deploy.observation import ModelReport
+from deploy.observation import ModelReport, runtime
 from launch.errors import Blocked
 from launch.examine import Examined, Options, examined
+from launch.lock import PYTHONS
 from launch.options import environment_options
 from sql.example_query import example_query
 from sql.names import callable_functions
@@ -38,7 +39,7 @@ def report(found: Examined, functions: str, options: Options) -> ModelReport:
         description=description.to_json(),
         notes=found.notes,
         signed=str(found.folder) if options.signature_from else "",
-        runtime=f"python{lock.python.replace('.', '')}",
+        runtime=runtime(lock.python),
         requirements=lock.text,
         functions=tuple(function.name for function in callable_functions(description.model)),
         parity_query=example_query(description.model.signature, rows, functions),
@@ -50,14 +51,18 @@ def report(found: Examined, functions: str, options: Options) -> ModelReport:
 @click.option("--model", "uri", required=True, help="gs://bucket/prefix or a folder.")
 @click.option("--functions", required=True, metavar="PROJECT.DATASET", help="Where the SQL functions will be.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="The JSON file for the report.")
+@click.option(
+    "--pythons", default=",".join(PYTHONS), show_default=True, help="The Pythons of which the function can have one."
+)
 @environment_options
-def main(uri: str, functions: str, output: Path, options: Options) -> None:
+def main(uri: str, functions: str, output: Path, pythons: str, options: Options) -> None:
     """Find out whether and how a model can be deployed; deploy.sh runs this.
 
     \b
     Example:
       python -m deploy.model --model demo-output/model --functions my-project.ds --output demo-output/report.json
     """
+    options = dataclasses.replace(options, pythons=tuple(pythons.split(",")))
     try:
         with examined(uri, partial(click.echo, err=True), options) as found:
             output.write_text(json.dumps(dataclasses.asdict(report(found, functions, options))))

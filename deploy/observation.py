@@ -16,6 +16,11 @@ CONNECTION_USER = "roles/bigquery.connectionUser"
 ROUTINE_CALLER = "roles/bigquery.dataViewer"
 
 
+def runtime(python: str) -> str:
+    """Return what Cloud Functions calls a Python, such as python311 for 3.11."""
+    return f"python{python.replace('.', '')}"
+
+
 @dataclass(frozen=True)
 class Policy:
     """Who has which role on one resource."""
@@ -94,6 +99,7 @@ class Observation:
     """Everything that was read before the first change."""
 
     gcloud_version: str
+    runtimes: Mapping[str, str] | None  # the stage of each Python of Cloud Functions, such as GA; None: not known
     apis: frozenset[str] | None  # None: could not be read
     permissions: frozenset[str] | None
     record: Record

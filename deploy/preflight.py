@@ -1,12 +1,14 @@
 """Decides whether a deployment can start: pure functions from what was planned and observed to a list of blockers."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from deploy.observation import Observation
+from deploy.observation import Observation, runtime
 from deploy.plan import Plan, location_problem
 from deploy.record import Entry
+from launch.lock import PYTHONS
 
+GONE = "DECOMMISSIONED"  # gcloud's word for a runtime in which nothing can be deployed any more
 OLDEST_GCLOUD = 500  # of November 2024; older versions are untested
 APIS = tuple(
     f"{name}.googleapis.com"
@@ -41,6 +43,23 @@ def blockers(plan: Plan, seen: Observation) -> list[str]:
         *_function_blockers(plan, seen),
         *_dataset_blockers(plan, seen),
     ]
+
+
+def offered(runtimes: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Return the Pythons that a function can have: those of launch.lock that aren't decommissioned."""
+    stages = {python: runtimes.get(runtime(python), GONE) if runtimes else "" for python in PYTHONS}
+    return tuple(python for python, stage in stages.items() if stage != GONE)
+
+
+def runtime_notes(seen: Observation) -> Iterator[str]:
+    """Yield what to know about the function's Python, a sentence each."""
+    if seen.runtimes is None:
+        yield "The runtimes of Cloud Functions cannot be listed, so a deprecated one would not be noticed."
+    elif seen.model and seen.runtimes.get(seen.model.runtime) == "DEPRECATED":
+        yield (
+            f"Cloud Functions calls {seen.model.runtime} deprecated: train the model again with a newer Python before "
+            "it is decommissioned."
+        )
 
 
 def _version_blockers(seen: Observation) -> Iterator[str]:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import httpx
 from deploy.gcloud import Commands, Result
 from deploy.observation import NO_POLICY, Connection, Dataset, Function, ModelReport, Observation, Policy
 from deploy.plan import Plan
-from deploy.preflight import PERMISSIONS
+from deploy.preflight import PERMISSIONS, offered
 from deploy.record import Record
+from launch.lock import PYTHONS
 from serving.errors import describe_error
 
 RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com/"
@@ -26,6 +27,7 @@ def observe(plan: Plan, commands: Commands) -> Observation:
     """Read all there is to know for a plan."""
     reader = Reader(plan, commands)
     version = commands.start(reader.gcloud_version)
+    runtimes = commands.start(reader.runtimes)
     apis = commands.start(reader.apis)
     permissions = commands.start(reader.permissions)
     account = commands.start(reader.account)
@@ -34,9 +36,10 @@ def observe(plan: Plan, commands: Commands) -> Observation:
     function = commands.start(reader.function)
     dataset = commands.start(reader.dataset)
     connection = commands.start(lambda: reader.connection(dataset.result()))
-    model = commands.start(reader.model)
+    model = commands.start(lambda: reader.model(runtimes.result()))
     return Observation(
         gcloud_version=version.result(),
+        runtimes=runtimes.result(),
         apis=apis.result(),
         permissions=permissions.result(),
         account_exists=account.result() is not None,
@@ -62,6 +65,14 @@ class Reader:
         """Return the version of the Google Cloud SDK."""
         found = self._existing("version of gcloud", ["gcloud", "version", "--format=json"])
         return str(found["Google Cloud SDK"]) if found else ""
+
+    def runtimes(self) -> Mapping[str, str] | None:
+        """Return the stage of each Python that Cloud Functions lists for the region; None if it lists none."""
+        region = f"--region={self.plan.region}"
+        result = self.commands.run(["gcloud", "functions", "runtimes", "list", self._project, region, "--format=json"])
+        listed = result.json() if result.ok else []
+        second = [it for it in listed if it["name"].startswith("python") and "GEN_2" in it["environments"]]
+        return {it["name"]: it["stage"] for it in second} or None
 
     def apis(self) -> frozenset[str] | None:
         """Return the APIs enabled in the project."""
@@ -145,13 +156,21 @@ class Reader:
             policy = Policy.parse(result.json()) if result.ok else NO_POLICY
         return Connection(account=found["cloudResource"]["serviceAccountId"], policy=policy)
 
-    def model(self) -> ModelReport | None:
+    def model(self, runtimes: Mapping[str, str] | None) -> ModelReport | None:
         """Return what a process of its own finds out about the model, since a model's code may do anything."""
+        pythons = offered(runtimes)
+        if not pythons:
+            self.problems.append(
+                f"Cloud Functions has no Python from {PYTHONS[0]} to {PYTHONS[-1]} in {self.plan.region}: choose "
+                "another --region."
+            )
+            return None
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "model.json"
-            place = ["--functions", f"{self.plan.project}.{self.plan.dataset}", "--output", str(output)]
+            functions = f"{self.plan.project}.{self.plan.dataset}"
+            arguments = ["--functions", functions, "--output", str(output), "--pythons", ",".join(pythons)]
             result = self.commands.run(
-                [sys.executable, "-m", "deploy.model", *self.plan.model_options, *place], seconds=None
+                [sys.executable, "-m", "deploy.model", *self.plan.model_options, *arguments], seconds=None
             )
             if result.ok:
                 return ModelReport.parse(json.loads(output.read_text()))

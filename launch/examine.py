@@ -24,9 +24,10 @@ from launch.description import Description
 from launch.environment import Environment, Report, make
 from launch.errors import Blocked
 from launch.judge import judge
-from launch.lock import PYTHONS, resolve
-from launch.needs import read_needs
+from launch.lock import PYTHONS, Lock, resolve
+from launch.needs import Needs, read_needs
 from launch.sign import signed_copy
+from loading.faults import find_faults
 from loading.source import local_folder
 from model_loader import folder_digest
 from serving.errors import ServingError
@@ -37,11 +38,15 @@ SOURCES = ("launch", "loading", "serving")  # packages whose code a description 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may say about a model: other requirements, which Python to run, a table to make a signature from."""
+    """What a user may say about a model: other requirements, which Python to run, a table to make a signature from.
+
+    `pythons` are the versions of which the function can have one.
+    """
 
     requirements: Path | None = None
     interpreter: str = ""
     signature_from: Path | None = None
+    pythons: tuple[str, ...] = PYTHONS
 
 
 MODELS_OWN = Options()
@@ -69,7 +74,7 @@ def examined(uri: str, report: Report = lambda _: None, options: Options = MODEL
         with local_folder(uri) as folder:
             yield examine(folder, uri, report, options)
     except ServingError as error:
-        raise Blocked([str(error)]) from error
+        raise Blocked(error.reasons) from error
 
 
 def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Options = MODELS_OWN) -> Examined:
@@ -79,8 +84,7 @@ def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Op
     """
     if not (folder / "MLmodel").is_file():
         raise Blocked([f"There is no MLmodel file in {uri}; expected a folder saved by mlflow.<flavor>.save_model."])
-    needs = read_needs(folder, uri, options.requirements)
-    lock = resolve(needs, uri)
+    needs, lock = _resolved(folder, uri, options)
     environment = make(lock, report, interpreter=options.interpreter)
     if options.signature_from:
         folder = signed_copy(
@@ -95,7 +99,7 @@ def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Op
     if not file.is_file():
         report("Loading the model in its environment")
         text = _run(environment, "examine", folder, uri)["description"]
-        if lock.moved or (needs.python and Version(needs.python) < Version(PYTHONS[0])):
+        if lock.moved or (needs.python and Version(needs.python) < Version(options.pythons[0])):
             judged = judge(folder, uri, needs, lock, _run(environment, "sample", folder, uri), report)
             description = Description.parse(text)
             description.model.notes.append(judged)
@@ -105,6 +109,20 @@ def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Op
     for note in found.notes:
         report(note)
     return found
+
+
+def _resolved(folder: Path, uri: str, options: Options) -> tuple[Needs, Lock]:
+    """Return what the model needs and its lock; raise Blocked with all that is wrong with its files too."""
+    faults = find_faults(folder, uri)
+    reasons = faults.reasons
+    try:
+        needs = read_needs(folder, uri, options.requirements)
+        lock = resolve(needs, uri, options.pythons)
+    except Blocked as error:
+        reasons += error.blockers
+    if reasons:
+        raise Blocked([*reasons, *([] if options.signature_from else faults.unsigned)])
+    return needs, lock
 
 
 def predictions(examined: Examined, rows: Sequence[Sequence[Any]]) -> tuple[list[Any], bool]:

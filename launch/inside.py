@@ -68,7 +68,7 @@ def main(command: str, folder: str, second: str, output: str) -> None:
         else:
             answer = _predict(Path(folder), Path(second))
     except ServingError as error:
-        answer = {"errors": [str(error)]}
+        answer = {"errors": error.reasons}
     except Exception as error:  # anything the model's own library raises
         answer = {"errors": [f"The model at {folder} cannot predict the rows that it is tried on: {_reason(error)}"]}
     Path(output).write_text(json.dumps(answer, default=encode))

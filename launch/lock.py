@@ -8,7 +8,7 @@ function's own packages may be newer.
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.requirements import Requirement
@@ -54,26 +54,33 @@ class Lock:
         return hashlib.sha256(f"{self.python}\n{self.text}".encode()).hexdigest()[:16]
 
 
-def resolve(needs: Needs, uri: str) -> Lock:
-    """Return the lock of a model; raise Blocked when there is none, with the reason."""
+def resolve(needs: Needs, uri: str, pythons: Sequence[str] = PYTHONS) -> Lock:
+    """Return the lock of a model for one of these Pythons; raise Blocked when there is none, with the reason."""
     for moving in _STEPS:
         failures: list[uv.UvError] = []
-        for python in _candidates(needs.python):
+        for python in _candidates(needs.python, pythons):
             try:
-                return _smaller(needs, python, moving=moving)
+                found = _smaller(needs, python, moving=moving)
+                return replace(found, notes=(*_gone(needs.python, pythons), *found.notes))
             except uv.UvError as error:
                 failures.append(error)
                 if error.outside or error.missing or not (error.another_python or too_old(needs)):
                     raise Blocked([_explained(error, uri)]) from error
         if not (too_old(needs) or any(error.without_wheel & DECIDING for error in failures)):
             break
-    raise Blocked([_unavailable(failures[0], needs, uri)])
+    raise Blocked([_unavailable(failures[0], needs, uri, pythons)])
 
 
-def _candidates(saved_with: str) -> list[str]:
+def _candidates(saved_with: str, pythons: Sequence[str]) -> list[str]:
     """Return the Pythons to try, the model's own or the nearest first."""
     own = int((saved_with or DEFAULT_PYTHON).split(".")[1])
-    return sorted(PYTHONS, key=lambda python: (abs(int(python.split(".")[1]) - own), python))
+    return sorted(pythons, key=lambda python: (abs(int(python.split(".")[1]) - own), python))
+
+
+def _gone(saved_with: str, pythons: Sequence[str]) -> Iterable[str]:
+    python = ".".join(saved_with.split(".")[:2])
+    if python in PYTHONS and python not in pythons:
+        yield f"Cloud Functions has no Python {python} any more."
 
 
 def _smaller(needs: Needs, python: str, *, moving: int) -> Lock:
@@ -189,14 +196,14 @@ def _attributed(reason: str) -> str:
     return re.sub(r"you require ([^\s,]*[^\s,.])(?: and ([^\s,]*[^\s,.])(?=[.,]|$))?", told, reason)
 
 
-def _unavailable(error: uv.UvError, needs: Needs, uri: str) -> str:
+def _unavailable(error: uv.UvError, needs: Needs, uri: str, pythons: Sequence[str]) -> str:
     """Return the sentence for pins that have no wheel for any Python; the error is that of the nearest one."""
     without = sorted(error.without_wheel | error.only_source)
     pins = [str(each) for each in needs.requirements if canonicalize_name(each.name) in without] or without
     if not pins:
         return _explained(error, uri)
     return (
-        f"The model at {uri} needs {', '.join(pins)}, which cannot be installed: no Python from {PYTHONS[0]} to "
-        f"{PYTHONS[-1]} has a wheel of it on Linux. Train again with a newer version, or pass other versions with "
+        f"The model at {uri} needs {', '.join(pins)}, which cannot be installed: no Python from {pythons[0]} to "
+        f"{pythons[-1]} has a wheel of it on Linux. Train again with a newer version, or pass other versions with "
         "--requirements."
     )

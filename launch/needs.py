@@ -62,11 +62,12 @@ class _Lines:
 def read_needs(folder: Path, uri: str, override: Path | None = None) -> Needs:
     """Return what the model in a folder needs; `override` is a requirements.txt to read instead of the model's.
 
-    Raise Blocked with one sentence per line that can't be read.
+    Raise Blocked with one sentence per line and per file that can't be read, except for MLmodel: loading/ reports it.
     """
-    mlmodel = _mapping(folder / "MLmodel", uri)
-    conda = _mapping(folder / "conda.yaml", uri)
-    environment = _mapping(folder / "python_env.yaml", uri)
+    problems: list[str] = []
+    mlmodel = _mapping(folder / "MLmodel", uri, [])
+    conda = _mapping(folder / "conda.yaml", uri, problems)
+    environment = _mapping(folder / "python_env.yaml", uri, problems)
     own = folder / "requirements.txt"
     if override:
         lines = _read(override.read_text(errors="replace").splitlines(), str(override))
@@ -74,8 +75,9 @@ def read_needs(folder: Path, uri: str, override: Path | None = None) -> Needs:
         lines = _read(own.read_text(errors="replace").splitlines(), "requirements.txt")
     else:
         lines = _read(_conda_lines(conda), "conda.yaml")
-    if lines.problems:
-        raise Blocked([f"The model at {uri} cannot be installed: {problem}" for problem in lines.problems])
+    problems += [f"The model at {uri} cannot be installed: {problem}" for problem in lines.problems]
+    if problems:
+        raise Blocked(problems)
     flavors = _flavors(mlmodel)
     for package, version in _flavor_versions(flavors).items():
         _prefer(package, version, lines)
@@ -233,13 +235,13 @@ def _conda_lines(conda: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}=={exact[1]}" if exact else version.replace(" ", "")
 
 
-def _mapping(file: Path, uri: str) -> Mapping[str, Any]:
-    """Return the content of a YAML file; empty where there is none."""
+def _mapping(file: Path, uri: str, problems: list[str]) -> Mapping[str, Any]:
+    """Return the content of a YAML file; empty where there is none, or with a problem that is added to these."""
     try:
         found = yaml.safe_load(file.read_text(errors="replace")) if file.is_file() else {}
     except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise Blocked([f"The file {file.name} of the model at {uri} is not YAML: {reason}."]) from error
+        problems.append(f"The file {file.name} of the model at {uri} is not YAML: {' '.join(str(error).split())}.")
+        return {}
     return found if isinstance(found, Mapping) else {}
 
 

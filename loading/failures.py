@@ -57,13 +57,10 @@ def contained(uri: str) -> Iterator[None]:
 
 def _reason(error: Exception, folder: Path) -> str:
     """Return the rest of the sentence that begins with the model: what is wrong with it and what to do."""
-    if pointers := _git_lfs_pointers(folder):
-        return (
-            f"has a Git LFS pointer in place of {join_names(pointers)}: run `git lfs pull` in the repository that it "
-            "comes from, and upload it again."
-        )
-    if isinstance(error, FileNotFoundError) and (missing := _within(folder, error.filename)):
-        return f"has no file {missing}, which its MLmodel file names: upload the whole folder."
+    if pointers := git_lfs_pointers(folder):
+        return pointers_instead(pointers)
+    if isinstance(error, FileNotFoundError) and (file := _within(folder, error.filename)):
+        return missing([file])
     link: BaseException | None = error
     while link is not None:  # MLflow and joblib raise exceptions of their own instead
         reason = None
@@ -80,7 +77,20 @@ def _reason(error: Exception, folder: Path) -> str:
     return f"cannot be loaded: {describe_error(error)}{advice}"
 
 
-def _git_lfs_pointers(folder: Path) -> list[str]:
+def missing(files: list[str]) -> str:
+    """Return the rest of the sentence for files that aren't there."""
+    return f"has no file {join_names(files)}, which its MLmodel file names: upload the whole folder."
+
+
+def pointers_instead(files: list[str]) -> str:
+    """Return the rest of the sentence for files of which only a pointer is there."""
+    return (
+        f"has a Git LFS pointer in place of {join_names(files)}: run `git lfs pull` in the repository that it comes "
+        "from, and upload it again."
+    )
+
+
+def git_lfs_pointers(folder: Path) -> list[str]:
     """Return the files that hold only the address of their content, which Git LFS keeps elsewhere."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < _LFS_LIMIT]
     return sorted(_within(folder, path) for path in files if path.read_bytes().startswith(_LFS_POINTER))

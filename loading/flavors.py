@@ -29,12 +29,15 @@ class Flavor:
 
     `load` takes the model's folder, its flavors and its URI, and returns keyword arguments of Model: `predictor`,
     `estimator`, and for classifiers `probabilities` and `classes`. `package` takes the flavors and names the package to
-    import early. `reads_everything` says that the model's files are no longer needed once it is loaded, and `user_code`
-    that it runs code that its author wrote; `load` returns in `user_code` what the model's files say about that.
+    import early. `check` takes the flavors and the URI, and raises ModelUnusable for a library that would predict
+    something else. `reads_everything` says that the model's files are no longer needed once it is loaded, and
+    `user_code` that it runs code that its author wrote; `load` returns in `user_code` what the model's files say about
+    that.
     """
 
     load: Callable[[Path, Mapping[str, Any], str], dict[str, Any]]
     package: Callable[[Mapping[str, Any]], str]
+    check: Callable[[Mapping[str, Any], str], None] = lambda *_: None
     reads_everything: bool = False
     user_code: bool = False
 
@@ -79,17 +82,31 @@ def check_trusted(flavors: Mapping[str, Any], uri: str) -> None:
             )
 
 
-def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str, Any]:
-    """Return what Model needs of a scikit-learn model; skops builds only TRUSTED_TYPES, whatever the file asks for."""
+def named_files(flavors: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the files and folders that MLmodel names and loading opens, as far as is known."""
+    if flavor_of(flavors) is _FLAVORS["mlflow.sklearn"]:
+        return [str(flavors["sklearn"].get("pickled_model", "model.pkl"))]
+    function = flavors.get("python_function", {})
+    if not str(function.get("loader_module")).startswith("mlflow."):  # a loader of the author's may do without
+        return []
+    return [str(function[key]) for key in ("data", "python_model") if function.get(key)]
+
+
+def _check_sklearn(flavors: Mapping[str, Any], uri: str) -> None:
+    """Raise ModelUnusable for a model of another minor version of scikit-learn than this one."""
     import sklearn
 
-    flavor = flavors["sklearn"]
-    saved_with, here = flavor.get("sklearn_version", ""), sklearn.__version__
+    saved_with, here = str(flavors["sklearn"].get("sklearn_version", "")), sklearn.__version__
     if saved_with.split(".")[:2] != here.split(".")[:2]:
         raise ModelUnusable(
             f"The model at {uri} was saved with scikit-learn {saved_with}; the function has {here}, which may predict "
             f"differently: deploy with scikit-learn=={saved_with} in requirements.txt, or train again."
         )
+
+
+def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[str, Any]:
+    """Return what Model needs of a scikit-learn model; skops builds only TRUSTED_TYPES, whatever the file asks for."""
+    flavor = flavors["sklearn"]
     if flavor.get("code"):
         sys.path.insert(0, str(folder / flavor["code"]))
     file, user_code = folder / flavor["pickled_model"], False
@@ -177,7 +194,7 @@ _RAW_MODELS = ("lgb_model", "cb_model", "xgb_model", "sklearn_model", "statsmode
 _PYFUNC = Flavor(_load_pyfunc, _pyfunc_package, user_code=True)
 _LIBRARY = Flavor(_load_pyfunc, _pyfunc_package)
 _FLAVORS = {  # by MLflow's loader module
-    "mlflow.sklearn": Flavor(_load_sklearn, _sklearn_package, reads_everything=True),
+    "mlflow.sklearn": Flavor(_load_sklearn, _sklearn_package, _check_sklearn, reads_everything=True),
     "mlflow.lightgbm": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
     "mlflow.xgboost": Flavor(_load_pyfunc, _pyfunc_package, reads_everything=True),
     "mlflow.catboost": _LIBRARY,

@@ -46,9 +46,9 @@ def read_mlmodel(folder: Path, uri: str) -> dict[str, Any]:
     return mlmodel
 
 
-def requirements(folder: Path) -> list[str]:
-    """Return the lines of the model's requirements.txt: the packages of its author's environment."""
-    file = folder / "requirements.txt"
+def requirements(folder: Path, name: str = "requirements.txt") -> list[str]:
+    """Return the lines of a file of requirements; those of a model are the packages of its author's environment."""
+    file = folder / name
     return [line for line in file.read_text(errors="replace").splitlines() if line] if file.is_file() else []
 
 

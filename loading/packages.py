@@ -1,10 +1,11 @@
 """Whether the packages of this function are those that a followed version requires.
 
-deploy.sh installs what the first version requires. A later one may require another version of a package that decides
-predictions, or a package that isn't installed: it would fail, or predict something else.
+deploy.sh installs what the version requires that it checked. Another one may require another version of a package that
+decides predictions, or a package that isn't installed: it would fail, or predict something else.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -12,7 +13,11 @@ from packaging.utils import canonicalize_name
 
 from loading.installed import version
 from loading.mlmodel import requirements
-from serving.errors import ModelUnusable
+from serving.errors import ModelUnusable, join_names
+
+ROOT = Path(__file__).parent.parent
+# The model's requirements that deploy.sh resolved to this function's requirements.txt; deploy.sh writes it.
+RESOLVED = "model-requirements.txt"
 
 # Packages that decide predictions: another version than the required one may predict something else.
 DECIDING = frozenset(
@@ -35,13 +40,30 @@ OTHER_NAMES = {
     "pytorch": ("torch",),
     "sklearn": ("scikit-learn",),
     "tensorflow": ("tensorflow-cpu",),
+    "tensorflow-intel": ("tensorflow-cpu", "tensorflow"),
+    "tensorflow-macos": ("tensorflow-cpu", "tensorflow"),
     "xgboost": ("xgboost-cpu",),
 }
 
 
 def check_requirements(folder: Path, uri: str) -> None:
-    """Raise ModelUnusable, before anything of the model is loaded, if its requirements.txt isn't met here."""
-    for line in requirements(folder):
+    """Raise ModelUnusable, before anything of the model is loaded, if its requirements.txt isn't met here.
+
+    The requirements that deploy.sh resolved are met, although it may have moved a package to another version.
+    """
+    required = requirements(folder)
+    if required and required == requirements(ROOT, RESOLVED):
+        return
+    if unmet := list(_unmet(required)):
+        raise ModelUnusable(
+            f"The model at {uri} requires {join_names(unmet)}: deploy this version with deploy.sh, which installs what "
+            "it requires."
+        )
+
+
+def _unmet(lines: Iterable[str]) -> Iterator[str]:
+    """Yield each requirement that isn't met, with what is installed."""
+    for line in lines:
         try:
             required = Requirement(re.split(r"\s+(?:#|--|\\)", line)[0])
         except InvalidRequirement:  # an option of pip, a comment or an address
@@ -52,15 +74,9 @@ def check_requirements(folder: Path, uri: str) -> None:
         names = (name, *OTHER_NAMES.get(name, ()))
         installed = next((found for each in names if (found := version(each))), None)
         if installed is None:
-            found = f"{name} is not installed"
+            yield f"{name}{required.specifier}, but {name} is not installed"
         elif not DECIDING.isdisjoint(names) and not _is_met(name, required, installed):
-            found = f"{name} {installed} is installed"
-        else:
-            continue
-        raise ModelUnusable(
-            f"The model at {uri} requires {name}{required.specifier}, but {found}: deploy this version with deploy.sh, "
-            "which installs what it requires."
-        )
+            yield f"{name}{required.specifier}, but {name} {installed} is installed"
 
 
 def _is_met(name: str, required: Requirement, installed: str) -> bool:

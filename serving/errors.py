@@ -18,6 +18,8 @@ A message is one or two sentences for the person at a SQL prompt: what was wrong
 into a message.
 """
 
+from collections.abc import Sequence
+
 import orjson
 
 BODY_LIMIT = 1_000  # bytes; BigQuery shows an errorMessage of less than 1 KB
@@ -25,9 +27,16 @@ VALUE_LIMIT = 80  # characters of a value that a message shows
 
 
 class ServingError(Exception):
-    """A failure with an HTTP status and a message for a person."""
+    """A failure with an HTTP status and a message for a person.
+
+    `reasons` has a sentence or two for each of several faults; with a single one it is the message.
+    """
 
     status: int
+
+    def __init__(self, message: str, reasons: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.reasons = tuple(reasons) or (message,)
 
 
 class BadRequest(ServingError):

@@ -38,8 +38,8 @@ ALLOWED = {
     "main": ("model_loader", "serving", "sql.names"),
     # Of loading/, launching needs what fetches a model without loading it, and what reads a fitted one.
     "launch": (
-        *("loading.failures", "loading.fitted", "loading.flavors", "loading.made_signature", "loading.made_up"),
-        *("loading.mlmodel", "loading.packages", "loading.source", "model_loader", "parity"),
+        *("loading.failures", "loading.faults", "loading.fitted", "loading.flavors", "loading.made_signature"),
+        *("loading.made_up", "loading.mlmodel", "loading.packages", "loading.source", "model_loader", "parity"),
         *("serving.errors", "serving.json_type", "serving.model", "serving.signature"),
     ),
     "sql": ("launch", "serving"),
@@ -50,7 +50,7 @@ ALLOWED = {
         *("model_loader", "model_steps", "sql"),
         *("loading.causes", "loading.publish", "loading.trusted_types"),
     ),
-    "deploy": ("launch", "parity", "serving.errors", "sql"),
+    "deploy": ("launch", "loading.packages", "parity", "serving.errors", "sql"),
     "local": ("bqlocal", "launch", "loading", "model_loader", "parity", "serving", "sql"),
     "benchmarks": (*ANYTHING, "local", "tests"),
     "tests": (*ANYTHING, "benchmarks", "local"),

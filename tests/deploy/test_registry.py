@@ -1,8 +1,10 @@
 """--model names a model of an MLflow registry: which version it is, where its files are, and whether it is followed."""
 
 import contextlib
+import io
 import socket
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -244,6 +246,8 @@ def test_follow_after_pin(deployment: Deployment, champion: tuple[Run, dict[str,
     followed = function["serviceConfig"]["environmentVariables"]
     assert followed["MODEL_REFRESH_SECONDS"] == "300"
     assert not {"MODEL_DIGEST", "MODEL_VERSION"} & followed.keys()
+    with zipfile.ZipFile(io.BytesIO(deployment.google.functions.archives[-1])) as source:
+        assert source.read("model-requirements.txt") == b"scikit-learn\n"
     assert deployment.run().status == 0
     pinned = deployment.cloud.functions[FUNCTION]["serviceConfig"]["environmentVariables"]
     assert len(pinned["MODEL_DIGEST"]) == 64

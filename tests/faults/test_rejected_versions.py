@@ -14,6 +14,7 @@ import yaml
 
 from model_loader import ModelLoader
 from serving.decoding import from_arguments
+from serving.errors import ModelUnusable
 from tests import models
 from tests.faults import faults
 from tests.faults.conftest import URI
@@ -112,6 +113,29 @@ def test_bad_version_rejected_once(
     assert line["message"].startswith(
         f"Still serving version {digest(saved('tree_regressor'))}: the next version was rejected"
     )
+
+
+def test_first_version_is_checked(proxy: Proxy, tmp_path: Path) -> None:
+    """A new instance that follows rejects a version by name, before it is loaded, as running ones do."""
+    bad = models.tree_regressor(tmp_path / "bad")
+    require("scikit-learn==0.1\nno-such-package==1.2")(bad)
+    publish(proxy.upstream, bad, "m")
+    with pytest.raises(ModelUnusable) as rejected:
+        asyncio.run(ModelLoader(URI, refresh=REFRESH).model())
+    assert "requires scikit-learn==0.1, but scikit-learn" in str(rejected.value)
+    assert "no-such-package==1.2, but no-such-package is not installed: deploy this version" in str(rejected.value)
+    assert "UnpicklingError" not in str(rejected.value)
+
+
+def test_checked_requirements_start(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new instance starts with requirements that deploy.sh resolved, or with a pinned digest, whatever is installed."""
+    moved = models.tree_regressor(tmp_path / "moved")
+    (moved / "requirements.txt").write_text("scikit-learn==0.1\n")
+    publish(proxy.upstream, moved, "m")
+    assert asyncio.run(ModelLoader(URI, digest(moved), refresh=REFRESH).model())
+    monkeypatch.setattr("loading.packages.ROOT", tmp_path)
+    (tmp_path / "model-requirements.txt").write_text("scikit-learn==0.1\n")
+    assert asyncio.run(ModelLoader(URI, refresh=REFRESH).model())
 
 
 def delete_mlmodel(proxy: Proxy) -> None:

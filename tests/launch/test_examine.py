@@ -16,6 +16,7 @@ from launch.environment import find_python, make
 from launch.errors import Blocked
 from launch.examine import Options, examine, examined, predictions
 from launch.lock import Lock
+from tests import models
 
 Saved = Callable[[str], str]
 LOCK = Lock("3.11", "numpy==2.4.6\n")
@@ -163,6 +164,26 @@ def test_broken_mlmodel(text: str, saved: Saved, tmp_path: Path) -> None:
     assert str(folder) not in sentence
 
 
+def test_all_reasons_at_once(saved: Saved, tmp_path: Path, folder: Path) -> None:
+    """What is wrong with the requirements, MLmodel and the files is reported together, and nothing is made."""
+    model = tmp_path / "model"
+    shutil.copytree(saved("tree_regressor"), model)
+    (model / "requirements.txt").write_text("./wheels/x.whl\nMatplotlib : 3.8.0\n")
+    (model / "model.pkl").unlink()
+    mlmodel = yaml.safe_load((model / "MLmodel").read_text())
+    del mlmodel["signature"]
+    mlmodel["flavors"]["sklearn"]["skops_trusted_types"] = ["a.B"]
+    (model / "MLmodel").write_text(yaml.safe_dump(mlmodel))
+    with pytest.raises(Blocked) as blocked:
+        examine(model, "gs://b/m")
+    said = ("does not list: a.B", "no file model.pkl", "'./wheels/x.whl'", "'Matplotlib : 3.8.0'", "has no signature")
+    assert len(blocked.value.blockers) == len(said)
+    for sentence, part in zip(blocked.value.blockers, said, strict=True):
+        assert part in sentence
+        assert sentence.startswith("The model at gs://b/m ")
+    assert not folder.exists()
+
+
 @pytest.mark.check
 def test_second_examination_is_kept(saved: Saved) -> None:
     """A second examination tells the same and loads nothing."""
@@ -222,14 +243,20 @@ def test_options(saved: Saved, tmp_path: Path) -> None:
 
 @pytest.mark.check
 def test_false_signature(saved: Saved, tmp_path: Path) -> None:
-    """A signature with fewer columns than the model was fitted on leaves no rows to compare, and a note says why."""
+    """A signature with fewer columns than the model was fitted on is one sentence with both numbers and the way out."""
     folder = tmp_path / "model"
     shutil.copytree(saved("tree_regressor"), folder)
     mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
     del mlmodel["saved_input_example_info"]
     mlmodel["signature"]["inputs"] = json.dumps(json.loads(mlmodel["signature"]["inputs"])[:2])
     (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
-    found = examine(folder, "gs://b/m")
-    assert list(found.description.rows) == []
-    (note,) = (each for each in found.notes if "cannot predict rows made from its signature: ValueError: " in each)
-    assert "\n" not in note
+    with pytest.raises(Blocked) as blocked:
+        examine(folder, "gs://b/m")
+    (sentence,) = blocked.value.blockers
+    assert sentence.startswith(
+        "The model at gs://b/m was fitted on 4 columns, but its signature declares 2 and lacks c, d. Pass a table "
+    )
+    assert "--signature-from" in sentence
+    models.numbers().to_csv(tmp_path / "rows.csv", index=False)
+    signed = examine(folder, "gs://b/m", options=Options(signature_from=tmp_path / "rows.csv"))
+    assert signed.description.model.signature.arguments == "a FLOAT64, b FLOAT64, c FLOAT64, d FLOAT64"

@@ -285,13 +285,17 @@ def test_time_of_saving(mlmodel: Any, saved: str, needs: Saved) -> None:
     assert (found.saved, lines(found)) == (saved, ["numpy"])
 
 
-@pytest.mark.parametrize("file", ["MLmodel", "conda.yaml", "python_env.yaml"])
-def test_file_that_is_no_yaml(file: str, tmp_path: Path) -> None:
-    """A file that isn't YAML is one sentence that names it."""
-    (tmp_path / "MLmodel").write_text("{}")
-    (tmp_path / file).write_text("a: [1\nb: {")
-    with pytest.raises(Blocked, match=rf"^The file {file} of the model at {URI} is not YAML: .+\.$"):
+def test_files_that_are_no_yaml(tmp_path: Path) -> None:
+    """Each file that isn't YAML, and each line that can't be read, is one sentence that names it."""
+    for file in ("MLmodel", "conda.yaml", "python_env.yaml"):
+        (tmp_path / file).write_text("a: [1\nb: {")
+    (tmp_path / "requirements.txt").write_text("./wheels/x.whl\n")
+    with pytest.raises(Blocked) as blocked:
         read_needs(tmp_path, URI)
+    conda, python_env, line = blocked.value.blockers
+    assert conda.startswith(f"The file conda.yaml of the model at {URI} is not YAML: ")
+    assert python_env.startswith(f"The file python_env.yaml of the model at {URI} is not YAML: ")
+    assert "requirements.txt has './wheels/x.whl'; expected" in line
 
 
 def test_names_are_canonical(needs: Saved) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sklearn
 
-from loading.packages import check_requirements
+from loading.packages import RESOLVED, check_requirements
 from serving.errors import ModelUnusable
 
 SKLEARN, NUMPY = sklearn.__version__, np.__version__
@@ -58,3 +58,24 @@ def test_not_met(line: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable) as error:
         check_requirements(tmp_path, "gs://models/houses")
     assert str(error.value).startswith(f"The model at gs://models/houses {said}")
+
+
+def test_all_that_is_not_met(tmp_path: Path) -> None:
+    """Every requirement that isn't met is in the one error."""
+    (tmp_path / "requirements.txt").write_text("scikit-learn==0.1\nno-such-package\n")
+    with pytest.raises(ModelUnusable) as error:
+        check_requirements(tmp_path, "gs://models/houses")
+    said = f"scikit-learn==0.1, but scikit-learn {SKLEARN} is installed, no-such-package, but no-such-package is not"
+    assert said in str(error.value)
+
+
+def test_resolved_requirements_are_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What deploy.sh resolved is met, and anything else isn't, though a package moved."""
+    monkeypatch.setattr("loading.packages.ROOT", tmp_path / "function")
+    (tmp_path / "function").mkdir()
+    (tmp_path / "function" / RESOLVED).write_text("scikit-learn==0.1\n")
+    (tmp_path / "requirements.txt").write_text("scikit-learn==0.1\n")
+    check_requirements(tmp_path, "gs://models/houses")
+    (tmp_path / "requirements.txt").write_text("scikit-learn==0.2\n")
+    with pytest.raises(ModelUnusable):
+        check_requirements(tmp_path, "gs://models/houses")

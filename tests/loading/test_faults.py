@@ -1,0 +1,122 @@
+"""A model with several faults is one answer that has all of them."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sklearn.linear_model import LinearRegression
+from starlette.testclient import TestClient
+
+from loading.faults import find_faults
+from model_loader import load
+from serving.errors import ModelUnusable
+from tests import models
+from tests.assertions import assert_error
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+URI = "gs://models/houses"
+
+
+@pytest.fixture
+def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
+    """Return a copy of a model's folder for a test to damage."""
+    return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Apply a change to the MLmodel file."""
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
+    change(mlmodel)
+    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
+
+
+def spoil(folder: Path) -> None:
+    """Let a model be of another scikit-learn, ask for a type, have no signature, and miss its file."""
+    edit(folder, lambda it: it["flavors"]["sklearn"].update(sklearn_version="0.24.2", skops_trusted_types=["a.B"]))
+    edit(folder, lambda it: it.pop("signature"))
+    (folder / "model.pkl").unlink()
+
+
+def test_all_faults_in_one_answer(app: Callable[..., TestClient], folder: Path) -> None:
+    """The function's 424 has another scikit-learn, an untrusted type, a missing file and the missing signature."""
+    spoil(folder)
+    answer = app(str(folder)).post("/", json={"calls": [[1, 2, 3, 4]]})
+    words = ("was saved with scikit-learn 0.24.2", "trusted_types.py does not list: a.B", "has no file model.pkl")
+    assert_error(answer, 424, *words, "It has no signature", "--signature-from")
+    assert answer.text.count(str(folder)) == 1
+
+
+def test_reasons(folder: Path) -> None:
+    """The error holds each reason as a sentence that can stand alone."""
+    spoil(folder)
+    with pytest.raises(ModelUnusable) as refused:
+        load(str(folder))
+    assert len(refused.value.reasons) == 4
+    assert all(reason.startswith(f"The model at {folder} ") for reason in refused.value.reasons)
+
+
+def test_single_fault_stays_alone(folder: Path) -> None:
+    """One fault of a model with a signature is one reason: the error is that of the check that found it."""
+    (folder / "model.pkl").unlink()
+    with pytest.raises(ModelUnusable) as refused:
+        load(str(folder))
+    assert refused.value.reasons == (str(refused.value),)
+    assert str(refused.value).endswith("has no file model.pkl, which its MLmodel file names: upload the whole folder.")
+
+
+def test_unreadable_signature_and_file(folder: Path) -> None:
+    """A signature that isn't JSON doesn't hide what is wrong with the files, nor count as a missing one."""
+    edit(folder, lambda it: it["signature"].update(inputs="["))
+    (folder / "model.pkl").write_bytes(POINTER)
+    signature, pointer = find_faults(folder, URI).reasons
+    assert signature.startswith(f"The model at {URI} has a signature that cannot be read (JSONDecodeError: ")
+    assert pointer.startswith(f"The model at {URI} has a Git LFS pointer in place of model.pkl: run `git lfs pull`")
+    assert find_faults(folder, URI).unsigned == []
+
+
+UNABLE = {
+    "an R crate": {"crate": {"model": "crate.bin"}},
+    "transformers alone": {"transformers": {"task": "fill-mask"}},
+}
+
+
+@pytest.mark.parametrize("flavors", UNABLE.values(), ids=UNABLE)
+def test_model_that_cannot_predict(flavors: dict[str, Any], folder: Path) -> None:
+    """A model of flavors that Python can't call is named with them."""
+    edit(folder, lambda it: it.update(flavors=flavors))
+    with pytest.raises(ModelUnusable, match=f"cannot predict: its MLmodel file has {next(iter(flavors))}, but no pyth"):
+        load(str(folder))
+
+
+def test_other_pointers_are_no_fault(folder: Path) -> None:
+    """A pointer in place of a file that loading doesn't open is none of the model's faults."""
+    (folder / "picture.png").write_bytes(POINTER)
+    assert find_faults(folder, URI).reasons == []
+    assert load(str(folder)).info.digest
+
+
+def test_missing_file_of_a_library(tmp_path: Path) -> None:
+    """The file of a model that MLflow loads is named too."""
+    folder = models.boosted(tmp_path / "model")
+    name = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]["data"]
+    (folder / name).unlink()
+    assert find_faults(folder, URI).reasons == [
+        f"The model at {URI} has no file {name}, which its MLmodel file names: upload the whole folder."
+    ]
+
+
+def test_failure_without_signature(tmp_path: Path) -> None:
+    """A model that can't be loaded and has no signature hears of both at once."""
+    folder = models.save(tmp_path / "model", LinearRegression().fit(*_rows()), models.numbers())
+    edit(folder, lambda it: it.pop("signature"))
+    (folder / "model.pkl").write_bytes(b"not a pickle")
+    with pytest.raises(ModelUnusable, match=r"cannot be loaded: UnpicklingError.* It has no signature"):
+        load(str(folder))
+
+
+def _rows() -> Any:
+    X = models.numbers()
+    return X, X.sum(axis=1)
