@@ -72,9 +72,11 @@ def resolve(needs: Needs, uri: str, pythons: Sequence[str] = PYTHONS) -> Lock:
 
 
 def _candidates(saved_with: str, pythons: Sequence[str]) -> list[str]:
-    """Return the Pythons to try, the model's own or the nearest first."""
+    """Return the Pythons to try: the model's own or the nearest first, newer ones before older if its own is gone."""
     own = int((saved_with or DEFAULT_PYTHON).split(".")[1])
-    return sorted(pythons, key=lambda python: (abs(int(python.split(".")[1]) - own), python))
+    minors = {int(python.split(".")[1]) for python in pythons}
+    nearest = sorted(minors, key=lambda minor: (own not in minors and minor < own, abs(minor - own), minor))
+    return [f"3.{minor}" for minor in nearest]
 
 
 def _gone(saved_with: str, pythons: Sequence[str]) -> Iterable[str]:

@@ -70,6 +70,9 @@ class Cloud:
 
     url: str = ""
     storage_url: str = ""
+    runtimes: dict[str, str] = field(  # the stage of each
+        default_factory=lambda: dict.fromkeys(("python310", "python311", "python312", "python313", "nodejs22"), "GA")
+    )
     services: set[str] = field(default_factory=lambda: {f"{name}.googleapis.com" for name in APIS})
     denied: set[str] = field(default_factory=set)
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -83,7 +86,17 @@ class Cloud:
     stuck: bool = False  # operations never end
     delay: int = 0  # calls of the function that still fail after the invoker was granted
 
-    KEPT: ClassVar = ("services", "denied", "accounts", "policies", "functions", "connections", "datasets", "routines")
+    KEPT: ClassVar = (
+        "runtimes",
+        "services",
+        "denied",
+        "accounts",
+        "policies",
+        "functions",
+        "connections",
+        "datasets",
+        "routines",
+    )
 
     def snapshot(self) -> dict[str, Any]:
         return {name: copy.deepcopy(getattr(self, name)) for name in self.KEPT}

@@ -55,8 +55,8 @@ class Functions:
         ]
 
     async def _runtimes(self, request: Request) -> Any:
-        names = ("python310", "python311", "python312", "python313")
-        return {"runtimes": [{"name": name, "environment": "GEN_2", "stage": "GA"} for name in names]}
+        stages = self.cloud.runtimes.items()
+        return {"runtimes": [{"name": name, "environment": "GEN_2", "stage": stage} for name, stage in stages]}
 
     async def _upload_url(self, request: Request) -> Any:
         number = len(self.archives)

@@ -244,6 +244,22 @@ def test_every_python_is_tried(no_uv: Callable[[str], list[str]]) -> None:
     assert list(dict.fromkeys(asked)) == ["3.12", "3.11", "3.13", "3.10", "3.14"]
 
 
+def test_decommissioned_python(no_uv: Callable[[str], list[str]]) -> None:
+    """Where the model's own Python is gone, the next newer one is tried first, and the sentence names the range."""
+    asked = no_uv("Because numpy==1.24.4 has no usable wheels and you require numpy==1.24.4, we can conclude")
+    with pytest.raises(Blocked, match=r"no Python from 3\.10 to 3\.13 has a wheel"):
+        resolve(needs("numpy==1.24.4", python="3.11.4"), URI, ("3.10", "3.12", "3.13"))
+    assert list(dict.fromkeys(asked)) == ["3.12", "3.13", "3.10"]
+
+
+@pytest.mark.check
+def test_decommissioned_python_is_told() -> None:
+    """The user is told why the function has another Python than the model."""
+    found = resolve(needs("scikit-learn==1.9.1", python="3.11.4"), URI, ("3.12", "3.13"))
+    assert found.python == "3.12"
+    assert found.notes[0] == "Cloud Functions has no Python 3.11 any more."
+
+
 @pytest.mark.parametrize(
     ("saved_with", "first"),
     [("3.8.18", "3.10"), ("3.10.13", "3.10"), ("3.13", "3.13"), ("3.15.0", "3.14"), ("", lock.DEFAULT_PYTHON)],
