@@ -110,7 +110,8 @@ def _create(folder: Path, lock: Lock, interpreter: str, *options: str) -> None:
         if found != lock.python:
             raise Blocked([f"{interpreter} is Python {found}, but the model's packages are those for {lock.python}."])
         (folder / "requirements.txt").write_text(lock.text)
-        indexes = ["--index-strategy", "unsafe-best-match"] if "index-url" in lock.text else []
+        has_options = any(line.startswith("-") for line in lock.text.splitlines())
+        indexes = ["--index-strategy", "unsafe-best-match"] if has_options else []
         uv.run(
             *("pip", "install", "--quiet", "--compile-bytecode", *options, *indexes),
             *("--python", python, "-r", folder / "requirements.txt"),

@@ -20,7 +20,8 @@ from launch import uv
 from launch.errors import Blocked
 from launch.needs import Needs, pinned
 from launch.packages import CPU_BUILDS, DECIDING
-from launch.resolver import FOUNDATIONS, compile_lock, own_requirements, tested, too_old
+from launch.resolver import FOUNDATIONS, compile_lock, locked, own_requirements, tested, too_old
+from launch.torch_builds import without_gpu
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")  # that the function runs on
 DEFAULT_PYTHON = "3.11"
@@ -45,8 +46,7 @@ class Lock:
     @property
     def versions(self) -> dict[str, str]:
         """The version of each package by its canonical name."""
-        found = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", self.text, re.MULTILINE)
-        return {canonicalize_name(name): version for name, version in found}
+        return locked(self.text)
 
     @property
     def digest(self) -> str:
@@ -108,15 +108,18 @@ def _resolved(needs: Needs, python: str, *, moving: int) -> Lock:
     versions = dict(tested())
     versions |= {canonicalize_name(each.name): str(pin) for each in needs.requirements if (pin := pinned(each))}
     preferred = [f"{name}=={version}" for name, version in versions.items()]
-    notes = list(needs.notes)
+    notes, wheels = list(needs.notes), [":all:"]
     try:
-        text = compile_lock(needs, python, lines, preferred)
+        text = compile_lock(needs, python, lines, preferred, wheels)
     except uv.UvError as error:
         built = sorted(error.only_source - DECIDING)
         if not built:
             raise
         notes.append(f"Built from source, because no version has a wheel: {', '.join(built)}.")
-        text = compile_lock(needs, python, lines, preferred, wheels=sorted({*DECIDING, *tested()}))
+        wheels = sorted({*DECIDING, *tested()})
+        text = compile_lock(needs, python, lines, preferred, wheels)
+    text, told = without_gpu(needs, python, lines, text, wheels)
+    notes += told
     lock = Lock(python, text)
     return replace(lock, notes=(*notes, *_moves(needs, lock)), moved=tuple(_moved(needs, lock)))
 

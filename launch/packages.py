@@ -51,6 +51,9 @@ FLAVOR_VERSIONS = {
 }
 # Builds without libraries for GPUs, which Cloud Functions doesn't have, and the first version that needs them.
 CPU_BUILDS = {"tensorflow": ("tensorflow-cpu", "2.0"), "xgboost": ("xgboost-cpu", "2.1.1")}
+# PyTorch's packages, and the index of their builds for CPUs.
+TORCH = ("torch", "torchaudio", "torchvision")
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 # What people and conda write -> the package on PyPI that it means.
 RENAMED = {
     "matplotlib-base": "matplotlib",

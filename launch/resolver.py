@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from launch import kept, uv
+from launch import kept, packages, uv
 from launch.needs import Needs, pinned
 from launch.packages import CPU_BUILDS, DECIDING
 
@@ -29,11 +29,12 @@ FULL = "mlflow"
 
 
 def compile_lock(
-    needs: Needs, python: str, lines: Sequence[str], preferred: Sequence[str], wheels: Sequence[str] = (":all:",)
+    needs: Needs, python: str, lines: Sequence[str], preferred: Sequence[str], wheels: Sequence[str]
 ) -> str:
     """Return a requirements.txt by `uv pip compile`, the same one again for the same question.
 
-    The packages in `wheels` aren't built from source.
+    The packages in `wheels` aren't built from source. The model's options come first, as it wrote them: uv would write
+    the address of this machine's own index too.
     """
     full = [line.replace("mlflow-skinny", FULL, 1) if line.startswith("mlflow-skinny") else line for line in lines]
     question = "\n".join([python, day(needs.saved), *lines, *preferred, *needs.options, str(needs.hashes), *wheels])
@@ -47,6 +48,7 @@ def compile_lock(
         if FULL not in error.text:
             raise
         text = _uv_compile(needs, python, lines, preferred, wheels)
+    text = "".join(f"{option}\n" for option in needs.options) + text
     kept.write(file, text)
     return text
 
@@ -75,14 +77,22 @@ def _uv_compile(
             *("--no-header", "--no-annotate", "--quiet"),
             *(part for name in wheels for part in ("--only-binary", name)),
             *(["--generate-hashes"] if needs.hashes else []),
-            *(["--index-strategy", "unsafe-best-match", "--emit-index-url"] if needs.options else []),
+            *(["--index-strategy", "unsafe-best-match"] if needs.options else []),
         ]
         if as_of := day(needs.saved):
             arguments += ["--exclude-newer", as_of]
             newer = [*tested(), FULL, "mlflow-tracing", *(build for build, _ in CPU_BUILDS.values()), *too_old(needs)]
+            if any(packages.TORCH_INDEX in option for option in needs.options):
+                newer += packages.TORCH  # that index doesn't say when a file was uploaded
             arguments += [part for package in newer for part in ("--exclude-newer-package", f"{package}=false")]
         uv.run(*arguments, cwd=folder)
         return (folder / "out.txt").read_text()
+
+
+def locked(text: str) -> dict[str, str]:
+    """Return the version of each package in a lock by its canonical name."""
+    found = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", text, re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in found}
 
 
 def day(saved: str) -> str:
