@@ -37,6 +37,7 @@ handler = Handler(
         settings.refresh_seconds,
         version=settings.model_version,
         allow_dependence=settings.allow_dependence,
+        plan=settings.model_plan,
     ),
     Scheduler(
         threads=settings.model_threads or os.cpu_count() or 1,  # more threads than cores would only queue

@@ -22,6 +22,7 @@ from loading.failures import contained, loading_errors
 from loading.flavors import import_early, keeps_files
 from loading.folders import claim, release, remove_abandoned
 from loading.memory import check_fits
+from loading.plan.attach import attach
 from loading.source import fetched, pinned, version_of
 from loading.trial import try_out
 from loading.versions import Served, Versions
@@ -52,11 +53,13 @@ class ModelLoader:
         *,
         version: str | None = None,
         allow_dependence: bool = False,
+        plan: str = "on",
     ) -> None:
         self._uri = uri
         self._digest = digest
         self._version = None if refresh else version  # it is that of one model
         self._allow_dependence = allow_dependence
+        self._plan = plan
         self._model: Model | None = None
         self._loading: asyncio.Future[Model] | None = None
         self._versions = Versions() if refresh else None
@@ -110,7 +113,7 @@ class ModelLoader:
         remove_abandoned(self._versions.folder if self._versions else None)
         with contained(self._uri), _gc_paused():
             if served:
-                model = load_again(self._uri, served, allow_dependence=self._allow_dependence)
+                model = load_again(self._uri, served, allow_dependence=self._allow_dependence, plan=self._plan)
             else:
                 model = load(
                     self._uri,
@@ -119,8 +122,9 @@ class ModelLoader:
                     version=self._version,
                     check_packages=self._versions is not None and not self._digest,
                     allow_dependence=self._allow_dependence,
+                    plan=self._plan,
                 )
-        fields = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds")
+        fields = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds", "answers")
         for note in model.notes:
             log_event("WARNING", note, uri=self._uri)
         log_event("INFO", f"Loaded the model at {self._uri}.", **{name: getattr(model.info, name) for name in fields})
@@ -154,14 +158,16 @@ def load(
     version: str | None = None,
     check_packages: bool = False,
     allow_dependence: bool | None = None,
+    plan: str | None = None,
 ) -> Model:
     """Fetch, verify, load and try a model.
 
     `uri` has one of the forms in loading.source.FORMS; `digest` is what `folder_digest` must return; `versions` is told
     where the files of a followed version are; `version` is what the model is called, by default what its registry calls
     it; `check_packages` rejects a model that requires packages which aren't here; `allow_dependence` admits a model
-    whose rows depend on each other, by default if ROWS_DEPEND is `allow`, as for the function. Raise ModelUnusable or
-    ModelUnreachable.
+    whose rows depend on each other, by default if ROWS_DEPEND is `allow`, as for the function; `plan` is `on`, `off`,
+    or `thorough` to compare the plan with the model on thousands of rows, by default what MODEL_PLAN says.
+    Raise ModelUnusable or ModelUnreachable.
     """
     if versions:
         versions.fetched = None
@@ -169,7 +175,9 @@ def load(
     source = pinned(uri)
     with fetched(source, import_early) as folder:
         name = version or version_of(source)
-        model, flavors = _read(folder, uri, digest, name, started, allow_dependence, check_packages=check_packages)
+        model, flavors = _read(
+            folder, uri, digest, name, started, allow_dependence, plan, check_packages=check_packages
+        )
     if folder != Path(uri):
         # On Cloud Functions the disk is memory. A model that opens its files to predict keeps them as long as it lives,
         # and so does a followed version: a worker that takes over serves it.
@@ -182,14 +190,14 @@ def load(
     return model
 
 
-def load_again(uri: str, served: Served, *, allow_dependence: bool) -> Model:
+def load_again(uri: str, served: Served, *, allow_dependence: bool, plan: str) -> Model:
     """Load the version that last served, for a worker that takes over, from the files that it left."""
     started = time.perf_counter()
     folder = Path(served.folder)
     if not claim(folder):
         raise ModelUnreachable(f"The files of version {served.version} of {uri} are gone.")
     try:
-        model, _ = _read(folder, uri, served.digest, served.version, started, allow_dependence)
+        model, _ = _read(folder, uri, served.digest, served.version, started, allow_dependence, plan)
     except BaseException:
         release(folder)
         raise
@@ -204,6 +212,7 @@ def _read(
     version: str | None,
     started: float,
     allow_dependence: bool | None,
+    plan: str | None,
     *,
     check_packages: bool = False,
 ) -> tuple[Model, Mapping[str, Any]]:
@@ -222,6 +231,9 @@ def _read(
     if isinstance(model.example_error, ImportError):  # of a module that is imported only to predict
         with loading_errors(folder, uri):
             raise model.example_error
+    plan = plan or os.environ.get("MODEL_PLAN", "on")
+    if plan != "off" and model.example_error is None:
+        attach(model, load_seconds=time.perf_counter() - started, thorough=plan == "thorough")
     warm_at = time.perf_counter()
     seconds = {"fetch": fetched_at - started, "load": loaded_at - fetched_at, "warmUp": warm_at - loaded_at}
     rounded = {phase: round(value, 3) for phase, value in seconds.items()}

@@ -162,7 +162,7 @@ def _run(environment: Environment, command: str, folder: Path, second: Path | st
 def _key(folder: Path, uri: str, environment: Environment) -> str:
     """Return the hash of everything that a description depends on."""
     found = hashlib.sha256(f"{folder_digest(folder)} {uri} {environment.lock.digest}".encode())
-    patterns = ("model_*.py", *(f"{name}/*.py" for name in SOURCES))
+    patterns = ("model_*.py", *(f"{name}/**/*.py" for name in SOURCES))
     for file in sorted(it for pattern in patterns for it in kept.ROOT.glob(pattern)):
         found.update(file.read_bytes())
     return found.hexdigest()[:40]

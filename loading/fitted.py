@@ -30,7 +30,7 @@ def takes_array(estimator: Any) -> bool:
     That holds if every estimator in the model, inner ones included, is one of scikit-learn or model_steps that turns
     its input into an array itself.
     """
-    return hasattr(type(estimator), "fit") and all(_makes_array(step) for step in _estimators(estimator))
+    return hasattr(type(estimator), "fit") and all(map(_is_array_step, _estimators(estimator)))
 
 
 def takes_text_series(estimator: Any) -> bool:
@@ -147,7 +147,7 @@ def _attributes(value: Any) -> Mapping[str, Any]:
     return getattr(value, "__dict__", {})
 
 
-def _makes_array(step: Any) -> bool:
+def _is_array_step(step: Any) -> bool:
     name = type(step).__name__
     if {"predict", "predict_proba", "transform"} & set(_attributes(step)):  # replaced on the instance
         return False

@@ -5,6 +5,7 @@ returns whatever its library returns; encoding.py turns that into JSON.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -26,7 +27,8 @@ class ModelInfo:
     in ISO 8601, UTC (`saved` is empty when the MLmodel file has none); `signature` is the parsed JSON of MLflow's
     signature; `code` lists the Python files that came with the model; `requirements` are the lines of its
     requirements.txt; `seconds` maps the phases of loading (fetch, load, warmUp) to how long they took; `made_signature`
-    says how the signature was made if the model was saved without one.
+    says how the signature was made if the model was saved without one; `answers` says whether the plan or the model
+    answers, and in the latter case why.
     """
 
     uri: str
@@ -43,6 +45,7 @@ class ModelInfo:
     loaded: str = ""
     version: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    answers: str = "the model"
 
     @property
     def registered(self) -> bool:
@@ -54,6 +57,21 @@ class ModelInfo:
         return dict(vars(self))
 
 
+class Unplanned(Exception):
+    """Rows that a plan leaves to the model itself."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Computes a model's own answers without its library's bookkeeping; `predict_proba` is None where it can't.
+
+    Both raise Unplanned for rows that are left to the model. What they return belongs to the caller.
+    """
+
+    predict: Callable[[Rows], Any]
+    predict_proba: Callable[[Rows], Any] | None = None
+
+
 @dataclass
 class Model:
     """A loaded model.
@@ -62,8 +80,8 @@ class Model:
     the input and returns an array of shape (rows, classes); `estimator` is the fitted object itself, None where MLflow
     gives none; `example` holds the rows of the input example as argument lists; `user_code` says that the model runs
     code that its author wrote, and `thread` is the one that loaded it. Trying the model on its example sets the rest:
-    `form`, `keeps_index` (whether the index of a result is its input's), `outputs` (what predict returns, None where
-    nothing tells), `example_error`, and `notes` for the log.
+    `form`, `plan`, `keeps_index` (whether the index of a result is its input's), `outputs` (what predict returns, None
+    where nothing tells), `example_error`, and `notes` for the log.
     """
 
     info: ModelInfo
@@ -76,6 +94,7 @@ class Model:
     user_code: bool = False
     thread: ModelThread | None = None
     form: InputForm = field(default_factory=InputForm)
+    plan: Plan | None = None
     keeps_index: bool = True
     outputs: tuple[Output, ...] | None = None
     example_error: Exception | None = None
@@ -83,13 +102,26 @@ class Model:
 
     def predict(self, rows: Rows, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's own answer for all rows, computed in one call."""
+        if self.plan and not params:
+            with suppress(Unplanned):
+                return self.plan.predict(rows)
+        return self.ask(rows, params)
+
+    def ask(self, rows: Rows, params: Mapping[str, Any] | None = None) -> Any:
+        """Return what the model itself answers, without its plan."""
         return self.predictor(self.input(rows), params)
 
     def predict_proba(self, rows: Rows) -> Any:
         """Return the probability of each class, shape (rows, classes), in the order of `classes`."""
         if self.probabilities is None:
             raise BadRequest(f"The model at {self.info.uri} has no class probabilities; use predict.")
-        return results.probabilities(self.probabilities(self.input(rows)), self.classes, len(rows))
+        found = None
+        if self.plan and self.plan.predict_proba:
+            with suppress(Unplanned):
+                found = self.plan.predict_proba(rows)
+        if found is None:
+            found = self.probabilities(self.input(rows))
+        return results.probabilities(found, self.classes, len(rows))
 
     def input(self, rows: Rows) -> Any:
         """Return the rows in the form that the model takes."""

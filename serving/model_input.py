@@ -3,14 +3,14 @@
 No model gets memory that is used again: some change their input in place, and after an error rows are scored once more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from serving.rows import Rows
+from serving.rows import DecodedColumn, Rows
 from serving.signature import Signature, Tensor
 from serving.types import Array
 
@@ -47,17 +47,21 @@ class InputForm:
         index, labels = pd.RangeIndex(len(rows)), signature.labels.view()  # a model may rename its columns' index
         if signature.all_double:
             return pd.DataFrame(rows.array(), index=index, columns=labels, copy=False)
-        frame = pd.DataFrame(
-            {
-                name: decoded.column.type.to_pandas(
-                    decoded.array, decoded.nulls, decoded.column.required, self.missing_texts.get(name)
-                )
-                for name, decoded in rows.columns.items()
-            },
-            index=index,
-        )
+        frame = self.frame_of(list(rows.columns.values()))
         frame.columns = labels
         return frame
+
+    def frame_of(self, columns: Sequence[DecodedColumn]) -> pd.DataFrame:
+        """Return a DataFrame of some columns, labelled by their names."""
+        return pd.DataFrame(
+            {
+                decoded.column.name: decoded.column.type.to_pandas(
+                    decoded.array, decoded.nulls, decoded.column.required, self.missing_texts.get(decoded.column.name)
+                )
+                for decoded in columns
+            },
+            index=pd.RangeIndex(len(columns[0].array)),
+        )
 
 
 def _tensor(tensor: Tensor, rows: Rows) -> Array:

@@ -26,6 +26,7 @@ class Settings:
     model_threads: int | None = None
     request_seconds: int | None = None
     allow_dependence: bool = False
+    model_plan: str = "on"
     log_level: int = logging.INFO
     project: str | None = None
     allowed_hosts: frozenset[str] | None = frozenset()
@@ -42,6 +43,7 @@ class Settings:
             # The platform sets it; functions-framework takes 0 for no limit.
             request_seconds=_whole(environ, "CLOUD_RUN_TIMEOUT_SECONDS", "a whole number of seconds") or None,
             allow_dependence=_choice(environ, "ROWS_DEPEND", "refuse", "allow") == "allow",
+            model_plan=_choice(environ, "MODEL_PLAN", "on", "off"),
             log_level=_log_level(environ.get("LOG_LEVEL", "INFO").upper()),
             project=environ.get("GOOGLE_CLOUD_PROJECT"),
             allowed_hosts=None if environ.get("K_SERVICE") else _hosts(environ.get("ALLOWED_HOSTS", "")),

@@ -1,0 +1,199 @@
+"""From a fitted model to plain calls in order: pipelines and other estimators that consist of further ones.
+
+A part of a model gets either columns of the request or the array that the part before it returns. Columns of numbers
+become an array; columns of categories go through the tables of their encoders; timestamps through DateParts.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from loading.fitted import takes_array
+from loading.plan import boosters, dates
+from loading.plan.kernel import (
+    Columns,
+    Head,
+    Kernel,
+    NotCovered,
+    are_numbers,
+    gather,
+    name_of,
+    refuse_replaced,
+)
+from loading.plan.kernels import PREDICTORS, transformer
+from loading.plan.lookup import BY_COLUMN, ENCODERS, Frame, lookup
+from serving.rows import Rows
+from serving.types import Array
+
+_SEARCHES = tuple(f"sklearn.{kind}SearchCV" for kind in ("Grid", "Randomized", "HalvingGrid", "HalvingRandom"))
+_PIPELINES = ("sklearn.Pipeline", "imblearn.Pipeline")
+
+
+class Planner:
+    """Makes the plan of one model, whose columns are `every`; `frame` builds the DataFrame that its steps expect."""
+
+    def __init__(self, every: Columns, frame: Frame) -> None:
+        self._every, self._frame = every, frame
+        self._heads: dict[tuple[int, ...], Head] = {}  # so that predict and predict_proba share them
+        self.last: tuple[Any, Head] | None = None  # the last step that was planned, and what computes its features
+
+    def predictor(self, model: Any, method: str) -> Head:
+        """Return what gives the answer of `method`, predict or predict_proba, for rows; raise NotCovered."""
+        return self._predict(model, self._every, method)
+
+    def _predict(self, step: Any, columns: Columns, method: str) -> Head:
+        refuse_replaced(step)
+        name = name_of(step)
+        if name in _PIPELINES:
+            *before, last = _steps(step)
+            if not before:
+                return self._predict(last, columns, method)
+            return self._ended(last, self._transform(before, columns), method)
+        if name in _SEARCHES:
+            return self._predict(step.best_estimator_, columns, method)
+        if name == "sklearn.TransformedTargetRegressor" and method == "predict":
+            return _chained(self._predict(step.regressor_, columns, method), _target(step))
+        if name not in PREDICTORS and not takes_array(step) and not boosters.takes_array(step):
+            raise NotCovered(f"{name} gets a DataFrame")
+        return self._ended(step, gather(columns, self._every), method)
+
+    def _ended(self, last: Any, head: Head, method: str) -> Head:
+        self.last = last, head
+        return _chained(head, predict_array(last, method))
+
+    def _transform(self, steps: Sequence[Any], columns: Columns) -> Head:
+        """Return what gives the array that these steps in order make of columns."""
+        key = (*map(id, steps), *map(id, columns))
+        if key not in self._heads:
+            self._heads[key] = self._made(steps, columns)
+        return self._heads[key]
+
+    def _made(self, steps: Sequence[Any], columns: Columns) -> Head:
+        if not steps:
+            return gather(columns, self._every)
+        first, *rest = steps
+        if name_of(first) in _PIPELINES:
+            return self._transform([*_steps(first), *rest], columns)
+        refuse_replaced(first)
+        if count := _encoding(steps, columns):
+            return _chained(lookup(steps[:count], columns, self._frame), *map(_transform_array, steps[count:]))
+        if name_of(first) == "sklearn.ColumnTransformer":
+            head = self._columns(first, columns)
+        elif name_of(first) == "sklearn.FeatureUnion":
+            head = self._union(first, columns)
+        elif name_of(first) == "model_steps.DateParts":
+            head = dates.date_parts(first, columns)
+        elif first == "passthrough":
+            head = gather(columns, self._every)
+        elif takes_array(first) and are_numbers(columns):
+            head = _chained(gather(columns, self._every), transformer(first))
+        else:
+            raise NotCovered(f"{name_of(first)} gets a DataFrame")
+        return _chained(head, *map(_transform_array, rest))
+
+    def _columns(self, step: Any, columns: Columns) -> Head:
+        """Return what a ColumnTransformer does: each part gets its columns, and the results stand side by side."""
+        heads = []
+        for label, part, _ in step.transformers_:
+            places = step._transformer_to_input_indices.get(label, ())
+            if part == "drop" or not len(places):
+                continue
+            passed = part == "passthrough" or (name_of(part) == "sklearn.FunctionTransformer" and part.func is None)
+            heads.append(self._transform([] if passed else [part], [columns[at] for at in places]))
+        if step.transformer_weights:
+            raise NotCovered("ColumnTransformer with weights")
+        if step.sparse_output_:
+            raise NotCovered("ColumnTransformer with a sparse result")
+        return _side_by_side(heads)
+
+    def _union(self, step: Any, columns: Columns) -> Head:
+        if step.transformer_weights:
+            raise NotCovered("FeatureUnion with weights")
+        parts = [part for _, part in step.transformer_list if part != "drop"]
+        return _side_by_side([self._transform([] if part == "passthrough" else [part], columns) for part in parts])
+
+
+def predict_array(step: Any, method: str) -> Kernel:
+    """Return what a step answers for an array."""
+    refuse_replaced(step)
+    name = name_of(step)
+    if name in _PIPELINES:
+        *before, last = _steps(step)
+        return _chained_arrays(*map(_transform_array, before), predict_array(last, method))
+    if name in _SEARCHES:
+        return predict_array(step.best_estimator_, method)
+    if name == "sklearn.TransformedTargetRegressor" and method == "predict":
+        return _chained_arrays(predict_array(step.regressor_, method), _target(step))
+    if name == "model_steps.LabelEncoded" and method == "predict":
+        inner, classes = predict_array(step.estimator_, method), step.classes_
+        return lambda values: classes[inner(values)]
+    special = PREDICTORS.get(name)
+    if special:
+        try:
+            return special(step, method)
+        except NotCovered:
+            pass  # its own method
+    return boosters.kernel(step, method) or getattr(step, method)
+
+
+def _transform_array(step: Any) -> Kernel:
+    if step == "passthrough":
+        return lambda values: values
+    if name_of(step) in _PIPELINES:
+        return _chained_arrays(*map(_transform_array, _steps(step)))
+    return transformer(step)
+
+
+def _steps(pipeline: Any) -> list[Any]:
+    """Return the steps of a pipeline that count when it predicts; imblearn's samplers don't."""
+    refuse_replaced(pipeline)
+    steps = [step for _, step in pipeline.steps if step is not None and not hasattr(type(step), "fit_resample")]
+    return [step for step in steps if not isinstance(step, str)]
+
+
+def _encoding(steps: Sequence[Any], columns: Columns) -> int:
+    """Return how many steps to ask as a table: up to the first encoder, if only imputers are before it."""
+    for count, step in enumerate(steps, start=1):
+        if name_of(step) in ENCODERS:
+            return 0 if all(column.mlflow_type in ("double", "float") for column in columns) else count
+        if name_of(step) not in BY_COLUMN:
+            return 0
+    return 0
+
+
+def _target(step: Any) -> Kernel:
+    """Return what TransformedTargetRegressor does with the predictions of its regressor."""
+    inverse, dimensions = step.transformer_.inverse_transform, step._training_dim
+
+    def original(predicted: Array) -> Array:
+        found = inverse(predicted.reshape(-1, 1) if predicted.ndim == 1 else predicted)
+        if dimensions == found.ndim - 1 and found.shape[1] == 1:
+            found = found.squeeze(axis=1)
+        return np.asarray(found)
+
+    return original
+
+
+def _chained(head: Head, *kernels: Kernel) -> Head:
+    if len(kernels) == 1:
+        (kernel,) = kernels
+        return lambda rows: kernel(head(rows))
+    chain = _chained_arrays(*kernels)
+    return lambda rows: chain(head(rows))
+
+
+def _chained_arrays(*kernels: Kernel) -> Kernel:
+    def chain(values: Array) -> Array:
+        for kernel in kernels:
+            values = kernel(values)
+        return values
+
+    return chain
+
+
+def _side_by_side(heads: Sequence[Callable[[Rows], Array]]) -> Head:
+    def joined(rows: Rows) -> Array:
+        return np.hstack([head(rows) for head in heads])
+
+    return joined

@@ -1,0 +1,146 @@
+"""Rows on which a plan is compared with its model: those where a wrong kernel is most likely to show.
+
+Each column has candidates: what its encoders know and what they don't, NULL, no text, numbers at the ends of their
+type, and both sides of the thresholds at which the model's trees split. The rows mix the candidates of all columns.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from loading.fitted import categories, steps_of_columns
+from loading.plan.lookup import UNKNOWN
+from loading.plan.thresholds import Thresholds
+from serving.model import Model, Unplanned
+from serving.rows import DecodedColumn, Rows
+from serving.signature import Column
+from serving.types import Array
+
+_FLOATS = (0.0, 1.0, -1.0, 0.1, -0.0, 3.4e38, -3.4e38, 1e-45, -1e-45)
+_DOUBLES = (*_FLOATS, 5e-324, -5e-324, 2.2250738585072014e-308, 1e300, 1.7976931348623157e308, -1.7976931348623157e308)
+_TIMES = (
+    "1970-01-01",
+    "1969-12-31T23:59:59.999999",
+    "2000-02-29T12:00",
+    "2024-12-31T23:59:59",
+    "1678-01-01",
+    "2261-12-31",
+)
+_KEPT = 0.7  # share of the values of a row that stay those of the input example, once each candidate was used
+
+
+class HardRows:
+    """Makes rows for a model; `planned` tells whether a plan answers rows, `thresholds` finds where its trees split."""
+
+    def __init__(self, model: Model, planned: Callable[[Rows], object], thresholds: Thresholds | None) -> None:
+        self._signature = model.signature
+        self._random = np.random.default_rng(0)
+        known = steps_of_columns(model.estimator, [column.name for column in model.signature.columns])
+        self._usual = _usual_values(model, known)
+        splits = thresholds.sides(self.varied) if thresholds else {}
+        self._candidates = {
+            column.name: self._planned(
+                column, _candidates(column, known[column.name], splits.get(column.name, [])), planned
+            )
+            for column in model.signature.columns
+        }
+
+    @property
+    def longest(self) -> int:
+        """The number of rows after which each candidate of each column was used."""
+        return max((len(found) for found in self._candidates.values()), default=0)
+
+    def rows(self, count: int) -> Rows:
+        """Return this many rows; fewer than `longest` have only the most important candidates of each column."""
+        columns: dict[str, list[Any]] = {}
+        for at, column in enumerate(self._signature.columns):
+            usual, candidates = self._usual[column.name], self._candidates[column.name]
+            picked = [usual[row % len(usual)] for row in range(count)]
+            candidates = candidates[: count - 1]
+            if candidates:
+                keep = self._random.random(count) < _KEPT
+                for row in range(count):
+                    # The first row is the example's; each column begins with another candidate.
+                    if row and (row <= len(candidates) or not keep[row]):
+                        picked[row] = candidates[(row - 1 + at) % len(candidates)]
+            columns[column.name] = picked
+        return self.typed(columns)
+
+    def varied(self, count: int, values: Mapping[str, Sequence[Any]]) -> Rows:
+        """Return rows that repeat the example's first one, but with these values in some columns."""
+        return self.typed(
+            {
+                column.name: list(values.get(column.name, [self._usual[column.name][0]] * count))
+                for column in self._signature.columns
+            }
+        )
+
+    def typed(self, columns: Mapping[str, Sequence[Any]]) -> Rows:
+        """Return rows of these values; None is NULL."""
+        decoded = [_decoded(column, columns[column.name]) for column in self._signature.columns]
+        return Rows(self._signature, len(decoded[0].array), decoded)
+
+    def _planned(self, column: Column, values: list[Any], planned: Callable[[Rows], object]) -> list[Any]:
+        """Return the values that a plan answers; it leaves others to the model."""
+        try:
+            planned(self.varied(len(values), {column.name: values}))
+        except Unplanned:
+            if len(values) == 1:
+                return []
+            half = len(values) // 2
+            return [*self._planned(column, values[:half], planned), *self._planned(column, values[half:], planned)]
+        return values
+
+
+def _decoded(column: Column, values: Sequence[Any]) -> DecodedColumn:
+    nulls = np.array([value is None for value in values], np.bool_)
+    array: Array = np.empty(len(values), column.type.dtype)
+    array[:] = [column.type.filler if value is None else value for value in values]
+    return DecodedColumn(column, array, nulls)
+
+
+def _usual_values(model: Model, known: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return values of each column that the model is used to: those of its input example, else any."""
+    rows = model.example_rows
+    found = {}
+    for column in model.signature.columns:
+        values = []
+        if rows is not None:
+            pairs = zip(rows[column.name], rows.nulls(column.name), strict=True)
+            values = [value for value, null in pairs if not null]
+        texts = [value for step, place in known[column.name] for value in _categories(step, place)]
+        found[column.name] = values or [value for value in texts if _fits(column, value)] or [_any_value(column)]
+    return found
+
+
+def _any_value(column: Column) -> Any:
+    return {"O": "a", "M": np.datetime64("2020-01-01", "ns")}.get(column.type.dtype.kind, 1)
+
+
+def _categories(step: Any, place: int) -> Sequence[Any]:
+    known = categories(step)
+    return known[place] if place < len(known) else ()
+
+
+def _fits(column: Column, value: Any) -> bool:
+    if column.sql_type == "STRING":
+        return isinstance(value, str)
+    return isinstance(value, (int, float, np.number)) and value == value and column.type.dtype.kind in "if"
+
+
+def _candidates(column: Column, steps: Sequence[tuple[Any, int]], splits: list[Any]) -> list[Any]:
+    """Return the candidates of a column, the most important first."""
+    found: list[Any] = [] if column.required else [None]
+    dtype = column.type.dtype
+    known = [value for step, place in steps for value in _categories(step, place) if _fits(column, value)]
+    if dtype.kind == "O":
+        return [*found, UNKNOWN, "", *dict.fromkeys(known)]
+    if dtype.kind == "M":
+        return [*found, *(np.datetime64(text, "ns") for text in _TIMES)]
+    if dtype.kind == "b":
+        return [*found, False, True]
+    if dtype.kind == "i":
+        ends = np.iinfo(dtype)
+        return [*found, *splits, *dict.fromkeys(known), 0, 1, -1, 2, 100, ends.min, ends.max]
+    return [*found, *splits, *dict.fromkeys(known), *(_DOUBLES if dtype == np.float64 else _FLOATS)]

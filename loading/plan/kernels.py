@@ -1,0 +1,45 @@
+"""The tables of kernels: which step has which, by the package and the class of the step.
+
+A step that is in none of the tables has the general kernel: its own method, called with an array. That is what the
+step before it hands over anyway; as the first step it must be one that turns a DataFrame into an array itself.
+
+To add a kernel, write one small function of the fitted step that returns what computes an array from an array, in the
+step's own arithmetic, dtype and order; add its class here, and to the table in tests/loading/plan/test_kernels.py.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from loading.plan import boosting, linear, scaling, trees
+from loading.plan.kernel import Kernel, name_of, refuse_replaced
+
+TRANSFORMERS: dict[str, Callable[[Any], Kernel]] = {
+    "sklearn.MaxAbsScaler": scaling.max_abs_scaler,
+    "sklearn.MinMaxScaler": scaling.min_max_scaler,
+    "sklearn.RobustScaler": scaling.robust_scaler,
+    "sklearn.SimpleImputer": scaling.simple_imputer,
+    "sklearn.StandardScaler": scaling.standard_scaler,
+    **{
+        f"sklearn.{name}": scaling.selector
+        for name in (
+            *("GenericUnivariateSelect", "RFE", "RFECV", "SelectFdr", "SelectFpr", "SelectFromModel", "SelectFwe"),
+            *("SelectKBest", "SelectPercentile", "SequentialFeatureSelector", "VarianceThreshold"),
+        )
+    },
+}
+PREDICTORS: dict[str, Callable[[Any, str], Kernel]] = {
+    **{f"sklearn.{name}": linear.regressor for name in linear.REGRESSORS},
+    **{f"sklearn.{name}": linear.classifier for name in linear.CLASSIFIERS},
+    **{f"sklearn.{name}": trees.tree for name in trees.TREES},
+    **{f"sklearn.{name}": trees.forest for name in trees.FORESTS},
+    "sklearn.GradientBoostingRegressor": boosting.gradient,
+    "sklearn.HistGradientBoostingClassifier": boosting.histogram,
+    "sklearn.HistGradientBoostingRegressor": boosting.histogram,
+}
+
+
+def transformer(step: Any) -> Kernel:
+    """Return the kernel of a step's `transform`."""
+    refuse_replaced(step)
+    special = TRANSFORMERS.get(name_of(step))
+    return special(step) if special else step.transform

@@ -1,0 +1,100 @@
+"""Kernels of the steps that compute each value from itself and its column: imputers, scalers, selectors."""
+
+from typing import Any
+
+import numpy as np
+
+from loading.plan.kernel import Kernel, NotCovered
+from serving.types import Array
+
+
+def _floats(values: Array) -> Array:
+    """Return a copy as floating-point numbers in the same memory layout; float32 stays what it is."""
+    return np.array(values, values.dtype if values.dtype.kind == "f" else np.float64)
+
+
+def standard_scaler(step: Any) -> Kernel:
+    """(x - mean) / scale."""
+    mean = step.mean_ if step.with_mean else None
+    scale = step.scale_ if step.with_std else None
+
+    def scaled(values: Array) -> Array:
+        values = _floats(values)
+        if mean is not None:
+            values -= mean
+        if scale is not None:
+            values /= scale
+        return values
+
+    return scaled
+
+
+def robust_scaler(step: Any) -> Kernel:
+    """(x - center) / scale."""
+    center = step.center_ if step.with_centering else None
+    scale = step.scale_ if step.with_scaling else None
+
+    def scaled(values: Array) -> Array:
+        values = _floats(values)
+        if center is not None:
+            values -= center
+        if scale is not None:
+            values /= scale
+        return values
+
+    return scaled
+
+
+def min_max_scaler(step: Any) -> Kernel:
+    """X * scale + min, clipped to the range if the step clips."""
+
+    def scaled(values: Array) -> Array:
+        values = _floats(values)
+        values *= step.scale_
+        values += step.min_
+        if getattr(step, "clip", False):
+            np.clip(values, *step.feature_range, out=values)
+        return values
+
+    return scaled
+
+
+def max_abs_scaler(step: Any) -> Kernel:
+    """X / scale."""
+
+    def scaled(values: Array) -> Array:
+        values = _floats(values)
+        values /= step.scale_
+        return values
+
+    return scaled
+
+
+def simple_imputer(step: Any) -> Kernel:
+    """Missing numbers become the column's statistic; a column of an indicator follows for each that it knows."""
+    missing, statistics = step.missing_values, step.statistics_
+    if not (isinstance(missing, float) and np.isnan(missing)) or statistics.dtype.kind != "f":
+        raise NotCovered("SimpleImputer fills something else than missing numbers")
+    valid = np.flatnonzero(~np.isnan(statistics)) if np.isnan(statistics).any() else None
+    indicated = step.indicator_.features_ if step.add_indicator else None
+
+    def filled(values: Array) -> Array:
+        values = _floats(values)
+        nans = np.isnan(values)
+        if nans.any():
+            np.copyto(values, statistics, where=nans, casting="same_kind")
+        if valid is not None:
+            values = values[:, valid]
+        return values if indicated is None else np.hstack((values, nans[:, indicated]))
+
+    return filled
+
+
+def selector(step: Any) -> Kernel:
+    """The columns that the selector supports."""
+    support = step.get_support()
+
+    def selected(values: Array) -> Array:
+        return values[:, support]
+
+    return selected

@@ -1,0 +1,114 @@
+"""Finds the numbers on both sides of the thresholds at which a model's trees split."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from serving.rows import Rows
+from serving.signature import Column
+from serving.types import Array
+
+# Returns rows that are all alike but for these values, by column.
+Varied = Callable[[int, Mapping[str, Sequence[Any]]], Rows]
+PER_FEATURE = 6
+MAX_FEATURES = 64  # of a wide table
+_STEPS = 66  # halvings until two neighboring numbers are left, of 64 bits
+
+
+class Thresholds:
+    """The splits of a last step, and the head that computes its features from the columns of a request."""
+
+    def __init__(self, step: Any, head: Callable[[Rows], Array], columns: Sequence[Column]) -> None:
+        self._splits = dict(_splits(step))
+        self._head = head
+        self._dtype = np.float64 if hasattr(step, "_predictors") else np.float32  # in which the trees compare
+        self._columns = [column for column in columns if column.type.dtype.kind in "if"]
+
+    def sides(self, varied: Varied) -> dict[str, list[Any]]:
+        """Return numbers by column: for each threshold the last one that goes left, and the next larger one."""
+        if not self._splits or not self._columns:
+            return {}
+        wanted = [
+            (column, feature, threshold)
+            for column, feature in self._features(varied)
+            for threshold in self._splits[feature][:PER_FEATURE]
+        ]
+        if not wanted:
+            return {}
+        low, high = (np.array([_ends(column)[end] for column, _, _ in wanted]) for end in (0, 1))
+        below = self._goes_left(varied, wanted, low)
+        for _ in range(_STEPS):
+            middle = (low >> 1) + (high >> 1) + (low & high & 1)  # without overflow
+            same = self._goes_left(varied, wanted, middle) == below
+            low, high = np.where(same, middle, low), np.where(same, high, middle)
+        found: dict[str, list[Any]] = {}
+        for (column, _, _), *pair in zip(wanted, low.tolist(), high.tolist(), strict=True):
+            found.setdefault(column.name, []).extend(_value(column, each) for each in pair)
+        return found
+
+    def _features(self, varied: Varied) -> Iterator[tuple[Column, int]]:
+        """Yield which column a feature is computed from, for features that are split and have one column."""
+        base = self._head(varied(1, {}))[0]
+        changed = [(self._head(varied(2, {column.name: [7, -3]})) != base).any(axis=0) for column in self._columns]
+        by_feature = np.array(changed)
+        for feature in list(self._splits)[:MAX_FEATURES]:
+            columns = np.flatnonzero(by_feature[:, feature])
+            if len(columns) == 1:
+                yield self._columns[columns[0]], feature
+
+    def _goes_left(self, varied: Varied, wanted: Sequence[tuple[Column, int, float]], at: Array) -> Array:
+        values: dict[str, list[Any]] = {}
+        for place, (column, _, _) in enumerate(wanted):
+            if column.name not in values:
+                values[column.name] = [_value(column, 0)] * len(wanted)
+            values[column.name][place] = _value(column, int(at[place]))
+        with np.errstate(all="ignore"):
+            features = self._head(varied(len(wanted), values))
+            found = features[np.arange(len(wanted)), [feature for _, feature, _ in wanted]]
+            return np.asarray(found.astype(self._dtype) <= [threshold for _, _, threshold in wanted])
+
+
+def _splits(step: Any) -> Iterator[tuple[int, list[float]]]:
+    """Yield the features at which the trees of a fitted step split, with their thresholds."""
+    features, thresholds = [], []
+    for tree in _trees(step):
+        if hasattr(tree, "threshold"):
+            inner = tree.children_left != -1
+            features.append(tree.feature[inner])
+            thresholds.append(tree.threshold[inner])
+        else:
+            nodes = tree.nodes[tree.nodes["is_leaf"] == 0]
+            features.append(nodes["feature_idx"])
+            thresholds.append(nodes["num_threshold"])
+    if features:
+        found, cuts = np.concatenate(features), np.concatenate(thresholds)
+        for feature in np.unique(found).tolist():
+            own = np.unique(cuts[found == feature])
+            yield feature, np.random.default_rng(feature).permutation(own).tolist()
+
+
+def _trees(step: Any) -> Iterator[Any]:
+    if hasattr(step, "tree_"):
+        yield step.tree_
+    elif hasattr(step, "_predictors"):
+        yield from (tree for iteration in step._predictors for tree in iteration)
+    else:
+        for each in np.ravel(np.array(getattr(step, "estimators_", ()), object)):
+            yield from _trees(each)
+
+
+def _ends(column: Column) -> tuple[int, int]:
+    """Return the positions of a type's smallest and largest finite number, in the order of the numbers."""
+    if column.type.dtype.kind == "i":
+        return -(2**31), 2**31 - 1
+    finite = int(np.array(1.7e308 if column.type.dtype == np.float64 else 3.4e38).view(np.int64))
+    return -finite, finite
+
+
+def _value(column: Column, position: int) -> Any:
+    """Return the number at a position; those of float64 are its bits, so that neighbors are one apart."""
+    if column.type.dtype.kind == "i":
+        return position
+    number = float(np.array(abs(position), np.int64).view(np.float64))
+    return -number if position < 0 else number
