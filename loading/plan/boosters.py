@@ -1,22 +1,84 @@
-"""Kernels of XGBoost, LightGBM and CatBoost models that were fitted on numbers: an array instead of a DataFrame."""
+"""Kernels of XGBoost, LightGBM and CatBoost models that were fitted on numbers: an array instead of a DataFrame.
 
+Building a DMatrix or reading a DataFrame takes many times as long as the trees take for a few rows. Each prediction
+runs in one thread, since requests are predicted beside each other.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
-from loading.plan.kernel import Kernel, name_of
+import numpy as np
 
-_WRAPPERS = {
-    "catboost": ("CatBoost", "CatBoostClassifier", "CatBoostRegressor", "CatBoostRanker"),
-    "lightgbm": ("LGBMModel", "LGBMClassifier", "LGBMRegressor", "LGBMRanker"),
-    "xgboost": ("XGBModel", "XGBClassifier", "XGBRegressor", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor"),
-}
-_NAMES = {f"{package}.{name}" for package, names in _WRAPPERS.items() for name in names}
+from loading.plan.kernel import Kernel, NotCovered, name_of
+from serving.types import Array
 
 
 def takes_array(step: Any) -> bool:
     """Return whether a booster may get an array in place of a DataFrame; the check has to confirm it."""
-    return name_of(step) in _NAMES
+    return name_of(step) in KERNELS
 
 
-def kernel(step: Any, method: str) -> Kernel | None:
-    """Return the kernel of a booster; None for the general one."""
-    return None
+def _lightgbm(step: Any, method: str) -> Kernel:
+    booster = step if method == "predict" and name_of(step) == "lightgbm.Booster" else step.booster_
+    if getattr(booster, "pandas_categorical", None):
+        raise NotCovered("LightGBM with categorical columns")
+
+    def raw(values: Array) -> Array:
+        found: Array = booster.predict(values.astype(np.result_type(values, np.float32), copy=False), num_threads=1)
+        return found
+
+    if not hasattr(step, "classes_"):
+        return raw
+    if callable(step.objective_):
+        raise NotCovered("LightGBM with an objective of its own")
+    return _classified(step, method, raw)
+
+
+def _xgboost(step: Any, method: str) -> Kernel:
+    if name_of(step) == "xgboost.Booster":
+        booster, options = step, {}
+    else:
+        if not step._can_use_inplace_predict():
+            raise NotCovered(f"XGBoost with booster {step.booster}")
+        booster = step.get_booster()
+        options = {"iteration_range": step._get_iteration_range(None), "missing": step.missing}
+    if "c" in (booster.feature_types or ()):
+        raise NotCovered("XGBoost with categorical columns")
+    predict = booster.inplace_predict
+
+    def raw(values: Array) -> Array:
+        found: Array = predict(values, validate_features=False, **options)
+        return found
+
+    if not hasattr(step, "classes_"):
+        return raw
+    if step.objective == "multi:softmax":
+        raise NotCovered("XGBoost with the objective multi:softmax")
+    return _classified(step, method, raw)
+
+
+def _catboost(step: Any, method: str) -> Kernel:
+    if step.get_cat_feature_indices() or step.get_text_feature_indices() or step.get_embedding_feature_indices():
+        raise NotCovered("CatBoost with categorical columns")
+    predict = getattr(step, method)
+    return lambda values: predict(values, thread_count=1)
+
+
+def _classified(step: Any, method: str, raw: Kernel) -> Kernel:
+    """Return classes or probabilities from probabilities; of two classes, `raw` gives those of the second."""
+    classes = np.asarray(step.classes_)
+    if len(classes) > 2:
+        return raw if method == "predict_proba" else lambda values: classes[raw(values).argmax(axis=1)]
+
+    def both(values: Array) -> Array:
+        second = raw(values)
+        return np.vstack((1.0 - second, second)).T
+
+    return both if method == "predict_proba" else lambda values: classes[(raw(values) > 0.5).astype(np.intp)]
+
+
+KERNELS: dict[str, Callable[[Any, str], Kernel]] = {
+    **{f"catboost.{name}": _catboost for name in ("CatBoost", "CatBoostClassifier", "CatBoostRegressor")},
+    **{f"lightgbm.{name}": _lightgbm for name in ("Booster", "LGBMClassifier", "LGBMRanker", "LGBMRegressor")},
+    **{f"xgboost.{name}": _xgboost for name in ("Booster", "XGBClassifier", "XGBRegressor", "XGBRFRegressor")},
+}

@@ -4,13 +4,14 @@ A part of a model gets either columns of the request or the array that the part 
 become an array; columns of categories go through the tables of their encoders; timestamps through DateParts.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from loading.fitted import takes_array
-from loading.plan import boosters, dates
+from loading.plan import dates, ensembles, trees
 from loading.plan.kernel import (
     Columns,
     Head,
@@ -28,6 +29,8 @@ from serving.types import Array
 
 _SEARCHES = tuple(f"sklearn.{kind}SearchCV" for kind in ("Grid", "Randomized", "HalvingGrid", "HalvingRandom"))
 _PIPELINES = ("sklearn.Pipeline", "imblearn.Pipeline")
+# Last steps for which a dense matrix means the same as a sparse one.
+_DENSE = {f"sklearn.{name}" for name in (*trees.TREES, *trees.FORESTS)}
 
 
 class Planner:
@@ -36,6 +39,7 @@ class Planner:
     def __init__(self, every: Columns, frame: Frame) -> None:
         self._every, self._frame = every, frame
         self._heads: dict[tuple[int, ...], Head] = {}  # so that predict and predict_proba share them
+        self._sparse: set[Head] = set()  # heads in whose place the model's own steps give a sparse matrix
         self.last: tuple[Any, Head] | None = None  # the last step that was planned, and what computes its features
 
     def predictor(self, model: Any, method: str) -> Head:
@@ -54,12 +58,17 @@ class Planner:
             return self._predict(step.best_estimator_, columns, method)
         if name == "sklearn.TransformedTargetRegressor" and method == "predict":
             return _chained(self._predict(step.regressor_, columns, method), _target(step))
-        if name not in PREDICTORS and not takes_array(step) and not boosters.takes_array(step):
+        if name in ensembles.NAMES and not getattr(step, "passthrough", False):
+            head: Head = ensembles.planned(step, method, lambda each, own: self._predict(each, columns, own))
+            return head
+        if name not in PREDICTORS and not takes_array(step):
             raise NotCovered(f"{name} gets a DataFrame")
         return self._ended(step, gather(columns, self._every), method)
 
     def _ended(self, last: Any, head: Head, method: str) -> Head:
         self.last = last, head
+        if head in self._sparse and name_of(last) not in _DENSE:
+            head = _chained(head, _to_sparse)
         return _chained(head, predict_array(last, method))
 
     def _transform(self, steps: Sequence[Any], columns: Columns) -> Head:
@@ -76,42 +85,49 @@ class Planner:
         if name_of(first) in _PIPELINES:
             return self._transform([*_steps(first), *rest], columns)
         refuse_replaced(first)
+        sparse = False
         if count := _encoding(steps, columns):
-            return _chained(lookup(steps[:count], columns, self._frame), *map(_transform_array, steps[count:]))
-        if name_of(first) == "sklearn.ColumnTransformer":
-            head = self._columns(first, columns)
+            head, sparse = lookup(steps[:count], columns, self._frame)
+            rest = list(steps[count:])
+        elif name_of(first) == "sklearn.ColumnTransformer":
+            head, sparse = self._columns(first, columns), first.sparse_output_
         elif name_of(first) == "sklearn.FeatureUnion":
             head = self._union(first, columns)
         elif name_of(first) == "model_steps.DateParts":
             head = dates.date_parts(first, columns)
-        elif first == "passthrough":
-            head = gather(columns, self._every)
         elif takes_array(first) and are_numbers(columns):
             head = _chained(gather(columns, self._every), transformer(first))
         else:
             raise NotCovered(f"{name_of(first)} gets a DataFrame")
-        return _chained(head, *map(_transform_array, rest))
+        if sparse and rest:
+            return _chained(head, _to_sparse, *(step.transform for step in rest))
+        if rest:
+            head = _chained(head, *map(_transform_array, rest))
+        if sparse:
+            self._sparse.add(head)
+        return head
 
     def _columns(self, step: Any, columns: Columns) -> Head:
         """Return what a ColumnTransformer does: each part gets its columns, and the results stand side by side."""
+        if step.transformer_weights:
+            raise NotCovered("ColumnTransformer with weights")
         heads = []
         for label, part, _ in step.transformers_:
             places = step._transformer_to_input_indices.get(label, ())
-            if part == "drop" or not len(places):
+            if (isinstance(part, str) and part == "drop") or not len(places):
                 continue
-            passed = part == "passthrough" or (name_of(part) == "sklearn.FunctionTransformer" and part.func is None)
+            passed = isinstance(part, str) or (name_of(part) == "sklearn.FunctionTransformer" and part.func is None)
             heads.append(self._transform([] if passed else [part], [columns[at] for at in places]))
-        if step.transformer_weights:
-            raise NotCovered("ColumnTransformer with weights")
-        if step.sparse_output_:
-            raise NotCovered("ColumnTransformer with a sparse result")
         return _side_by_side(heads)
 
     def _union(self, step: Any, columns: Columns) -> Head:
         if step.transformer_weights:
             raise NotCovered("FeatureUnion with weights")
-        parts = [part for _, part in step.transformer_list if part != "drop"]
-        return _side_by_side([self._transform([] if part == "passthrough" else [part], columns) for part in parts])
+        parts = [part for _, part in step.transformer_list if not (isinstance(part, str) and part == "drop")]
+        heads = [self._transform([] if isinstance(part, str) else [part], columns) for part in parts]
+        if self._sparse.intersection(heads):
+            raise NotCovered("FeatureUnion with sparse parts")
+        return _side_by_side(heads)
 
 
 def predict_array(step: Any, method: str) -> Kernel:
@@ -120,36 +136,42 @@ def predict_array(step: Any, method: str) -> Kernel:
     name = name_of(step)
     if name in _PIPELINES:
         *before, last = _steps(step)
-        return _chained_arrays(*map(_transform_array, before), predict_array(last, method))
+        return _one_after_another(*map(_transform_array, before), predict_array(last, method))
     if name in _SEARCHES:
         return predict_array(step.best_estimator_, method)
     if name == "sklearn.TransformedTargetRegressor" and method == "predict":
-        return _chained_arrays(predict_array(step.regressor_, method), _target(step))
-    if name == "model_steps.LabelEncoded" and method == "predict":
+        return _one_after_another(predict_array(step.regressor_, method), _target(step))
+    if name == "model_steps.LabelEncoded":
         inner, classes = predict_array(step.estimator_, method), step.classes_
-        return lambda values: classes[inner(values)]
-    special = PREDICTORS.get(name)
-    if special:
-        try:
+        return inner if method == "predict_proba" else lambda values: classes[inner(values)]
+    if name in ensembles.NAMES:
+        kernel: Kernel = ensembles.planned(step, method, predict_array)
+        return kernel
+    if special := PREDICTORS.get(name):
+        with contextlib.suppress(NotCovered):
             return special(step, method)
-        except NotCovered:
-            pass  # its own method
-    return boosters.kernel(step, method) or getattr(step, method)
+    own: Kernel = getattr(step, method)
+    return own
 
 
 def _transform_array(step: Any) -> Kernel:
-    if step == "passthrough":
-        return lambda values: values
     if name_of(step) in _PIPELINES:
-        return _chained_arrays(*map(_transform_array, _steps(step)))
+        return _one_after_another(*map(_transform_array, _steps(step)))
     return transformer(step)
 
 
+def _to_sparse(values: Array) -> Any:
+    """Return the matrix as scikit-learn's steps give it; a product with it adds in another order than a dense one."""
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix(values)
+
+
 def _steps(pipeline: Any) -> list[Any]:
-    """Return the steps of a pipeline that count when it predicts; imblearn's samplers don't."""
+    """Return the steps of a pipeline that count when it predicts; imblearn's samplers and passthrough don't."""
     refuse_replaced(pipeline)
-    steps = [step for _, step in pipeline.steps if step is not None and not hasattr(type(step), "fit_resample")]
-    return [step for step in steps if not isinstance(step, str)]
+    steps = [step for _, step in pipeline.steps if step is not None and not isinstance(step, str)]
+    return [step for step in steps if not hasattr(type(step), "fit_resample")]
 
 
 def _encoding(steps: Sequence[Any], columns: Columns) -> int:
@@ -176,14 +198,14 @@ def _target(step: Any) -> Kernel:
 
 
 def _chained(head: Head, *kernels: Kernel) -> Head:
-    if len(kernels) == 1:
-        (kernel,) = kernels
-        return lambda rows: kernel(head(rows))
-    chain = _chained_arrays(*kernels)
+    chain = _one_after_another(*kernels)
     return lambda rows: chain(head(rows))
 
 
-def _chained_arrays(*kernels: Kernel) -> Kernel:
+def _one_after_another(*kernels: Kernel) -> Kernel:
+    if len(kernels) == 1:
+        return kernels[0]
+
     def chain(values: Array) -> Array:
         for kernel in kernels:
             values = kernel(values)
@@ -192,7 +214,7 @@ def _chained_arrays(*kernels: Kernel) -> Kernel:
     return chain
 
 
-def _side_by_side(heads: Sequence[Callable[[Rows], Array]]) -> Head:
+def _side_by_side(heads: Sequence[Head]) -> Head:
     def joined(rows: Rows) -> Array:
         return np.hstack([head(rows) for head in heads])
 

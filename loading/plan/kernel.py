@@ -81,6 +81,6 @@ def _fills_nulls(column: Column) -> bool:
 
 def require_finite(values: Array) -> Array:
     """Return the values; raise Unplanned for those that an estimator refuses, so that it does so itself."""
-    if not np.isfinite(values).all():
+    if not np.isfinite(values.data if hasattr(values, "indptr") else values).all():
         raise Unplanned
     return values

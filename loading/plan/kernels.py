@@ -10,7 +10,7 @@ step's own arithmetic, dtype and order; add its class here, and to the table in 
 from collections.abc import Callable
 from typing import Any
 
-from loading.plan import boosting, linear, scaling, trees
+from loading.plan import boosters, boosting, linear, scaling, trees
 from loading.plan.kernel import Kernel, name_of, refuse_replaced
 
 TRANSFORMERS: dict[str, Callable[[Any], Kernel]] = {
@@ -28,6 +28,7 @@ TRANSFORMERS: dict[str, Callable[[Any], Kernel]] = {
     },
 }
 PREDICTORS: dict[str, Callable[[Any, str], Kernel]] = {
+    **boosters.KERNELS,
     **{f"sklearn.{name}": linear.regressor for name in linear.REGRESSORS},
     **{f"sklearn.{name}": linear.classifier for name in linear.CLASSIFIERS},
     **{f"sklearn.{name}": trees.tree for name in trees.TREES},

@@ -57,8 +57,11 @@ class _Table:
         return taken
 
 
-def lookup(steps: Sequence[Any], columns: Columns, frame: Frame) -> Head:
-    """Return what gives the outputs of these steps, of which one is an encoder, for columns of categories."""
+def lookup(steps: Sequence[Any], columns: Columns, frame: Frame) -> tuple[Head, bool]:
+    """Return what gives the outputs of these steps, of which one is an encoder, for columns of categories.
+
+    The outputs are dense; the flag says whether those of the steps are sparse.
+    """
     known = [_known(steps, place, column.sql_type) for place, column in enumerate(columns)]
     ask = _Asker(steps, columns, frame)
     base = [values[0] for values in known]
@@ -88,7 +91,7 @@ def lookup(steps: Sequence[Any], columns: Columns, frame: Frame) -> Head:
         masked = column.type.dtype.kind != "O"
         codes[None] = special["NULL"]
         tables.append(_Table(column.name, masked, codes, special["unknown"], part, _as_slice(changing)))
-    return _joined(tables, first, ask.order, constant=len(taken) < len(first))
+    return _joined(tables, first, ask.order, constant=len(taken) < len(first)), ask.sparse
 
 
 def _joined(tables: Sequence[_Table], first: Array, order: Any, *, constant: bool) -> Head:
@@ -110,17 +113,18 @@ def _as_slice(places: list[int]) -> Any:
 
 
 class _Asker:
-    """Asks the steps for their outputs; `order` is the memory layout that they give them."""
+    """Asks the steps for their outputs; `order` is their memory layout, and `sparse` says that they are sparse."""
 
     def __init__(self, steps: Sequence[Any], columns: Columns, frame: Frame) -> None:
         self._steps, self._columns, self._frame = steps, columns, frame
-        self.order = "C"
+        self.order, self.sparse = "C", False
 
     def __call__(self, calls: Sequence[Sequence[Any]]) -> Array:
         values: Any = self._frame([self._decoded(place, calls) for place in range(len(self._columns))])
         for step in self._steps:
             values = step.transform(values)
-        values = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+        self.sparse = hasattr(values, "toarray")
+        values = np.asarray(values.toarray() if self.sparse else values)
         if values.dtype != np.float64 or values.ndim != 2:
             raise NotCovered("the outputs of an encoder are not float64")
         if len(values) > 1 and values.flags.f_contiguous and not values.flags.c_contiguous:
