@@ -7,12 +7,13 @@ import time
 import numpy as np
 
 from loading.plan.check import ROWS, Differs, check
-from loading.plan.containers import Planner
+from loading.plan.containers import Planner, predict_array
 from loading.plan.hard_rows import HardRows
-from loading.plan.kernel import Head, NotCovered
+from loading.plan.kernel import Head, NotCovered, name_of
+from loading.plan.kernels import PREDICTORS
 from loading.plan.thresholds import Thresholds
 from serving.errors import describe_error
-from serving.model import Model, Plan
+from serving.model import Model, Plan, Unplanned
 from serving.rows import Rows
 from serving.types import Array
 
@@ -49,22 +50,35 @@ def _checked(model: Model, seconds: float, rows: int) -> tuple[Plan, str]:
         if model.probabilities is not None:
             with contextlib.suppress(NotCovered):
                 probabilities = planner.predictor(model.estimator, "predict_proba")
-        predict = _quiet(planner.predictor(model.estimator, "predict"))
-        plan = Plan(predict, _quiet(probabilities) if probabilities else None)
-        thresholds = Thresholds(*planner.last, model.signature.columns) if planner.last else None
+        predict = _guarded(planner.predictor(model.estimator, "predict"))
+        plan = Plan(predict, _guarded(probabilities) if probabilities else None)
+        thresholds, scores = None, []
+        if planner.last:
+            step, head = planner.last
+            thresholds = Thresholds(step, _guarded(head), model.signature.columns)
+            # A class hides what its score would show.
+            if hasattr(step, "decision_function") and name_of(step) in PREDICTORS:
+                kernel = predict_array(step, "decision_function")
+                scores = [(lambda rows: step.decision_function(head(rows)), _guarded(lambda rows: kernel(head(rows))))]
         hard = HardRows(model, plan.predict, thresholds)
-        return plan, check(model, plan, hard, seconds=seconds - (time.perf_counter() - started), rows=rows)
+        left = seconds - (time.perf_counter() - started)
+        return plan, check(model, plan, hard, scores, seconds=left, rows=rows)
     except (NotCovered, Differs):
         raise
     except Exception as error:  # a class with the name of a known one but other attributes
         raise NotCovered(describe_error(error)) from error
 
 
-def _quiet(head: Head) -> Head:
-    """Return a head that doesn't warn of overflows; numbers that are too large are left to the model."""
+def _guarded(head: Head) -> Head:
+    """Return a head that leaves rows to the model for which a step raises, and that doesn't warn of overflows."""
 
-    def quiet(rows: Rows) -> Array:
+    def guarded(rows: Rows) -> Array:
         with np.errstate(all="ignore"):
-            return head(rows)
+            try:
+                return head(rows)
+            except Unplanned:
+                raise
+            except Exception as error:
+                raise Unplanned from error
 
-    return quiet
+    return guarded

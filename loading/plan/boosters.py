@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from loading.plan.kernel import Kernel, NotCovered, name_of
+from serving.model import Unplanned
 from serving.types import Array
 
 
@@ -47,6 +48,8 @@ def _xgboost(step: Any, method: str) -> Kernel:
     predict = booster.inplace_predict
 
     def raw(values: Array) -> Array:
+        if np.isinf(values.astype(np.float32)).any():  # a DMatrix refuses it
+            raise Unplanned
         found: Array = predict(values, validate_features=False, **options)
         return found
 
@@ -66,6 +69,8 @@ def _catboost(step: Any, method: str) -> Kernel:
 
 def _classified(step: Any, method: str, raw: Kernel) -> Kernel:
     """Return classes or probabilities from probabilities; of two classes, `raw` gives those of the second."""
+    if method == "decision_function":
+        raise NotCovered(f"{type(step).__name__}.{method}")
     classes = np.asarray(step.classes_)
     if len(classes) > 2:
         return raw if method == "predict_proba" else lambda values: classes[raw(values).argmax(axis=1)]

@@ -17,6 +17,8 @@ def histogram(step: Any, method: str) -> Kernel:
     """HistGradientBoosting without categorical features."""
     if (step.is_categorical_ is not None and np.any(step.is_categorical_)) or getattr(step, "_preprocessor", None):
         raise NotCovered(f"{type(step).__name__} with categorical features")
+    if method == "decision_function":
+        raise NotCovered(f"{type(step).__name__}.{method}")
     raw = _raw(step)
     if not hasattr(step, "classes_"):
         inverse = step._loss.link.inverse

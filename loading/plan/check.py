@@ -24,13 +24,21 @@ class Differs(Exception):
     """A plan that must not answer; the text says where it differs from the model."""
 
 
-def check(model: Model, plan: Plan, hard: HardRows, *, seconds: float, rows: int = ROWS) -> str:
+def check(
+    model: Model,
+    plan: Plan,
+    hard: HardRows,
+    further: Sequence[tuple[Answer, Answer]] = (),
+    *,
+    seconds: float,
+    rows: int = ROWS,
+) -> str:
     """Compare a plan with its model on up to `rows` rows, in about `seconds`; return what was left out, or nothing.
 
-    Raise Differs.
+    `further` are pairs of what else must be equal, the first of the model, the second of the plan. Raise Differs.
     """
     started = time.perf_counter()
-    pairs: list[tuple[Answer, Answer]] = [(model.ask, plan.predict)]
+    pairs: list[tuple[Answer, Answer]] = [(model.ask, plan.predict), *further]
     if plan.predict_proba and model.probabilities:
         probabilities = model.probabilities
         pairs.append((lambda rows: probabilities(model.input(rows)), plan.predict_proba))

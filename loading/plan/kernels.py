@@ -10,8 +10,12 @@ step's own arithmetic, dtype and order; add its class here, and to the table in 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from loading.plan import boosters, boosting, linear, scaling, trees
 from loading.plan.kernel import Kernel, name_of, refuse_replaced
+from serving.model import Unplanned
+from serving.types import Array
 
 TRANSFORMERS: dict[str, Callable[[Any], Kernel]] = {
     "sklearn.MaxAbsScaler": scaling.max_abs_scaler,
@@ -27,6 +31,7 @@ TRANSFORMERS: dict[str, Callable[[Any], Kernel]] = {
         )
     },
 }
+# These take the method too, and raise NotCovered for one that has no kernel: predict, predict_proba, decision_function.
 PREDICTORS: dict[str, Callable[[Any, str], Kernel]] = {
     **boosters.KERNELS,
     **{f"sklearn.{name}": linear.regressor for name in linear.REGRESSORS},
@@ -40,7 +45,17 @@ PREDICTORS: dict[str, Callable[[Any, str], Kernel]] = {
 
 
 def transformer(step: Any) -> Kernel:
-    """Return the kernel of a step's `transform`."""
+    """Return the kernel of a step's `transform`; infinite numbers, which scikit-learn refuses, go to the model."""
     refuse_replaced(step)
     special = TRANSFORMERS.get(name_of(step))
-    return special(step) if special else step.transform
+    if not special:
+        own: Kernel = step.transform
+        return own
+    kernel = special(step)
+
+    def guarded(values: Array) -> Array:
+        if np.isinf(values).any():
+            raise Unplanned
+        return kernel(values)
+
+    return guarded

@@ -34,12 +34,18 @@ def regressor(step: Any, method: str) -> Kernel:
 
 def classifier(step: Any, method: str) -> Kernel:
     """The class with the largest score; of two classes, the second where the score is positive."""
-    if method != "predict" or not isinstance(step.coef_, np.ndarray):
+    if method == "predict_proba" or not isinstance(step.coef_, np.ndarray):
         raise NotCovered(f"{type(step).__name__}.{method}")
-    scores, classes = _scores(step), step.classes_
-    if step.coef_.shape[0] == 1:
-        return lambda values: classes.take((scores(values).ravel() > 0).astype(np.intp))
-    return lambda values: classes.take(scores(values).argmax(axis=1))
+    all_scores, classes = _scores(step), step.classes_
+    if step.coef_.shape[0] > 1:
+        if method == "decision_function":
+            return all_scores
+        return lambda values: classes.take(all_scores(values).argmax(axis=1))
+
+    def scores(values: Array) -> Array:
+        return all_scores(values).ravel()
+
+    return scores if method == "decision_function" else lambda values: classes.take((scores(values) > 0).astype(int))
 
 
 _FLAT = {"SGDRegressor", "PassiveAggressiveRegressor", "SGDOneClassSVM"}

@@ -66,6 +66,8 @@ def lookup(steps: Sequence[Any], columns: Columns, frame: Frame) -> tuple[Head, 
     ask = _Asker(steps, columns, frame)
     base = [values[0] for values in known]
     (first,) = ask([base])
+    if not len(first):
+        raise NotCovered("the encoders have no outputs")
     if sum(len(values) + 2 for values in known) * len(first) > MAX_VALUES:
         raise NotCovered("the encoders have too many categories for a table")
     answers = ask.each([_with(base, at, value) for at, values in enumerate(known) for value in values])
@@ -120,11 +122,11 @@ class _Asker:
         self.order, self.sparse = "C", False
 
     def __call__(self, calls: Sequence[Sequence[Any]]) -> Array:
-        values: Any = self._frame([self._decoded(place, calls) for place in range(len(self._columns))])
+        given: Any = self._frame([self._decoded(place, calls) for place in range(len(self._columns))])
         for step in self._steps:
-            values = step.transform(values)
-        self.sparse = hasattr(values, "toarray")
-        values = np.asarray(values.toarray() if self.sparse else values)
+            given = step.transform(given)
+        self.sparse = hasattr(given, "toarray")
+        values: Array = np.asarray(given.toarray() if self.sparse else given)
         if values.dtype != np.float64 or values.ndim != 2:
             raise NotCovered("the outputs of an encoder are not float64")
         if len(values) > 1 and values.flags.f_contiguous and not values.flags.c_contiguous:

@@ -72,14 +72,16 @@ def max_abs_scaler(step: Any) -> Kernel:
 
 def simple_imputer(step: Any) -> Kernel:
     """Missing numbers become the column's statistic; a column of an indicator follows for each that it knows."""
-    missing, statistics = step.missing_values, step.statistics_
-    if not (isinstance(missing, float) and np.isnan(missing)) or statistics.dtype.kind != "f":
-        raise NotCovered("SimpleImputer fills something else than missing numbers")
+    missing = step.missing_values
+    if not (isinstance(missing, float) and np.isnan(missing)):
+        raise NotCovered(f"SimpleImputer fills {missing!r}")
+    statistics = step.statistics_.astype(np.float64)  # those of the strategy "constant" are objects
     valid = np.flatnonzero(~np.isnan(statistics)) if np.isnan(statistics).any() else None
     indicated = step.indicator_.features_ if step.add_indicator else None
+    keeps_integers = step.strategy in ("constant", "most_frequent")
 
     def filled(values: Array) -> Array:
-        values = _floats(values)
+        values = np.array(values) if keeps_integers else _floats(values)
         nans = np.isnan(values)
         if nans.any():
             np.copyto(values, statistics, where=nans, casting="same_kind")
@@ -91,10 +93,10 @@ def simple_imputer(step: Any) -> Kernel:
 
 
 def selector(step: Any) -> Kernel:
-    """The columns that the selector supports."""
+    """The columns that the selector supports; most selectors refuse a missing value."""
     support = step.get_support()
 
     def selected(values: Array) -> Array:
-        return values[:, support]
+        return values[:, support] if np.isfinite(values).all() else step.transform(values)
 
     return selected

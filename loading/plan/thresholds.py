@@ -1,10 +1,12 @@
 """Finds the numbers on both sides of the thresholds at which a model's trees split."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from serving.model import Unplanned
 from serving.rows import Rows
 from serving.signature import Column
 from serving.types import Array
@@ -12,6 +14,7 @@ from serving.types import Array
 # Returns rows that are all alike but for these values, by column.
 Varied = Callable[[int, Mapping[str, Sequence[Any]]], Rows]
 PER_FEATURE = 6
+LARGEST = 1e30  # of the numbers that are tried: no step overflows in single precision
 MAX_FEATURES = 64  # of a wide table
 _STEPS = 66  # halvings until two neighboring numbers are left, of 64 bits
 
@@ -29,6 +32,11 @@ class Thresholds:
         """Return numbers by column: for each threshold the last one that goes left, and the next larger one."""
         if not self._splits or not self._columns:
             return {}
+        with contextlib.suppress(Unplanned):
+            return self._sides(varied)
+        return {}
+
+    def _sides(self, varied: Varied) -> dict[str, list[Any]]:
         wanted = [
             (column, feature, threshold)
             for column, feature in self._features(varied)
@@ -99,11 +107,11 @@ def _trees(step: Any) -> Iterator[Any]:
 
 
 def _ends(column: Column) -> tuple[int, int]:
-    """Return the positions of a type's smallest and largest finite number, in the order of the numbers."""
+    """Return the positions between which thresholds are looked for, in the order of the numbers."""
     if column.type.dtype.kind == "i":
         return -(2**31), 2**31 - 1
-    finite = int(np.array(1.7e308 if column.type.dtype == np.float64 else 3.4e38).view(np.int64))
-    return -finite, finite
+    largest = int(np.array(LARGEST).view(np.int64))
+    return -largest, largest
 
 
 def _value(column: Column, position: int) -> Any:

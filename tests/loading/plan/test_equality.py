@@ -1,0 +1,62 @@
+"""A plan answers as its model does, to the last bit: for drawn models, tables and rows."""
+
+import warnings
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, settings
+
+from loading.plan.attach import attach
+from loading.plan.check import first_difference
+from serving.model import Model, Unplanned
+from serving.rows import Rows
+from tests.loading.plan.grammar import as_model, fitted, rows_of
+
+Fitted = tuple[Any, pd.DataFrame, pd.DataFrame]
+COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
+
+
+def compare(model: Model, rows: Rows) -> None:
+    """Assert that the plan's answers are the model's, and that it answers nothing that the model refuses."""
+    assert model.plan is not None
+    try:
+        planned = model.plan.predict(rows)
+    except Unplanned:
+        return
+    assert first_difference(model.ask(rows), planned) is None
+    if model.plan.predict_proba:
+        assert model.probabilities is not None
+        asked = model.probabilities(model.input(rows))
+        assert first_difference(asked, model.plan.predict_proba(rows)) is None
+
+
+def check_equality(drawn: Fitted) -> None:
+    """Assert that a drawn model has a plan, which answers as the model does for batches of any size."""
+    estimator, frame, more = drawn
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = as_model(estimator, frame)
+        attach(model)
+        assert model.info.answers == "the plan", model.info.answers
+        rows = rows_of(model, more)
+        for count in (1, 2, 3, 17, len(rows)):
+            for start in range(0, len(rows), count * 4):
+                compare(model, rows.take(np.arange(start, min(start + count, len(rows)))))
+
+
+@hypothesis.given(fitted())
+@settings(max_examples=40, **COMMON)
+def test_plan_equals_model(drawn: Fitted) -> None:
+    """Every drawn model of covered steps has a plan, which equals it to the last bit."""
+    check_equality(drawn)
+
+
+@pytest.mark.slow
+@hypothesis.given(fitted())
+@settings(max_examples=3_000, **COMMON)
+def test_thousands_of_plans_equal_their_models(drawn: Fitted) -> None:
+    """As above, for thousands of models."""
+    check_equality(drawn)
