@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 import time
+from typing import Any
 
 import numpy as np
 
-from loading.plan.check import ROWS, Differs, check
-from loading.plan.containers import Planner, predict_array
+from loading.plan.check import ROWS, Answer, Differs, check, first_difference
+from loading.plan.containers import Admit, Planner
 from loading.plan.hard_rows import HardRows
-from loading.plan.kernel import Head, NotCovered, name_of
+from loading.plan.kernel import Head, Kernel, NotCovered, name_of
 from loading.plan.kernels import PREDICTORS
 from loading.plan.thresholds import Thresholds
 from serving.errors import describe_error
@@ -24,16 +25,18 @@ THOROUGH_SECONDS, THOROUGH_ROWS = 20.0, 3_000
 def attach(model: Model, *, load_seconds: float = 0, thorough: bool = False) -> None:
     """Let a plan answer for a model, and say in the model's info and notes which of the two answers.
 
-    The check takes MIN_SECONDS, or a share of the time that loading took; a thorough one takes what it needs.
+    The check takes MIN_SECONDS, or a share of the time that loading took; a thorough one compares THOROUGH_ROWS.
     """
     seconds = THOROUGH_SECONDS if thorough else max(MIN_SECONDS, SHARE_OF_LOADING * load_seconds)
     answers = "the plan"
     try:
-        plan, left_out = _checked(model, seconds, THOROUGH_ROWS if thorough else ROWS)
-    except (NotCovered, Differs) as reason:
-        answers = f"the model: {reason}"
+        model.plan, left_out = _checked(model, seconds, THOROUGH_ROWS if thorough else ROWS)
+    except NotCovered as reason:
+        answers = f"the model, since a plan doesn't cover it: {reason}"
+    except Differs as reason:
+        answers = f"the model, since its plan differs: {_blamed(model, reason)}"
+        model.notes.append(f"The plan isn't used: {_blamed(model, reason)}.")
     else:
-        model.plan = plan
         if left_out:
             model.notes.append(f"The plan was compared with the model on a sample: {left_out}.")
     model.info = dataclasses.replace(model.info, answers=answers)
@@ -44,29 +47,61 @@ def _checked(model: Model, seconds: float, rows: int) -> tuple[Plan, str]:
     if model.signature.tensors or model.form.kind == "series" or model.estimator is None:
         raise NotCovered("it takes no table of columns")
     started = time.perf_counter()
-    planner = Planner(model.signature.columns, model.form.frame_of)
     try:
-        probabilities = None
-        if model.probabilities is not None:
-            with contextlib.suppress(NotCovered):
-                probabilities = planner.predictor(model.estimator, "predict_proba")
-        predict = _guarded(planner.predictor(model.estimator, "predict"))
-        plan = Plan(predict, _guarded(probabilities) if probabilities else None)
-        thresholds, scores = None, []
+        plan, planner = _made(model)
+        thresholds = None
         if planner.last:
             step, head = planner.last
             thresholds = Thresholds(step, _guarded(head), model.signature.columns)
-            # A class hides what its score would show.
-            if hasattr(step, "decision_function") and name_of(step) in PREDICTORS:
-                kernel = predict_array(step, "decision_function")
-                scores = [(lambda rows: step.decision_function(head(rows)), _guarded(lambda rows: kernel(head(rows))))]
         hard = HardRows(model, plan.predict, thresholds)
         left = seconds - (time.perf_counter() - started)
-        return plan, check(model, plan, hard, scores, seconds=left, rows=rows)
+        return plan, check(model, plan, hard, _scores(planner), seconds=left, rows=rows)
     except (NotCovered, Differs):
         raise
     except Exception as error:  # a class with the name of a known one but other attributes
         raise NotCovered(describe_error(error)) from error
+
+
+def _made(model: Model, **options: Admit) -> tuple[Plan, Planner]:
+    planner = Planner(model.signature.columns, model.form.frame_of, **options)
+    probabilities = None
+    if model.probabilities is not None:
+        with contextlib.suppress(NotCovered):
+            probabilities = _guarded(planner.predictor(model.estimator, "predict_proba"))
+    return Plan(_guarded(planner.predictor(model.estimator, "predict")), probabilities), planner
+
+
+def _scores(planner: Planner) -> list[tuple[Answer, Answer]]:
+    """Return what gives the scores of the last step and of its plan: the class that they lead to hides differences."""
+    if not planner.last:
+        return []
+    step, head = planner.last
+    if not hasattr(step, "decision_function") or name_of(step) not in PREDICTORS:
+        return []
+    kernel = planner.predict_array(step, "decision_function")
+    return [(lambda rows: step.decision_function(head(rows)), _guarded(lambda rows: kernel(head(rows))))]
+
+
+def _blamed(model: Model, reason: Differs) -> str:
+    """Return the reason with the first step whose kernel differs from it, if it is one."""
+
+    def compare(step: Any, kernel: Kernel, own: Kernel) -> Kernel:
+        def compared(values: Array) -> Array:
+            found = kernel(values)
+            with contextlib.suppress(Exception):  # a step that takes no array by itself
+                if first_difference(own(values), found) is not None:
+                    blamed.append(name_of(step))
+            return found
+
+        return compared
+
+    blamed: list[str] = []
+    plan, planner = _made(model, admit=compare)
+    for answer in (plan.predict, plan.predict_proba, *(scores for _, scores in _scores(planner))):
+        with contextlib.suppress(Unplanned):
+            if answer:
+                answer(reason.rows)
+    return f"{blamed[0]}, {reason}" if blamed else str(reason)
 
 
 def _guarded(head: Head) -> Head:

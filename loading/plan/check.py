@@ -21,7 +21,11 @@ Answer = Callable[[Rows], Any]
 
 
 class Differs(Exception):
-    """A plan that must not answer; the text says where it differs from the model."""
+    """A plan that must not answer; the text says where it differs from the model, on which rows."""
+
+    def __init__(self, text: str, rows: Rows) -> None:
+        super().__init__(text)
+        self.rows = rows
 
 
 def check(
@@ -73,9 +77,9 @@ def _compare(ask: Answer, answer: Answer, rows: Rows) -> None:
     try:
         asked = ask(rows)
     except Exception as error:
-        raise Differs(f"the model refuses rows that the plan answers: {describe_error(error)}") from error
+        raise Differs(f"the model refuses rows that the plan answers: {describe_error(error)}", rows) from error
     if (row := first_difference(asked, planned)) is not None:
-        raise Differs(f"row {row} of {len(rows)} differs")
+        raise Differs(f"row {row} of {len(rows)}", rows)
 
 
 def first_difference(asked: Any, planned: Any) -> int | None:

@@ -5,7 +5,8 @@ become an array; columns of categories go through the tables of their encoders; 
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from loading.plan.kernel import (
     refuse_replaced,
 )
 from loading.plan.kernels import PREDICTORS, transformer
-from loading.plan.lookup import BY_COLUMN, ENCODERS, Frame, lookup
+from loading.plan.lookup import BY_COLUMN, ENCODERS, Frame, lookup, transformed
 from serving.rows import Rows
 from serving.types import Array
 
@@ -33,11 +34,18 @@ _PIPELINES = ("sklearn.Pipeline", "imblearn.Pipeline")
 _DENSE = {f"sklearn.{name}" for name in (*trees.TREES, *trees.FORESTS)}
 
 
-class Planner:
-    """Makes the plan of one model, whose columns are `every`; `frame` builds the DataFrame that its steps expect."""
+# Takes a step, its kernel or head, and the step's own way, and returns what to use.
+Admit = Callable[[Any, Any, Any], Any]
 
-    def __init__(self, every: Columns, frame: Frame) -> None:
-        self._every, self._frame = every, frame
+
+class Planner:
+    """Makes the plan of one model, whose columns are `every`; `frame` builds the DataFrame that its steps expect.
+
+    `admit` may put something else in place of a kernel, such as a comparison with the step.
+    """
+
+    def __init__(self, every: Columns, frame: Frame, admit: Admit = lambda _, kernel, __: kernel) -> None:
+        self._every, self._frame, self._admit = every, frame, admit
         self._heads: dict[tuple[int, ...], Head] = {}  # so that predict and predict_proba share them
         self._sparse: set[Head] = set()  # heads in whose place the model's own steps give a sparse matrix
         self.last: tuple[Any, Head] | None = None  # the last step that was planned, and what computes its features
@@ -69,7 +77,7 @@ class Planner:
         self.last = last, head
         if head in self._sparse and name_of(last) not in _DENSE:
             head = _chained(head, _to_sparse)
-        return _chained(head, predict_array(last, method))
+        return _chained(head, self.predict_array(last, method))
 
     def _transform(self, steps: Sequence[Any], columns: Columns) -> Head:
         """Return what gives the array that these steps in order make of columns."""
@@ -88,6 +96,7 @@ class Planner:
         sparse = False
         if count := _encoding(steps, columns):
             head, sparse = lookup(steps[:count], columns, self._frame)
+            head = self._admit(steps[count - 1], head, partial(transformed, steps[:count], columns, self._frame))
             rest = list(steps[count:])
         elif name_of(first) == "sklearn.ColumnTransformer":
             head, sparse = self._columns(first, columns), first.sparse_output_
@@ -96,13 +105,13 @@ class Planner:
         elif name_of(first) == "model_steps.DateParts":
             head = dates.date_parts(first, columns)
         elif takes_array(first) and are_numbers(columns):
-            head = _chained(gather(columns, self._every), transformer(first))
+            head = _chained(gather(columns, self._every), self._transform_array(first))
         else:
             raise NotCovered(f"{name_of(first)} gets a DataFrame")
         if sparse and rest:
             return _chained(head, _to_sparse, *(step.transform for step in rest))
         if rest:
-            head = _chained(head, *map(_transform_array, rest))
+            head = _chained(head, *map(self._transform_array, rest))
         if sparse:
             self._sparse.add(head)
         return head
@@ -129,35 +138,34 @@ class Planner:
             raise NotCovered("FeatureUnion with sparse parts")
         return _side_by_side(heads)
 
+    def predict_array(self, step: Any, method: str) -> Kernel:
+        """Return what a step answers for an array."""
+        refuse_replaced(step)
+        name = name_of(step)
+        if name in _PIPELINES:
+            *before, last = _steps(step)
+            return _one_after_another(*map(self._transform_array, before), self.predict_array(last, method))
+        if name in _SEARCHES:
+            return self.predict_array(step.best_estimator_, method)
+        if name == "sklearn.TransformedTargetRegressor" and method == "predict":
+            return _one_after_another(self.predict_array(step.regressor_, method), _target(step))
+        if name == "model_steps.LabelEncoded":
+            inner, classes = self.predict_array(step.estimator_, method), step.classes_
+            return inner if method == "predict_proba" else lambda values: classes[inner(values)]
+        if name in ensembles.NAMES:
+            kernel: Kernel = ensembles.planned(step, method, self.predict_array)
+            return kernel
+        own: Kernel = getattr(step, method)
+        if special := PREDICTORS.get(name):
+            with contextlib.suppress(NotCovered):
+                own = self._admit(step, special(step, method), own)
+        return own
 
-def predict_array(step: Any, method: str) -> Kernel:
-    """Return what a step answers for an array."""
-    refuse_replaced(step)
-    name = name_of(step)
-    if name in _PIPELINES:
-        *before, last = _steps(step)
-        return _one_after_another(*map(_transform_array, before), predict_array(last, method))
-    if name in _SEARCHES:
-        return predict_array(step.best_estimator_, method)
-    if name == "sklearn.TransformedTargetRegressor" and method == "predict":
-        return _one_after_another(predict_array(step.regressor_, method), _target(step))
-    if name == "model_steps.LabelEncoded":
-        inner, classes = predict_array(step.estimator_, method), step.classes_
-        return inner if method == "predict_proba" else lambda values: classes[inner(values)]
-    if name in ensembles.NAMES:
-        kernel: Kernel = ensembles.planned(step, method, predict_array)
+    def _transform_array(self, step: Any) -> Kernel:
+        if name_of(step) in _PIPELINES:
+            return _one_after_another(*map(self._transform_array, _steps(step)))
+        kernel: Kernel = self._admit(step, transformer(step), step.transform)
         return kernel
-    if special := PREDICTORS.get(name):
-        with contextlib.suppress(NotCovered):
-            return special(step, method)
-    own: Kernel = getattr(step, method)
-    return own
-
-
-def _transform_array(step: Any) -> Kernel:
-    if name_of(step) in _PIPELINES:
-        return _one_after_another(*map(_transform_array, _steps(step)))
-    return transformer(step)
 
 
 def _to_sparse(values: Array) -> Any:

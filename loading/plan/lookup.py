@@ -66,8 +66,6 @@ def lookup(steps: Sequence[Any], columns: Columns, frame: Frame) -> tuple[Head, 
     ask = _Asker(steps, columns, frame)
     base = [values[0] for values in known]
     (first,) = ask([base])
-    if not len(first):
-        raise NotCovered("the encoders have no outputs")
     if sum(len(values) + 2 for values in known) * len(first) > MAX_VALUES:
         raise NotCovered("the encoders have too many categories for a table")
     answers = ask.each([_with(base, at, value) for at, values in enumerate(known) for value in values])
@@ -84,8 +82,7 @@ def lookup(steps: Sequence[Any], columns: Columns, frame: Frame) -> tuple[Head, 
             special[key] = -1 if output is None else len(outputs)
             outputs += [] if output is None else [output]
         stacked = np.array(outputs)
-        bits = stacked.view(np.int64)
-        changing = np.flatnonzero((bits != bits[0]).any(axis=0)).tolist()
+        changing = _changing(stacked)
         if taken.intersection(changing):
             raise NotCovered("an encoder's output depends on several columns")
         taken.update(changing)
@@ -94,6 +91,20 @@ def lookup(steps: Sequence[Any], columns: Columns, frame: Frame) -> tuple[Head, 
         codes[None] = special["NULL"]
         tables.append(_Table(column.name, masked, codes, special["unknown"], part, _as_slice(changing)))
     return _joined(tables, first, ask.order, constant=len(taken) < len(first)), ask.sparse
+
+
+def transformed(steps: Sequence[Any], columns: Columns, frame: Frame, rows: Rows) -> Array:
+    """Return the outputs that the steps themselves give, dense."""
+    values: Any = frame([rows.columns[column.name] for column in columns])
+    for step in steps:
+        values = step.transform(values)
+    return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+
+
+def _changing(outputs: Array) -> list[int]:
+    """Return the places that aren't the same in all rows, to the last bit."""
+    bits = outputs.reshape(len(outputs), -1).view(np.int64)
+    return np.flatnonzero(np.any(bits != bits[:1], axis=0)).tolist() if bits.size else []
 
 
 def _joined(tables: Sequence[_Table], first: Array, order: Any, *, constant: bool) -> Head:

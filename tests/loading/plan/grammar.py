@@ -115,7 +115,7 @@ ENCODERS = (
     lambda: preprocessing.OneHotEncoder(min_frequency=3, handle_unknown="infrequent_if_exist", sparse_output=False),
     lambda: preprocessing.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
     preprocessing.OrdinalEncoder,
-    preprocessing.TargetEncoder,
+    *([preprocessing.TargetEncoder] if hasattr(preprocessing, "TargetEncoder") else []),  # since 1.3
 )
 REGRESSORS = (
     linear_model.Ridge,
@@ -168,7 +168,7 @@ def fitted(draw: Draw) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
         warnings.simplefilter("ignore")  # of a model that doesn't converge on five rows
         try:
             estimator.fit(frame, y)
-        except (TypeError, ValueError):  # steps that don't go together, such as an imputer of booleans
+        except (RuntimeError, TypeError, ValueError):  # steps that don't go together, such as an imputer of booleans
             reject()
     return estimator, frame, table(random, 40, kinds, gaps=gaps)
 

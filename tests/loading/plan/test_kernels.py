@@ -143,6 +143,7 @@ def test_transformer(monkeypatch: pytest.MonkeyPatch, name: str, broken: str | N
         fit(lambda: make_pipeline(preprocessing.StandardScaler(), TRANSFORMERS[name](), linear_model.Ridge()))
     )
     assert (model.plan is None) == bool(broken), model.info.answers
+    assert not broken or name.partition(".")[2] in model.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +161,8 @@ def test_predictor(monkeypatch: pytest.MonkeyPatch, name: str, broken: str | Non
     estimator = RAW[name]() if name in RAW else fit(PREDICTORS[name])
     model = attached(estimator)
     assert (model.plan is None) == bool(broken), model.info.answers
+    # A booster alone takes no array by itself.
+    assert not broken or name == "xgboost.Booster" or name.partition(".")[2] in model.notes[-1]
 
 
 def breaking(kernel: Kernel, how: str) -> Kernel:
