@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model_loader import ModelLoader
-from serving import json_numbers, output, server
+from serving import json_table, output, server
 from serving.callers import Callers
 from serving.deadline import Deadline
 from serving.handler import Handler
@@ -27,7 +27,7 @@ if not settings.model_uri:
     log_event(
         "WARNING", "MODEL_URI is not set, so every request fails: set it to the model's gs:// folder or models:/ URI."
     )
-if not json_numbers.AVAILABLE:
+if not json_table.AVAILABLE:
     log_event("INFO", "pysimdjson is not installed, so requests of numbers are parsed more slowly.")
 server.configure()
 handler = Handler(

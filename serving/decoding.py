@@ -1,32 +1,37 @@
-"""From the calls of a request to typed columns, a whole column at a time.
+"""From the calls of a request to typed columns, all columns of a type at a time.
 
-A column is decoded by the model's signature, never by what a batch happens to contain, so a value gives the same result
-alone, in a batch, and in any order of rows. A column of the common Python types is decoded in one NumPy call; only a
-column with anything else is decoded value by value, where a bad value becomes an error of its row alone.
+A value is decoded by the model's signature, never by what a batch happens to contain, so it gives the same result
+alone, in a batch, and in any order of rows. There are three ways, each for what the one before leaves: a Table of JSON
+scalars, which has no Python objects; parsed values, of which all columns of a type are decoded in one NumPy call; and
+for columns with a value that can't be decoded, value by value, where a bad value becomes an error of its row alone.
 """
 
 import operator
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from serving import table_decoding
 from serving.column_names import Keys, keys_of_columns
 from serving.contract import Request
 from serving.errors import BadRequest, quantity, short_repr
-from serving.json_numbers import Numbers
 from serving.json_type import BadValue
-from serving.rows import DecodedColumn, Rows
+from serving.rows import Block, DecodedColumn, Mask, Rows
 from serving.signature import Column, Signature
+from serving.types import Array, MlflowType
+
+_NULL = type(None)
 
 
 def from_request(signature: Signature, request: Request) -> Rows:
     """Return rows whose arguments are the model's columns in order; raise BadRequest for another number of them."""
-    numbers = request.numbers
-    if numbers and numbers.names is None and signature.all_double:
-        rows, width = numbers.matrix.shape
-        if width == len(signature.columns):
-            return Rows(signature, rows, numbers=numbers)
+    table = request.table
+    if table and table.names is None and len(table.columns) == len(signature.columns):
+        rows = table_decoding.decode(signature, table, range(len(table.columns)))
+        if rows is not None:
+            return rows
     return from_arguments(signature, request.calls)
 
 
@@ -38,9 +43,31 @@ def from_arguments(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows
         raise BadRequest(
             f"Row {row} has {quantity(len(calls[row]), 'argument')}; the function takes {width}: {signature.arguments}."
         )
-    columns = zip(*calls, strict=True) if calls else ((),) * width
-    decoded = [decode_column(column, values) for column, values in zip(signature.columns, columns, strict=True)]
-    return Rows(signature, len(calls), decoded)
+    return _from_rows(signature, calls, {})
+
+
+def _from_rows(signature: Signature, calls: Sequence[Sequence[Any]], errors: Mapping[int, str]) -> Rows:
+    """Return rows given as one value per column; `errors` are those of whole rows."""
+    count = len(calls)
+    columns = () if count == 1 else tuple(zip(*calls, strict=True)) if calls else ((),) * len(signature.columns)
+    blocks: list[Block] = []
+    bad: list[tuple[int, DecodedColumn]] = []
+    for group in signature.groups:
+        values = group.pick(calls[0]) if count == 1 else list(chain.from_iterable(group.pick(columns)))
+        shape = len(group.columns), count
+        try:
+            array, nulls = _decode(group.type, values, group.detail)
+            blocks.append(Block(array.reshape(shape), None if nulls is None else nulls.reshape(shape)))
+        except (BadValue, OverflowError):
+            each = [decode_column(group.columns[at], values[at * count : (at + 1) * count]) for at in range(shape[0])]
+            array = np.empty(shape, group.type.dtype)  # np.array would make one of nested lists, too
+            for at, decoded in enumerate(each):
+                array[at] = decoded.array
+            blocks.append(Block(array, np.array([decoded.nulls for decoded in each])))
+            bad += zip(group.positions, each, strict=True)
+    for _, decoded in sorted(bad, key=operator.itemgetter(0)):
+        errors = {**decoded.errors, **errors}
+    return Rows(signature, count, blocks, errors)
 
 
 def from_objects(signature: Signature, request: Request) -> Rows:
@@ -51,43 +78,47 @@ def from_objects(signature: Signature, request: Request) -> Rows:
     A NULL instead of an object is a row of NULLs. A missing key of a required column is an error of its row: TO_JSON
     writes NULLs too, so a missing key means that the row comes from another table.
     """
-    if signature.all_double and (numbers := _numbers_by_name(signature, request)) is not None:
-        return Rows(signature, len(numbers.matrix), numbers=numbers)
+    table = request.table
+    if table and table.names and (order := _order(signature, table.names)):
+        rows = table_decoding.decode(signature, table, order)
+        if rows is not None:
+            return rows
     calls = request.calls
     for row, call in enumerate(calls):
         if len(call) != 1:
             raise BadRequest(
                 f"Row {row} has {quantity(len(call), 'argument')}; the function takes one: TO_JSON of a table's row."
             )
-    no_values = dict.fromkeys(column.name for column in signature.columns)
-    objects, errors = [], {}
+    try:
+        values = [signature.pick(value) for (value,) in calls]
+    except (KeyError, TypeError):  # not an object, or one without a column's own name
+        return _from_other_objects(signature, calls)
+    return _from_rows(signature, values, {})
+
+
+def _from_other_objects(signature: Signature, calls: Sequence[Sequence[Any]]) -> Rows:
+    """Return rows given as objects whose keys may differ from the columns' names and from each other's."""
+    names = [column.name for column in signature.columns]
+    no_values = dict.fromkeys(names)
+    errors: dict[int, str] = {}
+    keys = _KeyReader(names)
+    found = []
     for row, (value,) in enumerate(calls):
-        objects.append(value if type(value) is dict else no_values)
+        given = value if type(value) is dict else no_values
         if type(value) is not dict and value is not None:
             errors[row] = f"Row {row} is {short_repr(value)}; expected an object with {signature.arguments}."
-    decoded = []
-    keys = _KeyReader([column.name for column in signature.columns])
-    for column in signature.columns:
-        try:
-            values = list(map(operator.itemgetter(column.name), objects))
-        except KeyError:
-            values = []
-            for row, value in enumerate(objects):
-                known = keys.read(value)
-                key = known.found.get(column.name)
-                values.append(None if key is None else value[key])
-                if column.name in known.unclear:
-                    given = short_repr(known.unclear[column.name])
-                    name = short_repr(column.name)
-                    errors.setdefault(
-                        row, f"Row {row}: it isn't clear whether {given} means the column {name}; use its own name."
-                    )
-                elif key is None and column.required:
-                    given = short_repr(sorted(value))
-                    errors.setdefault(row, f"Row {row} has no {short_repr(column.name)}, only {given}.")
-        decoded.append(decode_column(column, values))
-    decoded[0].errors = {**decoded[0].errors, **errors}
-    return Rows(signature, len(calls), decoded)
+        known = keys.read(given)
+        found.append([given[known.found[name]] if name in known.found else None for name in names])
+        for column in signature.columns:
+            name = short_repr(column.name)
+            if column.name in known.unclear:
+                unclear = short_repr(known.unclear[column.name])
+                errors.setdefault(
+                    row, f"Row {row}: it isn't clear whether {unclear} means the column {name}; use its own name."
+                )
+            elif column.name not in known.found and column.required:
+                errors.setdefault(row, f"Row {row} has no {name}, only {short_repr(sorted(given))}.")
+    return _from_rows(signature, found, errors)
 
 
 class _KeyReader:
@@ -107,44 +138,44 @@ class _KeyReader:
 
 def decode_column(column: Column, values: Sequence[Any]) -> DecodedColumn:
     """Return the column of a batch; a value that doesn't fit is a message in `errors` under its row."""
-    mlflow_type = column.type
-    value_types = set(map(type, values))
-    has_nulls = type(None) in value_types
-    nulls = np.array([value is None for value in values]) if has_nulls else np.zeros(len(values), bool)
-    present = [value for value in values if value is not None] if has_nulls else values
-    errors = {}
     try:
-        filled = mlflow_type.decode(present, value_types - {type(None)}, column.detail)
+        array, nulls = _decode(column.type, values, column.detail)
+        return DecodedColumn(column, array, np.zeros(len(values), np.bool_) if nulls is None else nulls)
     except (BadValue, OverflowError):
-        rows = np.flatnonzero(~nulls)
-        filled = np.zeros(len(present), mlflow_type.dtype)
-        for position, value in enumerate(present):
-            try:
-                filled[position] = mlflow_type.decode([value], {type(value)}, column.detail)[0]
-            except (BadValue, OverflowError) as error:
-                row = int(rows[position])
-                reason = f" ({error})" if str(error) else ""
-                errors[row] = f"Row {row}, column {column.name}: {short_repr(value)} is not {column.sql_type}{reason}."
-    if not has_nulls:
-        return DecodedColumn(column, filled, nulls, errors)
-    array = np.full(len(values), mlflow_type.filler, mlflow_type.dtype)
-    array[~nulls] = filled
+        pass
+    nulls = np.array([value is None for value in values])
+    array = np.full(len(values), column.type.filler, column.type.dtype)
+    errors = {}
+    for row in np.flatnonzero(~nulls).tolist():
+        value = values[row]
+        try:
+            array[row] = column.type.decode([value], {type(value)}, column.detail)[0]
+        except (BadValue, OverflowError) as error:
+            reason = f" ({error})" if str(error) else ""
+            errors[row] = f"Row {row}, column {column.name}: {short_repr(value)} is not {column.sql_type}{reason}."
     return DecodedColumn(column, array, nulls, errors)
 
 
-def _numbers_by_name(signature: Signature, request: Request) -> Numbers | None:
-    """Return the columns of objects that hold numbers only; None when they hold anything else or lack a column."""
-    numbers = request.numbers
-    if not numbers or not numbers.names:
-        return None
-    places = {name: place for place, name in enumerate(numbers.names)}
+def _decode(
+    mlflow_type: MlflowType, values: Sequence[Any], detail: Mapping[str, Any] | None
+) -> tuple[Array, Mask | None]:
+    """Return values as an array, and the mask of NULLs if there are any; raise BadValue or OverflowError."""
+    value_types = set(map(type, values))
+    if _NULL not in value_types:
+        return mlflow_type.decode(values, value_types, detail), None
+    nulls = np.array([value is None for value in values])
+    array = np.full(len(values), mlflow_type.filler, mlflow_type.dtype)
+    array[~nulls] = mlflow_type.decode([value for value in values if value is not None], value_types - {_NULL}, detail)
+    return array, nulls
+
+
+def _order(signature: Signature, names: Sequence[str]) -> Sequence[int] | None:
+    """Return the place of each column among the keys of objects; None when they lack a column."""
+    places = {name: place for place, name in enumerate(names)}
     try:
-        order = [places[column.name] for column in signature.columns]
+        return [places[column.name] for column in signature.columns]
     except KeyError:
         keys = keys_of_columns([column.name for column in signature.columns], places).found
-        if len(keys) < len(signature.columns):
-            return None
-        order = [places[keys[column.name]] for column in signature.columns]
-    if order == list(places.values()):
-        return numbers
-    return Numbers(numbers.matrix[:, order], None if numbers.nulls is None else numbers.nulls[:, order])
+        return (
+            [places[keys[column.name]] for column in signature.columns] if len(keys) == len(signature.columns) else None
+        )

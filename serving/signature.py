@@ -5,7 +5,8 @@ loading/signature.py reads it from a model's files.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -39,6 +40,44 @@ class Column:
 
     def __str__(self) -> str:
         return f"{self.name} {self.sql_type}"
+
+
+def _picker(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that takes the items with these keys from a sequence or an object."""
+    if len(keys) == 1:
+        return lambda values: (values[keys[0]],)
+    return operator.itemgetter(*keys)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Input columns that are decoded in one go: all of one type, or one whose type has a `detail` that matters.
+
+    `positions` are their places in the signature, ascending; `required` are the places in the group of those that may
+    not be NULL.
+    """
+
+    columns: tuple[Column, ...]
+    positions: tuple[int, ...]
+
+    @cached_property
+    def type(self) -> MlflowType:
+        """How their values are decoded."""
+        return self.columns[0].type
+
+    @property
+    def detail(self) -> Mapping[str, Any] | None:
+        """MLflow's JSON of their type."""
+        return self.columns[0].detail
+
+    @cached_property
+    def required(self) -> list[int]:
+        return [at for at, column in enumerate(self.columns) if column.required]
+
+    @cached_property
+    def pick(self) -> Callable[[Any], tuple[Any, ...]]:
+        """Takes the values of these columns from those of all columns."""
+        return _picker(self.positions)
 
 
 @dataclass(frozen=True)
@@ -112,6 +151,28 @@ class Signature:
     def all_double(self) -> bool:
         """Whether every column is of the MLflow type double, so that rows can be kept as one matrix."""
         return all(column.mlflow_type == "double" for column in self.columns)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The columns by type."""
+        places: dict[Any, list[int]] = {}
+        for position, column in enumerate(self.columns):
+            places.setdefault(position if column.sql_type == "JSON" else column.mlflow_type, []).append(position)
+        return tuple(Group(tuple(self.columns[at] for at in each), tuple(each)) for each in places.values())
+
+    @cached_property
+    def pick(self) -> Callable[[Any], tuple[Any, ...]]:
+        """Takes the values of the columns, in their order, from an object with their names."""
+        return _picker([column.name for column in self.columns])
+
+    @cached_property
+    def places(self) -> Mapping[str, tuple[int, int]]:
+        """The group of each column, and its place there."""
+        return {
+            column.name: (number, at)
+            for number, group in enumerate(self.groups)
+            for at, column in enumerate(group.columns)
+        }
 
     @cached_property
     def labels(self) -> pd.Index:

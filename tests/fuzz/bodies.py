@@ -14,8 +14,8 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-# json_numbers.py replaces words by these numbers while it parses.
-PLACEHOLDERS = st.sampled_from([-2.25e-301, -3.1e-302, -3.2125e-302, -3.312525e-302])
+# json_text.py replaces texts and words by these numbers while it parses.
+PLACEHOLDERS = st.sampled_from([7e9, 8e87, 6e87, -5e87])
 PLAIN = (
     st.floats(allow_nan=False, allow_infinity=False)
     | st.integers(-(2**63), 2**64 - 1)
@@ -40,7 +40,7 @@ JSON_VALUES: dict[str, st.SearchStrategy[Any]] = {
 ODD_PIECES = [
     b'"', b"{", b"}", b"[", b"]", b",", b":", b" ", b"\\", b"\n", b"\x00", b"\x1f", b"0", b"-", b"e", b".",
     b"null", b"true", b"NaN", b'"NaN"', b"Infinity", b'"-Infinity"', b"1e999", b"-1e-999", b"9" * 400, b"0.", b"01",
-    b"18446744073709551616", b"-9223372036854775809", b"-2.25e-301", b"1E400", b"0" * 50,
+    b"18446744073709551616", b"-9223372036854775809", b"7e9", b"1E400", b"0" * 50,
     b'"calls":[[1]],', b'"calls": [[{"a": 1}]]', b'"userDefinedContext":{"on_error":"null"},', b'"calls"', b'"a":', b'{"a":1}',
     b"]]}", b"[[", b"}]]}", b"[" * 900, b"[" * 5_000, b"]" * 900, b'{"a":' * 1_200, b"[[]," * 50,
     b'"\\ud800"', b"\\ud83d\\ude00", b"\\u0000", b"\\u0061", b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\x80", b"\xf0\x9f", b"\xef\xbb\xbf", "ä".encode(),

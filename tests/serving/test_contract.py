@@ -1,5 +1,6 @@
 """Reading BigQuery's request: nothing that comes before or after the calls is lost or taken for a part of them."""
 
+import orjson
 import pytest
 
 from serving import contract
@@ -8,6 +9,13 @@ from serving.errors import BadRequest
 from serving.signature import Column, Signature
 
 TWO_NUMBERS = Signature((Column("a", "double", "FLOAT64"), Column("b", "double", "FLOAT64")), None)
+
+
+@pytest.fixture(params=[0, contract.MIN_TABLE], autouse=True)
+def min_table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read each request as a table and as parsed values."""
+    monkeypatch.setattr(contract, "MIN_NUMBERS", request.param)
+    monkeypatch.setattr(contract, "MIN_TABLE", request.param)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +59,9 @@ def test_bad_field_after_calls(fields: str, words: str) -> None:
 
 
 def test_calls_kept_as_text() -> None:
-    """Calls of numbers stay text until a function asks for the values."""
-    request = contract.read(b'{"requestId": "r", "calls": [[1, 2.5], [null, "NaN"]]}')
-    assert request.numbers is not None
-    assert request.raw_calls == b'[[1, 2.5], [null, "NaN"]]'
-    assert request.calls == [[1, 2.5], [None, "NaN"]]
+    """Calls that are a table stay text until a function asks for the values."""
+    calls = [[1, 2.5, "x"], [None, "NaN", True]] * 2_000
+    request = contract.read(orjson.dumps({"requestId": "r", "calls": calls}))
+    assert request.table is not None
+    assert request.raw_calls == orjson.dumps(calls)
+    assert request.calls == calls

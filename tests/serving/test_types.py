@@ -23,7 +23,7 @@ from serving.encoding import as_list, encode, settle_outputs
 from serving.errors import BadRequest, ModelUnusable
 from serving.model_input import InputForm
 from serving.options import read_params
-from serving.rows import Rows
+from serving.rows import Block, Rows
 from serving.signature import Column, Output, Parameter, Signature
 from serving.types import TYPES
 from tests.googlesql import to_json_string
@@ -388,7 +388,9 @@ def test_pandas_dtype(mlflow_type: str, required: bool, null: bool) -> None:
     values = [sent(next(iter(EXPECTED[mlflow_type].reads))), *([None] if null else [])]
     decoded = decode_column(column(mlflow_type, required=required), values)
     signature = Signature((decoded.column,), None)
-    frame = InputForm().build(signature, Rows(signature, len(values), [decoded]))
+    frame = InputForm().build(
+        signature, Rows(signature, len(values), [Block(decoded.array[None], decoded.nulls[None])])
+    )
     plain, nullable = EXPECTED[mlflow_type].pandas
     assert str(frame["c"].dtype) == (plain if required and not null else nullable)
     assert frame["c"].isna().tolist() == [value is None for value in values]
