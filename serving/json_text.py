@@ -15,11 +15,12 @@ Characters = np.ndarray[Any, np.dtype[np.uint8]]
 Positions = np.ndarray[Any, np.dtype[np.intp]]
 
 TEXT = b"7e9"  # as long as the shortest text
-WORDS = {b"null": b"8e87", b"true": b"6e87", b"false": b"-5e87"}
+WORDS = {b"null": b"-8e9", b"true": b"-6e9", b"false": b"-5e87"}
 
 _BLANK, _QUOTE = b' "'
 _BLANKS = b" \t\r\n"
-# What may stand before and after a value; after a digit, a replacement would become a part of another number.
+# What may stand before and after a value; beside a digit, a replacement would become a part of another number. Nothing
+# that ends with a digit can be followed by a sign.
 _BEFORE = np.isin(np.arange(256), np.frombuffer(b"[,:" + _BLANKS, np.uint8))
 _AFTER = np.isin(np.arange(256), np.frombuffer(b"],}" + _BLANKS, np.uint8))
 
@@ -40,7 +41,8 @@ def find_quotes(text: bytes, characters: Characters) -> Positions:
 def replace_texts(characters: Characters, quotes: Positions) -> tuple[bytes, list[str]]:
     """Return the JSON with TEXT and blanks in place of each text, and the texts."""
     starts, lengths = quotes[::2], np.diff(quotes)[::2] + 1
-    _check_around(characters, starts, quotes[1::2])
+    if not (_BEFORE[characters[starts - 1]].all() and _AFTER[characters[quotes[1::2] + 1]].all()):
+        raise ValueError("something beside a text")
     sizes = lengths + 1  # with a comma
     ends = np.cumsum(sizes)
     inside = np.arange(ends[-1]) + np.repeat(starts - ends + sizes, sizes)
@@ -63,14 +65,17 @@ def replace_words(text: bytes) -> tuple[bytes, dict[bytes, int]]:
     Texts and keys must have been replaced before. Raise ValueError if anything else starts with a letter of theirs.
     """
     counts: dict[bytes, int] = {}
+    if np.frombuffer(text, np.uint8).max() <= ord("e"):  # nothing but digits and exponents
+        return text, counts
     for word, number in WORDS.items():
-        if word[:1] in text:  # looking for one character takes next to no time
+        if word[:1] in text:
             characters = np.frombuffer(bytearray(text), np.uint8)
             starts = np.flatnonzero(characters == word[0])
             windows = _windows(characters, len(word))
             if starts[-1] >= len(windows) or (windows[starts] != word).any():
                 raise ValueError("a word that JSON does not have")
-            _check_around(characters, starts, starts + len(word) - 1)
+            if not _AFTER[characters[starts + len(word)]].all():
+                raise ValueError("something after a word")
             windows[starts] = number
             counts[word] = len(starts)
             text = characters.tobytes()
@@ -113,12 +118,6 @@ def blank_keys(text: bytes, characters: Characters, quotes: Positions) -> tuple[
         blanks = b"".join(keys[at][:1] + b" " * (length - 1) for at in alike)
         windows[places] = np.frombuffer(blanks * len(starts), windows.dtype)
     return names, texts
-
-
-def _check_around(characters: Characters, firsts: Positions, lasts: Positions) -> None:
-    """Raise ValueError if anything but a bracket, comma or blank stands beside a value."""
-    if not (_BEFORE[characters[firsts - 1]].all() and _AFTER[characters[lasts + 1]].all()):
-        raise ValueError("something beside a value")
 
 
 def _windows(characters: Characters, length: int) -> np.ndarray[Any, Any]:

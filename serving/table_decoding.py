@@ -18,6 +18,8 @@ from serving.types import TYPES, Array
 
 def decode(signature: Signature, table: Table, order: Sequence[int]) -> Rows | None:
     """Return the rows of a table, given the place of each of the signature's columns; None if a value doesn't fit."""
+    if signature.all_double and not table.texts and table.booleans is None and order == range(len(table.columns)):
+        return Rows(signature, table.columns.shape[1], [Block(table.columns, table.nulls)])
     try:
         blocks = [_block(group, table, list(group.pick(order))) for group in signature.groups]
     except (BadValue, OverflowError):
