@@ -29,7 +29,6 @@ if not settings.model_uri:
     )
 if not json_table.AVAILABLE:
     log_event("INFO", "pysimdjson is not installed, so requests of numbers are parsed more slowly.")
-server.configure()
 handler = Handler(
     ModelLoader(
         settings.model_uri,
@@ -50,6 +49,7 @@ handler = Handler(
     callers=Callers(settings.allowed_hosts),
     examples=select_examples,
 )
+server.configure(handler.handle)
 
 
 @functions_framework.aio.http

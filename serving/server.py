@@ -7,21 +7,33 @@ import contextlib
 import ctypes
 import mmap
 import os
+import random
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.telemetry import log_event
 
+Answer = Callable[[Request], Awaitable[Response]]
+
 END_SECONDS = 6  # after SIGTERM, requests that are still running are answered with 503, and the worker ends
 KILL_SECONDS = 8  # gunicorn kills a worker that can't even do that; Cloud Run kills everything after 10
+EXECUTION_ID = b"function-execution-id"  # from the platform; without one, the framework generates it, too
 PR_SET_PDEATHSIG = 1
 _NO_EXIT_CODE = -1
 _booted = mmap.mmap(-1, 1)  # shared with the workers: whether one of them has ever begun to serve
 
 
-def configure() -> None:
-    """Limit how long a process outlives SIGTERM and its parent; call it before the server starts."""
+def configure(answer: Answer) -> None:
+    """Limit how long a process outlives SIGTERM and its parent, and let workers answer POST requests by this function.
+
+    Call it before the server starts.
+    """
     with contextlib.suppress(ImportError):  # there is no gunicorn on Windows
         from gunicorn import config
         from uvicorn_worker import UvicornWorker
@@ -30,7 +42,7 @@ def configure() -> None:
         config.GracefulTimeout.default = KILL_SECONDS
         config.Postfork.default = staticmethod(_end_with_parent)
         config.WhenReady.default = staticmethod(_when_ready)
-        config.PostWorkerInit.default = staticmethod(_mark_booted)
+        config.PostWorkerInit.default = staticmethod(_begin_to_serve(answer))
         config.ChildExit.default = staticmethod(_halt_unless_booted)
 
 
@@ -50,8 +62,31 @@ def _end_with_parent(_: Any, worker: Any) -> None:
             os._exit(0)
 
 
-def _mark_booted(_: Any) -> None:
-    _booted[0] = 1
+def _begin_to_serve(answer: Answer) -> Callable[[Any], None]:
+    def begin(worker: Any) -> None:
+        worker.wsgi = post_directly(worker.wsgi, answer)
+        _booted[0] = 1
+
+    return begin
+
+
+def post_directly(app: ASGIApp, answer: Answer) -> ASGIApp:
+    """Return the framework's app with a shorter way for POST requests, all of which it would pass to `answer`.
+
+    Its four layers of middleware, its router and their wrappers take 50 microseconds, an eighth of a request with one
+    row. They would do nothing else for it: `answer` answers errors itself.
+    """
+
+    async def direct(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await app(scope, receive, send)
+            return
+        if all(name != EXECUTION_ID for name, _ in scope["headers"]):
+            scope["headers"] = [*scope["headers"], (EXECUTION_ID, b"%012x" % random.getrandbits(48))]
+        response = await answer(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return direct
 
 
 def _halt_unless_booted(server: Any, _: Any) -> None:

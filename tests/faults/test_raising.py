@@ -119,7 +119,7 @@ def test_boot_error_ends_server(fault: str, tmp_path: Path) -> None:
     """A function that cannot start ends instead of starting again and again."""
     source = f"import sys, uvicorn_worker\nsys.path.insert(0, {str(ROOT)!r})\nfrom serving import server\n"
     (tmp_path / "main.py").write_text(
-        f"{source}server.configure()\n{fault}\nimport functions_framework.aio\n"
+        f"{source}server.configure(None)\n{fault}\nimport functions_framework.aio\n"
         "@functions_framework.aio.http\nasync def predict(request):\n    return ''\n"
     )
     with pytest.raises(ProcessError, match="exited with status"), Function("", source=tmp_path):
