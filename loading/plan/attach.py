@@ -63,7 +63,7 @@ def _checked(model: Model, seconds: float, rows: int) -> tuple[Plan, str]:
 
 
 def _made(model: Model, **options: Admit) -> tuple[Plan, Planner]:
-    planner = Planner(model.signature.columns, model.form.frame_of, **options)
+    planner = Planner(model.signature, model.form.frame_of, **options)
     probabilities = None
     if model.probabilities is not None:
         with contextlib.suppress(NotCovered):

@@ -26,6 +26,7 @@ from loading.plan.kernel import (
 from loading.plan.kernels import PREDICTORS, transformer
 from loading.plan.lookup import BY_COLUMN, ENCODERS, Frame, lookup, transformed
 from serving.rows import Rows
+from serving.signature import Signature
 from serving.types import Array
 
 _SEARCHES = tuple(f"sklearn.{kind}SearchCV" for kind in ("Grid", "Randomized", "HalvingGrid", "HalvingRandom"))
@@ -39,20 +40,20 @@ Admit = Callable[[Any, Any, Any], Any]
 
 
 class Planner:
-    """Makes the plan of one model, whose columns are `every`; `frame` builds the DataFrame that its steps expect.
+    """Makes the plan of one model with this signature; `frame` builds the DataFrame that its steps expect.
 
     `admit` may put something else in place of a kernel, such as a comparison with the step.
     """
 
-    def __init__(self, every: Columns, frame: Frame, admit: Admit = lambda _, kernel, __: kernel) -> None:
-        self._every, self._frame, self._admit = every, frame, admit
+    def __init__(self, signature: Signature, frame: Frame, admit: Admit = lambda _, kernel, __: kernel) -> None:
+        self._signature, self._frame, self._admit = signature, frame, admit
         self._heads: dict[tuple[int, ...], Head] = {}  # so that predict and predict_proba share them
         self._sparse: set[Head] = set()  # heads in whose place the model's own steps give a sparse matrix
         self.last: tuple[Any, Head] | None = None  # the last step that was planned, and what computes its features
 
     def predictor(self, model: Any, method: str) -> Head:
         """Return what gives the answer of `method`, predict or predict_proba, for rows; raise NotCovered."""
-        return self._predict(model, self._every, method)
+        return self._predict(model, self._signature.columns, method)
 
     def _predict(self, step: Any, columns: Columns, method: str) -> Head:
         refuse_replaced(step)
@@ -71,7 +72,7 @@ class Planner:
             return head
         if name not in PREDICTORS and not takes_array(step):
             raise NotCovered(f"{name} gets a DataFrame")
-        return self._ended(step, gather(columns, self._every), method)
+        return self._ended(step, gather(columns, self._signature), method)
 
     def _ended(self, last: Any, head: Head, method: str) -> Head:
         self.last = last, head
@@ -88,7 +89,7 @@ class Planner:
 
     def _made(self, steps: Sequence[Any], columns: Columns) -> Head:
         if not steps:
-            return gather(columns, self._every)
+            return gather(columns, self._signature)
         first, *rest = steps
         if name_of(first) in _PIPELINES:
             return self._transform([*_steps(first), *rest], columns)
@@ -105,7 +106,7 @@ class Planner:
         elif name_of(first) == "model_steps.DateParts":
             head = dates.date_parts(first, columns)
         elif takes_array(first) and are_numbers(columns):
-            head = _chained(gather(columns, self._every), self._transform_array(first))
+            head = _chained(gather(columns, self._signature), self._transform_array(first))
         else:
             raise NotCovered(f"{name_of(first)} gets a DataFrame")
         if sparse and rest:

@@ -13,9 +13,8 @@ from loading.fitted import categories, steps_of_columns
 from loading.plan.lookup import UNKNOWN
 from loading.plan.thresholds import Thresholds
 from serving.model import Model, Unplanned
-from serving.rows import DecodedColumn, Rows
+from serving.rows import Block, Rows
 from serving.signature import Column
-from serving.types import Array
 
 _FLOATS = (0.0, 1.0, -1.0, 0.1, -0.0, 3.4e38, -3.4e38, 1e-45, -1e-45)
 _DOUBLES = (*_FLOATS, 5e-324, -5e-324, 2.2250738585072014e-308, 1e300, 1.7976931348623157e308, -1.7976931348623157e308)
@@ -78,8 +77,17 @@ class HardRows:
 
     def typed(self, columns: Mapping[str, Sequence[Any]]) -> Rows:
         """Return rows of these values; None is NULL."""
-        decoded = [_decoded(column, columns[column.name]) for column in self._signature.columns]
-        return Rows(self._signature, len(decoded[0].array), decoded)
+        count = len(next(iter(columns.values())))
+        blocks = []
+        for group in self._signature.groups:
+            array = np.empty((len(group.columns), count), group.type.dtype)
+            nulls = np.zeros(array.shape, np.bool_)
+            for at, column in enumerate(group.columns):
+                values = columns[column.name]
+                nulls[at] = [value is None for value in values]
+                array[at] = [group.type.filler if value is None else value for value in values]
+            blocks.append(Block(array, nulls if nulls.any() else None))
+        return Rows(self._signature, count, blocks)
 
     def _planned(self, column: Column, values: list[Any], planned: Callable[[Rows], object]) -> list[Any]:
         """Return the values that a plan answers; it leaves others to the model."""
@@ -91,13 +99,6 @@ class HardRows:
             half = len(values) // 2
             return [*self._planned(column, values[:half], planned), *self._planned(column, values[half:], planned)]
         return values
-
-
-def _decoded(column: Column, values: Sequence[Any]) -> DecodedColumn:
-    nulls = np.array([value is None for value in values], np.bool_)
-    array: Array = np.empty(len(values), column.type.dtype)
-    array[:] = [column.type.filler if value is None else value for value in values]
-    return DecodedColumn(column, array, nulls)
 
 
 def _usual_values(model: Model, known: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from serving.model import Unplanned
 from serving.rows import Rows
-from serving.signature import Column
+from serving.signature import Column, Signature
 from serving.types import Array
 
 Kernel = Callable[[Array], Array]
@@ -38,36 +38,47 @@ def are_numbers(columns: Columns) -> bool:
     return all(column.mlflow_type in _NUMBERS for column in columns)
 
 
-def gather(columns: Columns, every: Columns) -> Head:
+def gather(columns: Columns, signature: Signature) -> Head:
     """Return what puts columns of numbers into a new array of shape (rows, columns).
 
-    Its dtype and its memory layout are those that scikit-learn gives a DataFrame of these columns. `every` holds all
-    columns of the model. Rows with an infinite number are left to the model.
+    Its dtype and its memory layout are those that scikit-learn gives a DataFrame of these columns. Rows with an
+    infinite number are left to the model.
     """
     if not are_numbers(columns):
         others = next(column for column in columns if column.mlflow_type not in _NUMBERS)
         raise NotCovered(f"a step that has no kernel for {others.sql_type} gets the column {others.name}")
     dtype = np.result_type(*(_dtype(column) for column in columns)) if columns else np.dtype(np.float64)
-    names = [column.name for column in columns]
-    positions = np.array([list(every).index(column) for column in columns], np.intp)
-    complete = positions.tolist() == list(range(len(every)))
-    nullable = [(at, column.name) for at, column in enumerate(columns) if _fills_nulls(column)]
+    sources: dict[int, tuple[list[int], list[int]]] = {}  # by group: places in its block, places in the result
+    for at, column in enumerate(columns):
+        group, place = signature.places[column.name]
+        for places, value in zip(sources.setdefault(group, ([], [])), (place, at), strict=True):
+            places.append(value)
+    parts = [(group, np.array(taken), np.array(put)) for group, (taken, put) in sources.items()]
+    nullable = {group for group in sources if signature.groups[group].type.dtype.kind != "f"}
 
     def from_rows(rows: Rows) -> Array:
-        if rows.numbers is not None:
-            matrix = rows.numbers.matrix
-            by_column = np.array(matrix.T) if complete else matrix.T.take(positions, axis=0)
+        if len(parts) == 1 and not nullable:
+            found = rows.blocks[parts[0][0]].array.take(parts[0][1], axis=0)
         else:
-            by_column = np.empty((len(names), len(rows)), dtype)
-            for at, name in enumerate(names):
-                by_column[at] = rows[name]
-            for at, name in nullable:
-                by_column[at, rows.nulls(name)] = np.nan
-        if dtype.kind == "f" and np.isinf(by_column).any():
+            found = np.empty((len(columns), len(rows)), dtype)
+            for group, taken, put in parts:
+                block = rows.blocks[group]
+                found[put] = block.array[taken]
+                if block.nulls is not None and group in nullable:
+                    _fill_nulls(found, put, block.nulls[taken])
+        if dtype.kind == "f" and np.isinf(found).any():
             raise Unplanned
-        return by_column.T
+        return found.T
 
     return from_rows
+
+
+def _fill_nulls(found: Array, put: Array, nulls: Array) -> None:
+    """Put NaN in place of the fillers of integers and booleans."""
+    if nulls.any() and found.dtype.kind != "f":
+        raise Unplanned  # NULLs in columns that the signature requires
+    for row, mask in zip(put.tolist(), nulls, strict=True):
+        found[row, mask] = np.nan
 
 
 def _dtype(column: Column) -> np.dtype[Any]:

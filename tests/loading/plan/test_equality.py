@@ -39,7 +39,7 @@ def check_equality(drawn: Fitted) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = as_model(estimator, frame)
-        attach(model)
+        attach(model, load_seconds=1_000)  # time for the whole check, however busy the machine is
         assert model.info.answers == "the plan", model.info.answers
         rows = rows_of(model, more)
         for count in (1, 2, 3, 17, len(rows)):

@@ -110,7 +110,7 @@ def attached(estimator: Any, frame: pd.DataFrame = NUMBERS) -> Model:
     model = as_model(estimator, frame, predict)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of unknown categories
-        attach(model)
+        attach(model, load_seconds=1_000)  # time for the whole check, however busy the machine is
     return model
 
 
