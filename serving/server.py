@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.one_write import OneWriteProtocol
 from serving.telemetry import log_event
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -39,6 +40,7 @@ def configure(answer: Answer) -> None:
         from uvicorn_worker import UvicornWorker
 
         UvicornWorker.CONFIG_KWARGS["timeout_graceful_shutdown"] = END_SECONDS
+        UvicornWorker.CONFIG_KWARGS["http"] = OneWriteProtocol
         config.GracefulTimeout.default = KILL_SECONDS
         config.Postfork.default = staticmethod(_end_with_parent)
         config.WhenReady.default = staticmethod(_when_ready)

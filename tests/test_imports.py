@@ -56,7 +56,9 @@ ALLOWED = {
     "tests": (*ANYTHING, "benchmarks", "local"),
 }
 # Modules of serving/ that know HTTP, logging or the environment, and the packages that only they may import.
-OUTER = tuple(f"serving.{name}" for name in ("body", "handler", "output", "page", "server", "settings", "telemetry"))
+OUTER = tuple(
+    f"serving.{name}" for name in ("body", "handler", "one_write", "output", "page", "server", "settings", "telemetry")
+)
 OUTER_PACKAGES = (
     *(
         "http",
