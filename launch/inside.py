@@ -37,7 +37,7 @@ MAX_REASON = 300  # characters of an error of somebody else's code; MLflow's can
 
 def examine(folder: Path, uri: str) -> Description:
     """Load a model and let its own library predict its input example, or rows made from its signature."""
-    model = load(str(folder))
+    model = load(str(folder), plan="thorough")
     model.info = dataclasses.replace(model.info, uri=uri)
     rows, expected = input_example(folder, model) if model.example else ([], Expected([]))
     made_up = not rows
@@ -82,7 +82,7 @@ def _reason(error: Exception) -> str:
 
 def _sample(folder: Path) -> dict[str, Any]:
     """Return rows made from the signature as `columns`, and the predictions for them; no columns if there are none."""
-    model = load(str(folder))
+    model = load(str(folder), plan="off")
     rows = [] if model.signature.tensors else made_rows(model)
     if not rows or (columns := portable(frame_of(rows, model))) is None:
         return {"columns": None}
@@ -109,7 +109,7 @@ def _fitted_on(folder: Path) -> dict[str, Any]:
 
 def _predict(folder: Path, file: Path) -> dict[str, Any]:
     """Return the predictions for the rows in a file, which `launch.examine` wrote."""
-    model: Model = load(str(folder))
+    model: Model = load(str(folder), plan="off")
     rows = pickle.loads(file.read_bytes())
     expected = predict_rows(mlflow.pyfunc.load_model(str(folder)), rows, model)
     return {"predictions": expected.predictions, "float32": expected.float32}

@@ -69,6 +69,7 @@ def try_out(model: Model, *, allow_dependence: bool) -> None:
     except RowsDepend as error:
         if not allow_dependence:
             raise
+        model.rows_depend = True
         model.notes.append(f"ROWS_DEPEND is allow, so the model is served although: {error}")
 
 

@@ -81,7 +81,8 @@ class Model:
     gives none; `example` holds the rows of the input example as argument lists; `user_code` says that the model runs
     code that its author wrote, and `thread` is the one that loaded it. Trying the model on its example sets the rest:
     `form`, `plan`, `keeps_index` (whether the index of a result is its input's), `outputs` (what predict returns, None
-    where nothing tells), `example_error`, and `notes` for the log.
+    where nothing tells), `example_error`, `rows_depend` (its answer for a row depends on chance), and `notes` for the
+    log.
     """
 
     info: ModelInfo
@@ -98,6 +99,7 @@ class Model:
     keeps_index: bool = True
     outputs: tuple[Output, ...] | None = None
     example_error: Exception | None = None
+    rows_depend: bool = False
     notes: list[str] = field(default_factory=list)
 
     def predict(self, rows: Rows, params: Mapping[str, Any] | None = None) -> Any:

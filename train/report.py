@@ -59,7 +59,7 @@ def report(
 
 def sql(model: Path, model_uri: str, target: str) -> tuple[str, str]:
     """Return the statements that register the model's functions, and a query that calls one; places are examples."""
-    loaded = load(str(model))
+    loaded = load(str(model), plan="thorough")
     statements = render(
         loaded,
         project="my-project",

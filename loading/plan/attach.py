@@ -46,6 +46,8 @@ def _checked(model: Model, seconds: float, rows: int) -> tuple[Plan, str]:
     """Return the model's plan, and what its check left out; raise NotCovered or Differs."""
     if model.signature.tensors or model.form.kind == "series" or model.estimator is None:
         raise NotCovered("it takes no table of columns")
+    if model.rows_depend:
+        raise NotCovered("its answer for a row depends on the other rows")
     started = time.perf_counter()
     try:
         plan, planner = _made(model)

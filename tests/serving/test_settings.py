@@ -22,6 +22,7 @@ def test_values() -> None:
         "MODEL_THREADS": "4",
         "CLOUD_RUN_TIMEOUT_SECONDS": "540",
         "ROWS_DEPEND": "allow",
+        "MODEL_PLAN": "off",
         "LOG_LEVEL": "warning",
         "GOOGLE_CLOUD_PROJECT": "project",
     }
@@ -33,6 +34,7 @@ def test_values() -> None:
         model_threads=4,
         request_seconds=540,
         allow_dependence=True,
+        model_plan="off",
         log_level=logging.WARNING,
         project="project",
     )
@@ -48,6 +50,7 @@ def test_values() -> None:
         ("MODEL_THREADS", "many", "a whole number of threads, at least 1"),
         ("CLOUD_RUN_TIMEOUT_SECONDS", "5m", "a whole number of seconds"),
         ("ROWS_DEPEND", "yes", "refuse or allow"),
+        ("MODEL_PLAN", "thorough", "on or off"),
         ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
     ],
 )
