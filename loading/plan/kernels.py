@@ -7,13 +7,14 @@ To add a kernel, write one small function of the fitted step that returns what c
 step's own arithmetic, dtype and order; add its class here, and to the table in tests/loading/plan/test_kernels.py.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from loading.plan import boosters, boosting, linear, scaling, trees
-from loading.plan.kernel import Kernel, name_of, refuse_replaced
+from loading.plan.kernel import Kernel, NotCovered, name_of, refuse_replaced
 from serving.model import Unplanned
 from serving.types import Array
 
@@ -47,11 +48,12 @@ PREDICTORS: dict[str, Callable[[Any, str], Kernel]] = {
 def transformer(step: Any) -> Kernel:
     """Return the kernel of a step's `transform`; infinite numbers, which scikit-learn refuses, go to the model."""
     refuse_replaced(step)
+    kernel: Kernel = step.transform
     special = TRANSFORMERS.get(name_of(step))
     if not special:
-        own: Kernel = step.transform
-        return own
-    kernel = special(step)
+        return kernel
+    with contextlib.suppress(NotCovered):
+        kernel = special(step)
 
     def guarded(values: Array) -> Array:
         if np.isinf(values).any():
