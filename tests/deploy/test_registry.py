@@ -238,7 +238,9 @@ def test_published_version(deployment: Deployment, store: Store, before: dict[st
 
 
 @pytest.mark.slow
-def test_follow_after_pin(deployment: Deployment, champion: tuple[Run, dict[str, Any]]) -> None:
+def test_follow_after_pin(
+    deployment: Deployment, champion: tuple[Run, dict[str, Any]], saved: Callable[[str], str]
+) -> None:
     """--follow takes the digest and the version from a function that was pinned, and a run without it pins again."""
     deployment.restore(champion[1])
     assert deployment.run("--follow", "300").status == 0
@@ -247,7 +249,8 @@ def test_follow_after_pin(deployment: Deployment, champion: tuple[Run, dict[str,
     assert followed["MODEL_REFRESH_SECONDS"] == "300"
     assert not {"MODEL_DIGEST", "MODEL_VERSION"} & followed.keys()
     with zipfile.ZipFile(io.BytesIO(deployment.google.functions.archives[-1])) as source:
-        assert source.read("model-requirements.txt") == b"scikit-learn\n"
+        resolved = source.read("model-requirements.txt").decode().splitlines()
+    assert resolved == (Path(saved("tree_regressor")) / "requirements.txt").read_text().splitlines()
     assert deployment.run().status == 0
     pinned = deployment.cloud.functions[FUNCTION]["serviceConfig"]["environmentVariables"]
     assert len(pinned["MODEL_DIGEST"]) == 64
