@@ -66,16 +66,16 @@ class HardRows:
             columns[column.name] = picked
         return self.typed(columns)
 
-    def varied(self, count: int, values: Mapping[str, Sequence[Any]]) -> Rows:
-        """Return rows that repeat the example's first one, but with these values in some columns."""
-        return self.typed(
-            {
-                column.name: list(values.get(column.name, [self._usual[column.name][0]] * count))
-                for column in self._signature.columns
-            }
-        )
+    def varied(self, count: int, values: Mapping[str, Any]) -> Rows:
+        """Return rows that repeat the example's first one, but with these values in some columns.
 
-    def typed(self, columns: Mapping[str, Sequence[Any]]) -> Rows:
+        A column is given as a list, in which None is NULL, or as an array without NULL.
+        """
+        columns = {column.name: column.type.dtype for column in self._signature.columns}
+        usual = {name: np.full(count, self._usual[name][0], dtype) for name, dtype in columns.items()}
+        return self.typed({**usual, **values})
+
+    def typed(self, columns: Mapping[str, Any]) -> Rows:
         """Return rows of these values; None is NULL."""
         count = len(next(iter(columns.values())))
         blocks = []
@@ -84,8 +84,10 @@ class HardRows:
             nulls = np.zeros(array.shape, np.bool_)
             for at, column in enumerate(group.columns):
                 values = columns[column.name]
-                nulls[at] = [value is None for value in values]
-                array[at] = [group.type.filler if value is None else value for value in values]
+                if not isinstance(values, np.ndarray):
+                    nulls[at] = [value is None for value in values]
+                    values = [group.type.filler if value is None else value for value in values]
+                array[at] = values
             blocks.append(Block(array, nulls if nulls.any() else None))
         return Rows(self._signature, count, blocks)
 

@@ -12,7 +12,7 @@ from serving.signature import Column
 from serving.types import Array
 
 # Returns rows that are all alike but for these values, by column.
-Varied = Callable[[int, Mapping[str, Sequence[Any]]], Rows]
+Varied = Callable[[int, Mapping[str, Any]], Rows]
 PER_FEATURE = 6
 LARGEST = 1e30  # of the numbers that are tried: no step overflows in single precision
 MAX_FEATURES = 64  # of a wide table
@@ -40,7 +40,7 @@ class Thresholds:
         wanted = [
             (column, feature, threshold)
             for column, feature in self._features(varied)
-            for threshold in self._splits[feature][:PER_FEATURE]
+            for threshold in self._splits[feature]
         ]
         if not wanted:
             return {}
@@ -66,10 +66,10 @@ class Thresholds:
                 yield self._columns[columns[0]], feature
 
     def _goes_left(self, varied: Varied, wanted: Sequence[tuple[Column, int, float]], at: Array) -> Array:
-        values: dict[str, list[Any]] = {}
+        values: dict[str, Array] = {}
         for place, (column, _, _) in enumerate(wanted):
             if column.name not in values:
-                values[column.name] = [_value(column, 0)] * len(wanted)
+                values[column.name] = np.zeros(len(wanted), column.type.dtype)
             values[column.name][place] = _value(column, int(at[place]))
         with np.errstate(all="ignore"):
             features = self._head(varied(len(wanted), values))
@@ -78,22 +78,21 @@ class Thresholds:
 
 
 def _splits(step: Any) -> Iterator[tuple[int, list[float]]]:
-    """Yield the features at which the trees of a fitted step split, with their thresholds."""
-    features, thresholds = [], []
+    """Yield the features at which the trees of a fitted step split, with their thresholds, those near the roots first."""
+    parts = []
     for tree in _trees(step):
         if hasattr(tree, "threshold"):
-            inner = tree.children_left != -1
-            features.append(tree.feature[inner])
-            thresholds.append(tree.threshold[inner])
+            places, features, thresholds = np.flatnonzero(tree.children_left != -1), tree.feature, tree.threshold
         else:
-            nodes = tree.nodes[tree.nodes["is_leaf"] == 0]
-            features.append(nodes["feature_idx"])
-            thresholds.append(nodes["num_threshold"])
-    if features:
-        found, cuts = np.concatenate(features), np.concatenate(thresholds)
+            places = np.flatnonzero(tree.nodes["is_leaf"] == 0)
+            features, thresholds = tree.nodes["feature_idx"], tree.nodes["num_threshold"]
+        parts.append((places, features[places], thresholds[places]))
+    if parts:
+        places, found, cuts = map(np.concatenate, zip(*parts, strict=True))
+        order = np.argsort(places, kind="stable")
+        found, cuts = found[order], cuts[order]
         for feature in np.unique(found).tolist():
-            own = np.unique(cuts[found == feature])
-            yield feature, np.random.default_rng(feature).permutation(own).tolist()
+            yield feature, list(dict.fromkeys(cuts[found == feature][: 10 * PER_FEATURE].tolist()))[:PER_FEATURE]
 
 
 def _trees(step: Any) -> Iterator[Any]:
