@@ -78,7 +78,7 @@ class Thresholds:
 
 
 def _splits(step: Any) -> Iterator[tuple[int, list[float]]]:
-    """Yield the features at which the trees of a fitted step split, with their thresholds, those near the roots first."""
+    """Yield the features at which the trees of a step split, with their thresholds, those near the roots first."""
     parts = []
     for tree in _trees(step):
         if hasattr(tree, "threshold"):
