@@ -68,13 +68,16 @@ def test_model_that_is_not_thread_safe(model: str) -> None:
 @pytest.mark.parametrize("holds_lock", [False, True])
 def test_sigterm_ends_workers(model: str, tmp_path: Path, processes: int, holds_lock: bool) -> None:
     """SIGTERM ends all processes within 10 seconds, also if a prediction holds the interpreter's lock."""
-    never = tmp_path / "never"
-    with Function(model, {"WORKERS": str(processes)}) as function, ThreadPoolExecutor(4) as executor:
+    files = [tmp_path / f"never-{number}" for number in range(4)]
+    settings = {"WORKERS": str(processes), "MODEL_THREADS": str(len(files))}
+    with Function(model, settings) as function, ThreadPoolExecutor(len(files) + 1) as executor:
         ask_until_loaded(function)
         wait_for(lambda: len(workers(function)) == processes)
         all_processes = [function.pid, *workers(function)]
-        responses = [executor.submit(status, function, never) for _ in range(4)]
-        wait_for(lambda: began(never))
+        responses = []
+        for never in files:  # one after the other, since requests that arrive together share a prediction
+            responses.append(executor.submit(status, function, never))
+            wait_for(partial(began, never))
         if holds_lock:
             responses.append(executor.submit(status, function, "ever"))
             time.sleep(1)  # nothing tells when it has begun: its worker does nothing else
