@@ -126,7 +126,7 @@ def _measure_curve(
         first = generate(function.port, [Exchange(request)], requests=1)
         if first.error and curve:
             break  # a reply larger than BigQuery accepts
-        run = _checked(generate(function.port, [Exchange(request, *first.bodies)], seconds=seconds))
+        run = _checked(generate(function.port, [Exchange(request, first.bodies[0])], seconds=seconds))
         point = Point(size, run.latency(0.5), len(request), len(first.bodies[0]))
         gains = not curve or point.rate > MIN_GAIN * max(it.rate for it in curve)
         without_gain = 0 if gains else without_gain + 1

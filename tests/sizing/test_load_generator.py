@@ -25,6 +25,27 @@ def test_number_of_requests(recorder: Recorder) -> None:
     assert list(outcome.bodies) == recorder.bodies
 
 
+@pytest.mark.parametrize(
+    ("reply", "accepted"),
+    [
+        (b'{"replies": [0.3, "a"]}', True),
+        (b'{"replies":[0.30000000000000004,"a"]}', True),
+        (b'{"replies":[0.3001,"a"]}', False),
+        (b'{"replies":[0.3,"b"]}', False),
+        (b'{"replies":[0.3]}', False),
+        (b'{"errorMessage":"a"}', False),
+        (b"0.3", False),
+        (b"no JSON", False),
+    ],
+    ids=str,
+)
+def test_tolerance(reply: bytes, accepted: bool) -> None:
+    """A tolerance is one for numbers; without one, each byte counts."""
+    expected = b'{"replies":[0.3,"a"]}'
+    assert Exchange(b"", expected, 1e-12).accepts(reply) == accepted
+    assert not Exchange(b"", expected).accepts(reply)
+
+
 def test_connections_are_concurrent(recorder: Recorder) -> None:
     """Every connection has one request in flight."""
     together = threading.Barrier(8)
