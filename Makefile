@@ -30,7 +30,7 @@ fuzz: .venv/installed  ## send random requests to the running function, for a qu
 soak: .venv/installed  ## put the function under full load for ten minutes: replies, memory and files
 	$(BIN)/python -m tests.soak --minutes 10
 
-bench: .venv/installed  ## measure against the baselines, 20 minutes; with AGAINST=COMMIT against that commit; QUICK=1 for less
+bench: .venv/installed  ## measure against the baselines, 30 minutes; with AGAINST=COMMIT against that commit; QUICK=1 for less
 	@$(BIN)/python -m benchmarks$(if $(AGAINST),.against $(AGAINST) $(if $(ROUNDS),--rounds $(ROUNDS))) $(if $(QUICK),--quick)
 
 lint: .venv/installed  ## ruff, mypy and shellcheck

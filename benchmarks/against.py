@@ -21,8 +21,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import targets
 from benchmarks.comparison import MIN_ROUNDS, Comparison, summary, table
 from benchmarks.measurements import Cell
+from benchmarks.models import saved
 from benchmarks.servers import OURS
-from benchmarks.workloads import WORKLOADS, saved, slices
+from benchmarks.workloads import NUMERIC, STRINGS, WITH_NULL, WORKLOADS
 from deploy.sizing.load_generator import UNEXPECTED_REPLY, Exchange, Outcome, generate, http_request
 from deploy.sizing.resources import CPU_CLOCK_TICK, cpu_seconds
 from launch.function import ROOT, Function
@@ -32,14 +33,15 @@ WARM_UP = 0.1  # seconds
 OLD, NEW = 0, 1
 NAMES = ("old", "new")
 CELLS = (
-    *(Cell(WORKLOADS[0], rows, targets.CONNECTIONS) for rows in (1, 128, 1_000, 5_000)),
+    *(Cell(NUMERIC, rows, targets.CONNECTIONS) for rows in (1, 128, 1_000, 5_000)),
     *(Cell(workload, rows, targets.CONNECTIONS) for workload in WORKLOADS[1:] for rows in (1, 1_000)),
 )
+QUICK_CELLS = tuple(cell for cell in CELLS if cell.workload in (NUMERIC, WITH_NULL, STRINGS) and cell.rows != 128)
 
 
 @click.command()
 @click.argument("commit")
-@click.option("--quick", is_flag=True, help="Compare only the workloads that have a target.")
+@click.option("--quick", is_flag=True, help="Compare only numbers, NULLs and strings.")
 @click.option(
     "--rounds",
     type=click.IntRange(MIN_ROUNDS),
@@ -57,7 +59,7 @@ def main(commit: str, quick: bool, rounds: int, seconds: float) -> None:
     """
     exit_on_sigterm()
     console = Console(width=None if sys.stdout.isatty() else 140)
-    cells = targets.CELLS if quick else CELLS
+    cells = QUICK_CELLS if quick else CELLS
     bar = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with checkout(commit) as old, Progress(*bar, TextColumn("{task.description}"), transient=True) as progress:
         task = progress.add_task("", total=rounds * len(cells))
@@ -151,12 +153,12 @@ def _measure(
 
 
 def _old_replies(cell: Cell, function: Function) -> Sequence[Exchange]:
-    """Return the requests of a cell with the old checkout's replies, which the new one must repeat byte by byte."""
-    requests = [http_request("/", OURS.body(cell.workload.calls[batch])) for batch in slices(cell.rows)]
+    """Return the requests of a cell with the old checkout's replies, which both must repeat."""
+    requests = [http_request("/", OURS.body(cell.workload, batch)) for batch in cell.workload.slices(cell.rows)]
     first = generate(function.port, list(map(Exchange, requests)), requests=len(requests))
     if first.error:
         raise ProcessError(f"the old checkout fails: {first.error}")
-    return list(map(Exchange, requests, first.bodies))
+    return [Exchange(*pair, cell.workload.tolerance) for pair in zip(requests, first.bodies, strict=True)]
 
 
 def _run(

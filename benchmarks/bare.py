@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from benchmarks.models import loaded
 from benchmarks.workloads import Workload, slices
 from launch.function import ROOT
 
@@ -20,7 +21,7 @@ class Bare:
     """The process with the model, running for the length of a `with` block."""
 
     def __init__(self, folder: Path, workload: Workload, work: Path) -> None:
-        rows = work / f"bare-{workload.name.replace('%', '').replace(' ', '-')}.parquet"
+        rows = work / f"bare-{workload.model.replace(' ', '-')}-{workload.rows.__name__}.parquet"
         workload.frame.to_parquet(rows)
         self._command = [sys.executable, "-m", "benchmarks.bare", str(folder), str(rows)]
 
@@ -51,17 +52,17 @@ class Bare:
 def _main(folder: str, rows: str) -> None:
     import warnings
 
-    import mlflow.sklearn
     import numpy as np
     import pandas as pd
 
     warnings.filterwarnings("ignore", "X does not have valid feature names")
-    model, frame = mlflow.sklearn.load_model(folder), pd.read_parquet(rows)
+    model, frame = loaded(folder), pd.read_parquet(rows)
     numeric = all(dtype.kind == "f" for dtype in frame.dtypes)
     for line in sys.stdin:
         count, seconds = line.split()
         # Rotate the servers' batches: branch prediction makes a repeated batch look faster than it is.
-        batches = [np.ascontiguousarray(frame[batch]) if numeric else frame[batch] for batch in slices(int(count))]
+        cut = [frame[batch] for batch in slices(int(count), len(frame))]
+        batches = [np.ascontiguousarray(batch) for batch in cut] if numeric else cut
         model.predict(batches[0])
         done, started = 0, time.perf_counter()
         while time.perf_counter() - started < float(seconds):

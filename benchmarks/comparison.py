@@ -37,7 +37,7 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        return f"{self.cell.workload.name}, {self.cell.rows:,} row{'s' * (self.cell.rows > 1)}"
+        return self.cell.name
 
     @property
     def ratios(self) -> list[float]:

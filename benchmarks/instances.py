@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.measurements import Plan, Ratio, Step
+from benchmarks.models import saved
 from benchmarks.servers import FASTAPI, OURS, WITHOUT_COALESCING, Server
-from benchmarks.workloads import NUMERIC, WORKLOADS, Workload, saved
+from benchmarks.workloads import FOREST, NUMERIC, Workload
 from deploy.sizing.load_generator import Exchange, Outcome, generate
 from deploy.sizing.resources import Memory, available_cpus, memory, pin
 from launch.processes import ProcessError
@@ -20,7 +21,6 @@ REQUESTS = 10_000  # between the two measurements of memory
 BATCH = 1_000  # rows per request, unless the measurement varies it
 SCORED = (1_000, 10_000, 100_000, 1_000_000)  # rows
 WARM_UP_REQUESTS = 20  # before the clock starts; the first request on a connection costs more than 1,000 rows
-FOREST = next(workload for workload in WORKLOADS if workload.model == "forest")
 
 
 def measure_memory(work: Path, step: Step) -> dict[str, tuple[Memory, Memory]]:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bare import Bare
+from benchmarks.models import saved
 from benchmarks.servers import OURS, Implementation, Server
-from benchmarks.workloads import Workload, saved
+from benchmarks.workloads import Workload
 from deploy.sizing.load_generator import Exchange, Outcome, generate
 from launch.processes import ProcessError
 
@@ -34,6 +35,11 @@ class Cell:
     workload: Workload
     rows: int
     connections: int
+
+    @property
+    def name(self) -> str:
+        """The workload and the number of rows."""
+        return f"{self.workload.name}, {self.rows:,} row{'s' * (self.rows > 1)}"
 
 
 @dataclass(frozen=True)

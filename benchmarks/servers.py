@@ -7,6 +7,7 @@ they are spared the work of a proxy.
 
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workloads import NAMES, Workload, slices
+from benchmarks.workloads import Workload
 from deploy.sizing.load_generator import Exchange, bigquery_body, generate, http_request
 from launch.function import ROOT
 from launch.processes import HOST, free_port, server
@@ -44,12 +45,12 @@ class Implementation:
     probe: str = "/favicon.ico"
     max_rows: int | None = None  # in flight; with more, a run takes minutes
 
-    def body(self, calls: Sequence[str]) -> bytes:
-        """Return a request body; `calls` are the rows as JSON arrays."""
-        rows = f"[{','.join(calls)}]"
+    def body(self, workload: Workload, rows: slice) -> bytes:
+        """Return the body of a request with some of a workload's rows."""
         if self.speaks_bigquery:
-            return bigquery_body(rows.encode())
-        return f'{{"dataframe_split":{{"columns":{json.dumps(NAMES)},"data":{rows}}}}}'.encode()
+            return bigquery_body(f"[{','.join(workload.arguments[rows])}]".encode(), workload.function)
+        columns, data = json.dumps(workload.names), ",".join(workload.calls[rows])
+        return f'{{"dataframe_split":{{"columns":{columns},"data":[{data}]}}}}'.encode()
 
     def values(self, reply: bytes) -> list[Any]:
         """Return the predictions in a reply body."""
@@ -86,25 +87,32 @@ class Server:
 
     def exchanges(self, workload: Workload, expected: np.ndarray[Any, Any], rows: int) -> list[Exchange] | str:
         """Return requests of `rows` rows with the server's replies, or what is wrong with one of the replies."""
-        batches = slices(rows)
-        bodies = [self.implementation.body(workload.calls[batch]) for batch in batches]
+        batches = workload.slices(rows)
+        bodies = [self.implementation.body(workload, batch) for batch in batches]
         requests = [http_request(self.implementation.path, body) for body in bodies]
         outcome = generate(self.port, list(map(Exchange, requests)), requests=len(requests))
         if outcome.error:
             return outcome.error
         for batch, reply in zip(batches, outcome.bodies, strict=True):
             values = self.implementation.values(reply)
-            if error := difference(values, expected[batch], workload.has_null[batch]):
+            if error := difference(values, expected[batch], workload.may_be_null[batch], workload.tolerance):
                 return error
-        return list(map(Exchange, requests, outcome.bodies))
+        return [Exchange(*pair, workload.tolerance) for pair in zip(requests, outcome.bodies, strict=True)]
 
 
-def difference(values: Sequence[Any], expected: np.ndarray[Any, Any], has_null: np.ndarray[Any, Any]) -> str | None:
-    """Return what is wrong with predictions, or None; only a row that contains NULL may have None as its value."""
+def difference(
+    values: Sequence[Any],
+    expected: np.ndarray[Any, Any],
+    may_be_null: np.ndarray[Any, Any],
+    tolerance: float = 0.0,
+) -> str | None:
+    """Return what is wrong with predictions, or None; numbers may differ by `tolerance`, relatively."""
     if len(values) != len(expected):
         return f"{len(values)} replies to {len(expected)} rows"
     for row, (value, right) in enumerate(zip(values, expected.tolist(), strict=True)):
-        if value != right and not (value is None and has_null[row]):
+        if value == right or (value is None and may_be_null[row]):
+            continue
+        if not (isinstance(value, float) and math.isclose(value, right, rel_tol=tolerance)):
             return f"wrong: {value!r} instead of {right!r}"
     return None
 
@@ -158,7 +166,7 @@ PER_ROW = Implementation(
     "a functions-framework handler that calls the model once per row",
     _functions_framework,
     cwd=BASELINES / "per_row",
-    max_rows=8_000,
+    max_rows=1_000,
 )
 
 

@@ -5,20 +5,66 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from benchmarks import cold_start
+from benchmarks import cold_start, workloads
 from benchmarks.instances import BATCH, CALLERS, Callers, Scaling
 from benchmarks.measurements import BARE, Cell, Ratio, Result
 from benchmarks.servers import FASTAPI, MLFLOW, OURS
-from benchmarks.workloads import WORKLOADS
 from deploy.sizing.resources import Memory
 
-NUMERIC, WITH_NULL = WORKLOADS[:2]
 CONNECTIONS = 4
-CELLS = (*(Cell(NUMERIC, rows, CONNECTIONS) for rows in (1, 128, 1_000, 5_000)), Cell(WITH_NULL, BATCH, CONNECTIONS))
 
-MIN_OVER_FASTAPI = {1: 4.0, 128: 6.0, 1_000: 12.0, 5_000: 12.0}  # by rows per request
-MIN_OVER_MLFLOW = dict.fromkeys(MIN_OVER_FASTAPI, 12.0)
-MIN_OVER_BARE = 0.5
+
+@dataclass(frozen=True)
+class Speed:
+    """How many times as many rows per second as `baseline` this function must score in a cell."""
+
+    workload: workloads.Workload
+    rows: int
+    baseline: str
+    wanted: float
+    connections: int = CONNECTIONS
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.workload, self.rows, self.connections)
+
+    @property
+    def what(self) -> str:
+        """The first column of the table."""
+        alone = ", a lone caller" if self.connections == 1 else ""
+        return f"rows/s over {self.baseline}: {self.cell.name}{alone}"
+
+
+SPEEDS = (
+    Speed(workloads.NUMERIC, 1, FASTAPI.name, 4.0),
+    Speed(workloads.NUMERIC, 1, FASTAPI.name, 4.0, connections=1),
+    Speed(workloads.NUMERIC, 128, FASTAPI.name, 6.0),
+    Speed(workloads.NUMERIC, 1_000, FASTAPI.name, 12.0),
+    Speed(workloads.NUMERIC, 5_000, FASTAPI.name, 12.0),
+    *(Speed(workloads.NUMERIC, rows, MLFLOW.name, 12.0) for rows in (1, 128, 1_000, 5_000)),
+    Speed(workloads.NUMERIC, 1_000, BARE, 0.65),
+    Speed(workloads.NUMERIC, 5_000, BARE, 0.45),
+    Speed(workloads.STRINGS, 1, FASTAPI.name, 15.0),
+    Speed(workloads.STRINGS, 1_000, FASTAPI.name, 10.0),
+    Speed(workloads.STRINGS, 1_000, BARE, 2.5),
+    Speed(workloads.IMPUTED_RIDGE, 1, FASTAPI.name, 15.0),
+    Speed(workloads.IMPUTED_RIDGE, 1_000, FASTAPI.name, 8.0),
+    Speed(workloads.IMPUTED_BOOSTING, 128, FASTAPI.name, 6.0),
+    Speed(workloads.TIMESTAMPS, 1_000, BARE, 2.0),
+    Speed(workloads.LOGISTIC, 1, FASTAPI.name, 10.0),
+    Speed(workloads.LIGHTGBM, 1, FASTAPI.name, 10.0),
+    Speed(workloads.LIGHTGBM, 1_000, FASTAPI.name, 2.0),
+    Speed(workloads.XGBOOST, 1, FASTAPI.name, 10.0),
+    Speed(workloads.XGBOOST, 1_000, FASTAPI.name, 2.0),
+    Speed(workloads.WIDE, 1, BARE, 0.9),
+    Speed(workloads.WIDE, 1_000, BARE, 0.6),
+    Speed(workloads.FOREST, 1, FASTAPI.name, 30.0),
+    Speed(workloads.FOREST, 128, FASTAPI.name, 3.0),
+    Speed(workloads.BOOSTING, 1, FASTAPI.name, 20.0),
+)
+CLEAN, DIRTY = (Cell(it, BATCH, CONNECTIONS) for it in (workloads.NUMERIC, workloads.WITH_NULL))
+CELLS = tuple(dict.fromkeys([*(speed.cell for speed in SPEEDS), DIRTY]))
+
 MIN_NULL_OVER_CLEAN = 0.6
 MIN_COALESCING = 5.0
 MAX_ADDED_LATENCY = 0.3  # milliseconds
@@ -57,18 +103,21 @@ def speed(results: Sequence[Result]) -> list[Target]:
     """Return the targets that CELLS answer."""
     by_cell = {result.cell: result for result in results}
     found = []
-    for baseline, minimums in ((FASTAPI, MIN_OVER_FASTAPI), (MLFLOW, MIN_OVER_MLFLOW)):
-        for rows, wanted in minimums.items():
-            result = by_cell[Cell(NUMERIC, rows, CONNECTIONS)]
-            ratio = None if baseline.name in result.errors else result.ratio(OURS.name, baseline.name)
-            what = f"rows/s over {baseline.name}, {rows} row{'s' * (rows > 1)} per request"
-            found.append(at_least(what, wanted, ratio))
-    clean, nulls = by_cell[Cell(NUMERIC, BATCH, CONNECTIONS)], by_cell[Cell(WITH_NULL, BATCH, CONNECTIONS)]
-    found.append(at_least(f"rows/s over the bare predict, {BATCH} rows", MIN_OVER_BARE, clean.ratio(OURS.name, BARE)))
+    for speed in SPEEDS:
+        result = by_cell[speed.cell]
+        measured = speed.baseline in result.rates and speed.baseline not in result.errors
+        ratio = result.ratio(OURS.name, speed.baseline) if measured else None
+        found.append(at_least(speed.what, speed.wanted, ratio))
+    clean, nulls = by_cell[CLEAN], by_cell[DIRTY]
     pairs = zip(nulls.rates[OURS.name], clean.rates[OURS.name], strict=False)
     share = Ratio([dirty / plain for dirty, plain in pairs])
     found.append(at_least(f"rows/s with 5% NULL over rows/s without, {BATCH} rows", MIN_NULL_OVER_CLEAN, share))
     return found
+
+
+def baselines(cells: Sequence[Cell]) -> set[str]:
+    """Return the names of the servers that the targets compare with in some cells."""
+    return {speed.baseline for speed in SPEEDS if speed.cell in cells}
 
 
 def instances(

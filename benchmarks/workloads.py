@@ -1,120 +1,28 @@
-"""The models and rows of the benchmarks: real models saved by MLflow, rows encoded as BigQuery encodes them.
+"""The workloads of the benchmarks: a model, and rows encoded as BigQuery encodes them.
 
-Each model has eight columns. The correct answer is that of the bare `model.predict` on typed columns; NULL is also
-accepted for a row that contains NULL.
+The correct answer is that of the bare `model.predict` on typed columns; NULL is also accepted for a row that contains
+NULL, unless the model was trained on NULLs.
 """
 
-import logging
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from mlflow.models import infer_signature
-from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.tree import DecisionTreeRegressor
 
-import model_steps
+from benchmarks import tables
+from benchmarks.models import MODELS, loaded
 from bqlocal.encoding import encode
+from sql.names import exceeds_arguments
 
-COLUMNS = 8
-NAMES = [chr(ord("a") + at) for at in range(COLUMNS)]
-CITIES = ["Bern", "Zürich", "Genf", "Basel", "Chur", "Lausanne"]
-TRAINING_ROWS = 5_000
 ROWS = 20_000  # from which requests are cut
-Rows = Callable[[int, int], pd.DataFrame]  # (number, seed) -> rows
-NULLS = 0.05  # share of the values, so that a third of the rows contains one
-
-
-def numbers(rows: int, seed: int) -> pd.DataFrame:
-    """Return FLOAT64 columns with four decimals."""
-    values = np.random.default_rng(seed).normal(size=(rows, COLUMNS)).round(4)
-    return pd.DataFrame(values, columns=NAMES)
-
-
-def with_nulls(rows: int, seed: int) -> pd.DataFrame:
-    """Return FLOAT64 columns with NULLs."""
-    frame = numbers(rows, seed)
-    return frame.mask(np.random.default_rng(seed + 1).random(frame.shape) < NULLS)
-
-
-def with_strings(rows: int, seed: int) -> pd.DataFrame:
-    """Return FLOAT64 columns, two of them replaced by STRING."""
-    random = np.random.default_rng(seed)
-    frame = numbers(rows, seed)
-    return frame.assign(a=random.choice(CITIES, rows), e=random.choice(["S", "M", "L"], rows))
-
-
-def with_timestamps(rows: int, seed: int) -> pd.DataFrame:
-    """Return FLOAT64 columns, two of them replaced by TIMESTAMP: one in whole seconds, one in microseconds."""
-    random = np.random.default_rng(seed)
-    frame = numbers(rows, seed)
-    seconds = random.integers(0, 1_700_000_000, (2, rows)) * 1_000_000
-    seconds[1] += random.integers(0, 1_000_000, rows)
-    a, e = (moments.astype("datetime64[us]").astype("datetime64[ns]") for moments in seconds)
-    return frame.assign(a=a, e=e)
-
-
-def _target(frame: pd.DataFrame) -> Any:
-    codes = [pd.factorize(frame[name])[0] if frame[name].dtype != float else frame[name] for name in NAMES]
-    return np.sum(codes, axis=0)
-
-
-def save(estimator: Any, rows: pd.DataFrame, folder: Path) -> None:
-    """Fit an estimator and save it as an MLflow model with a signature and an input example."""
-    estimator.fit(rows, _target(rows))
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # it warns about pickle for every model
-    mlflow.sklearn.save_model(
-        estimator,
-        str(folder),
-        signature=infer_signature(rows, estimator.predict(rows)),
-        input_example=rows[:5],
-        pip_requirements=["scikit-learn"],
-        serialization_format="cloudpickle",
-        code_paths=[model_steps.__file__] if "DateParts" in repr(estimator) else None,
-    )
-
-
-def _tree() -> DecisionTreeRegressor:
-    return DecisionTreeRegressor(max_depth=10, random_state=1)
-
-
-# By name: the estimator and the rows it is trained on.
-MODELS: dict[str, tuple[Callable[[], Any], Rows]] = {
-    "tree": (lambda: make_pipeline(StandardScaler(), _tree()), numbers),
-    "boosting": (lambda: HistGradientBoostingRegressor(max_iter=100, random_state=1), numbers),
-    "forest": (lambda: RandomForestRegressor(n_estimators=100, max_depth=12, random_state=1), numbers),
-    "strings": (
-        lambda: make_pipeline(
-            make_column_transformer((OneHotEncoder(sparse_output=False), ["a", "e"]), remainder=StandardScaler()),
-            _tree(),
-        ),
-        with_strings,
-    ),
-    "timestamps": (
-        lambda: make_pipeline(
-            make_column_transformer((model_steps.DateParts(), ["a", "e"]), remainder=StandardScaler()), _tree()
-        ),
-        with_timestamps,
-    ),
-}
-
-
-def saved(name: str, root: Path) -> Path:
-    """Return the folder of a model below `root`; train and save the model if the folder does not exist."""
-    folder = root / name
-    if not folder.exists():
-        estimator, rows = MODELS[name]
-        save(estimator(), rows(TRAINING_ROWS, 0), folder)
-    return folder
+WIDE_ROWS = 5_000
+SQL_TYPES = {"f": "FLOAT64", "i": "INT64", "M": "TIMESTAMP"}  # by the kind of dtype; any other is STRING
 
 
 @dataclass(frozen=True)
@@ -123,45 +31,89 @@ class Workload:
 
     name: str
     model: str
-    rows: Rows
+    rows: tables.Rows
+    count: int = ROWS
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """All rows, typed."""
-        return self.rows(ROWS, 7)
+        return self.rows(self.count, 7)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.frame.columns)
+
+    @property
+    def function(self) -> str:
+        """The SQL function that scores these rows: predict can't take more columns than BigQuery allows."""
+        return "predict_row" if exceeds_arguments(self.names) else "predict"
 
     @cached_property
     def calls(self) -> list[str]:
-        """The arguments of each row as a JSON array."""
+        """The values of each row as a JSON array."""
+        return [f"[{','.join(row)}]" for row in zip(*self._columns, strict=True)]
+
+    @cached_property
+    def arguments(self) -> list[str]:
+        """The arguments of the SQL function for each row as a JSON array: the values, or one object of them."""
+        if self.function == "predict":
+            return self.calls
+        keys = [json.dumps(name) for name in self.names]
+        named = [[f"{key}:{value}" for value in column] for key, column in zip(keys, self._columns, strict=True)]
+        return [f"[{{{','.join(row)}}}]" for row in zip(*named, strict=True)]
+
+    @cached_property
+    def _columns(self) -> list[list[str]]:
         columns = []
-        for name in NAMES:
-            sql_type = {"f": "FLOAT64", "M": "TIMESTAMP"}.get(self.frame[name].dtype.kind, "STRING")
-            values = self.frame[name].astype("datetime64[us]") if sql_type == "TIMESTAMP" else self.frame[name]
+        for name in self.names:
+            values = self.frame[name]
+            sql_type = SQL_TYPES.get(values.dtype.kind, "STRING")
+            if sql_type == "TIMESTAMP":
+                values = values.astype("datetime64[us]")
             columns.append(encode(sql_type, pa.array(values, from_pandas=True)))
-        return [f"[{','.join(row)}]" for row in zip(*columns, strict=True)]
+        return columns
 
     def expected(self, folder: Path) -> Any:
         """Return the prediction of the bare model in `folder` for each row."""
-        return np.asarray(mlflow.sklearn.load_model(str(folder)).predict(self.frame))
+        return np.asarray(loaded(folder).predict(self.frame))
+
+    @property
+    def tolerance(self) -> float:
+        """By how much an answer may differ from the expected one, relatively."""
+        return MODELS[self.model].tolerance
 
     @cached_property
-    def has_null(self) -> Any:
-        """Whether each row contains NULL, as a boolean array."""
+    def may_be_null(self) -> Any:
+        """Whether the answer to each row may be NULL, as a boolean array."""
+        if MODELS[self.model].fills_gaps:
+            return np.zeros(self.count, np.bool_)
         return self.frame.isna().any(axis=1).to_numpy()
 
+    def slices(self, rows: int) -> Sequence[slice]:
+        """Return the batches that every server gets in turn: 64 of one row, or up to 4 of more rows."""
+        return slices(rows, self.count)
 
+
+def slices(rows: int, count: int) -> Sequence[slice]:
+    """Return batches of `rows` rows out of `count`: 64 of one row, or up to 4 of more rows."""
+    batches = 64 if rows == 1 else 4
+    return [slice(start, start + rows) for start in range(0, min(rows * batches, count - rows + 1), rows)]
+
+
+NUMERIC = Workload("numeric", "tree", tables.numbers)
+WITH_NULL = Workload("5% NULL", "tree", tables.with_nulls)
+STRINGS = Workload("strings", "strings", tables.with_strings)
+IMPUTED_RIDGE = Workload("strings with 5% NULL, ridge", "imputed ridge", tables.with_gaps)
+IMPUTED_BOOSTING = Workload("strings with 5% NULL, boosting", "imputed boosting", tables.with_gaps)
+TIMESTAMPS = Workload("timestamps", "timestamps", tables.with_timestamps)
+BOOSTING = Workload("gradient boosting", "boosting", tables.numbers)
+FOREST = Workload("forest", "forest", tables.numbers)
+LOGISTIC = Workload("logistic regression, named columns", "logistic", tables.with_integers)
+LIGHTGBM = Workload("LightGBM, named columns", "lightgbm", tables.with_integers)
+XGBOOST = Workload("XGBoost", "xgboost", tables.numbers)
+WIDE = Workload("500 columns", "wide", tables.wide, WIDE_ROWS)
 WORKLOADS = (
-    Workload("numeric", "tree", numbers),
-    Workload("5% NULL", "tree", with_nulls),
-    Workload("strings", "strings", with_strings),
-    Workload("timestamps", "timestamps", with_timestamps),
-    Workload("gradient boosting", "boosting", numbers),
-    Workload("forest", "forest", numbers),
+    *(NUMERIC, WITH_NULL, STRINGS, IMPUTED_RIDGE, IMPUTED_BOOSTING, TIMESTAMPS, BOOSTING, FOREST),
+    *(LOGISTIC, LIGHTGBM, XGBOOST, WIDE),
 )
-NUMERIC = WORKLOADS[0]
-
-
-def slices(rows: int) -> Sequence[slice]:
-    """Return the batches that every server gets in turn: 64 of one row, or up to 4 of more rows."""
-    count = 64 if rows == 1 else 4
-    return [slice(start, start + rows) for start in range(0, min(rows * count, ROWS - rows + 1), rows)]

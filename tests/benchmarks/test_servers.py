@@ -9,13 +9,12 @@ import pytest
 
 from benchmarks import servers
 from benchmarks.measurements import BARE, Cell, Plan, compare
-from benchmarks.servers import FASTAPI, OURS, Server, difference
-from benchmarks.workloads import NUMERIC, WORKLOADS, saved
+from benchmarks.models import MODELS, saved
+from benchmarks.servers import FASTAPI, MLFLOW, OURS, Server, difference
+from benchmarks.workloads import IMPUTED_RIDGE, NUMERIC, TIMESTAMPS, WIDE, WITH_NULL, WORKLOADS, Workload
 from tests.sizing.conftest import Recorder
 
 pytestmark = pytest.mark.slow
-
-TIMESTAMPS = next(workload for workload in WORKLOADS if workload.name == "timestamps")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +38,37 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_difference(values: list[object], error: str | None) -> None:
     """Only the row that contains NULL may be answered by NULL."""
     assert difference(values, np.array([1.0, 2.0, 3.0]), np.array([False, True, False])) == error
+
+
+def test_difference_of_a_linear_model() -> None:
+    """The last bits may differ where a matrix product gives them; nothing else may."""
+    right, never_null = np.array([1.0, 3.0]), np.zeros(2, np.bool_)
+    assert difference([1.0, 3.0000000000000004], right, never_null, 1e-12) is None
+    assert difference([1.0, 3.0000001], right, never_null, 1e-12) == "wrong: 3.0000001 instead of 3.0"
+    assert difference([None, 3.0], right, never_null, 1e-12) == "wrong: None instead of 1.0"
+
+
+@pytest.mark.parametrize("workload", [it for it in WORKLOADS if it is not TIMESTAMPS], ids=lambda it: it.name)
+def test_right_answers(workload: Workload, work: Path) -> None:
+    """This function and the FastAPI app answer each workload as its bare model does, alone and together."""
+    cells = [Cell(workload, rows, connections) for rows, connections in ((1, 4), (20, 2))]
+    for result in compare(cells, [OURS, FASTAPI], Plan(1, 0.1), work, lambda _: None):
+        assert result.errors == {}
+        assert set(result.rates) == {OURS.name, FASTAPI.name, BARE}
+
+
+def test_rows_with_null() -> None:
+    """NULL is no answer of a model that was trained on NULLs."""
+    assert [bool(workload.may_be_null.any()) for workload in (WITH_NULL, IMPUTED_RIDGE)] == [True, False]
+    assert {name for name, recipe in MODELS.items() if recipe.fills_gaps} == {"imputed ridge", "imputed boosting"}
+
+
+def test_wide_rows() -> None:
+    """Rows of more columns than a function may have arguments are sent as one object each, as BigQuery has to."""
+    body = json.loads(OURS.body(WIDE, slice(2)))
+    assert body["userDefinedContext"] == {"function": "predict_row"}
+    assert [list(call[0]) for call in body["calls"]] == [WIDE.names] * 2
+    assert json.loads(MLFLOW.body(WIDE, slice(1)))["dataframe_split"]["data"] == [list(body["calls"][0][0].values())]
 
 
 def test_failing_baseline(work: Path) -> None:
