@@ -60,7 +60,8 @@ def cells_by_model(quick: bool) -> list[list[Cell]]:
 
 def _by_model(cells: Sequence[Cell]) -> list[list[Cell]]:
     models = dict.fromkeys(cell.workload.model for cell in cells)
-    return [[cell for cell in cells if cell.workload.model == model] for model in models]
+    in_order = sorted(cells, key=lambda cell: (WORKLOADS.index(cell.workload), cell.rows, cell.connections))
+    return [[cell for cell in in_order if cell.workload.model == model] for model in models]
 
 
 @click.command()

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bare import ONE_THREAD
 from benchmarks.models import MODELS, saved
 from benchmarks.workloads import WITH_NULL, WORKLOADS, Workload
 from launch.function import ROOT
@@ -42,7 +43,7 @@ def measure(rounds: int, work: Path, step: Callable[[str], None]) -> list[Gain]:
         saved(name, work)
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.plans", str(work), str(rounds)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **ONE_THREAD},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -59,7 +60,8 @@ def _read(line: str) -> Gain:
     return Gain(found["model"], found["answers"], asked, planned)
 
 
-def _gain(workload: Workload, folder: Path, rounds: int) -> Gain:
+def gain_of(workload: Workload, folder: Path, rounds: int) -> Gain:
+    """Measure the model in a folder, in this process."""
     from model_loader import load
     from serving.decoding import from_arguments
     from serving.model import Unplanned
@@ -104,7 +106,7 @@ def _main(folder: str, rounds: str) -> None:
     for workload in WORKLOADS:
         if workload is WITH_NULL:  # the model of another workload, which never gets the rows with NULL
             continue
-        print(json.dumps(asdict(_gain(workload, saved(workload.model, Path(folder)), int(rounds)))), flush=True)
+        print(json.dumps(asdict(gain_of(workload, saved(workload.model, Path(folder)), int(rounds)))), flush=True)
 
 
 if __name__ == "__main__":
