@@ -58,7 +58,9 @@ class Callers:
 def measure_callers(plan: Plan, work: Path, step: Step) -> Callers:
     """Measure requests of one row with and without coalescing."""
     folder = saved(FOREST.model, work)
-    variants: dict[str, Mapping[str, str]] = {"with": {}, "without": WITHOUT_COALESCING}
+    # A plan makes one row so cheap that sharing it saves little; models without one are those that need it.
+    asked = {"MODEL_PLAN": "off"}
+    variants: dict[str, Mapping[str, str]] = {"with": asked, "without": {**asked, **WITHOUT_COALESCING}}
     found = Callers()
     with ExitStack() as stack:
         servers = {

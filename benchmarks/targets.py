@@ -130,7 +130,7 @@ def instances(
     """Return the other targets."""
     pairs = list(zip(memories[OURS.name], memories[FASTAPI.name], strict=True))
     return [
-        at_least(f"requests/s of {CALLERS} callers of one row, forest: with coalescing over without",
+        at_least(f"requests/s of {CALLERS} callers of one row, forest without a plan: with coalescing over without",
                  MIN_COALESCING, callers.throughput()),
         at_most("milliseconds that coalescing adds to a single caller's median latency",
                 MAX_ADDED_LATENCY, callers.added_latency()),

@@ -118,7 +118,9 @@ def computes_in_float64(estimator: Any) -> bool:
 def in_one_thread(estimator: Any) -> None:
     """Let a model predict in one thread: several sum in any order, and take longer for a few rows."""
     for step in _estimators(estimator):
-        if _attributes(step).get("n_jobs") is not None:
+        attributes = _attributes(step)
+        # None means one thread, but for LightGBM every core.
+        if "n_jobs" in attributes and (attributes["n_jobs"] is not None or _is_of(step, "lightgbm")):
             step.n_jobs = 1
 
 
