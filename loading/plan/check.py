@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from loading.plan.hard_rows import HardRows
+from loading.plan.kernel import NotCovered
 from serving.errors import describe_error
 from serving.model import Model, Plan, Unplanned
 from serving.rows import Rows
@@ -46,7 +47,11 @@ def check(
     if plan.predict_proba and model.probabilities:
         probabilities = model.probabilities
         pairs.append((lambda rows: probabilities(model.input(rows)), plan.predict_proba))
+    began = time.perf_counter()
     few = hard.rows(FEW)
+    made = time.perf_counter() - began
+    if not all(_compare(*pairs[0], few.take(np.arange(count))) for count in (FEW, 1)):
+        raise NotCovered("it leaves the rows that it is tried on to the model")
     together, alone = (_compare_all(pairs, few.take(np.arange(count))) for count in (FEW, 1))
     wanted = max(rows, hard.longest)
     left = seconds - (time.perf_counter() - started)
@@ -54,7 +59,7 @@ def check(
         return f"{FEW} of {wanted} rows"
     for count in (2, 3):
         _compare_all(pairs, few.take(np.arange(count)))
-    per_row = max(together - alone, 1e-6) / FEW
+    per_row = max(together - alone + made, 1e-6) / FEW
     many = hard.rows(int(max(FEW, min(wanted, (left - 3 * alone) / per_row))))
     _compare_all(pairs, many)
     return "" if len(many) >= wanted else f"{len(many)} of {wanted} rows"
@@ -68,18 +73,19 @@ def _compare_all(pairs: Sequence[tuple[Answer, Answer]], rows: Rows) -> float:
     return time.perf_counter() - started
 
 
-def _compare(ask: Answer, answer: Answer, rows: Rows) -> None:
-    """Raise Differs unless the plan leaves the rows to the model or answers as it does."""
+def _compare(ask: Answer, answer: Answer, rows: Rows) -> bool:
+    """Return whether a plan answers rows; raise Differs unless it does as the model."""
     try:
         planned = answer(rows)
     except Unplanned:
-        return
+        return False
     try:
         asked = ask(rows)
     except Exception as error:
         raise Differs(f"the model refuses rows that the plan answers: {describe_error(error)}", rows) from error
     if (row := first_difference(asked, planned)) is not None:
         raise Differs(f"row {row} of {len(rows)}", rows)
+    return True
 
 
 def first_difference(asked: Any, planned: Any) -> int | None:

@@ -50,6 +50,7 @@ class Planner:
         self._heads: dict[tuple[int, ...], Head] = {}  # so that predict and predict_proba share them
         self._sparse: set[Head] = set()  # heads in whose place the model's own steps give a sparse matrix
         self.last: tuple[Any, Head] | None = None  # the last step that was planned, and what computes its features
+        self.bare = False  # whether that step gets the columns as they are
 
     def predictor(self, model: Any, method: str) -> Head:
         """Return what gives the answer of `method`, predict or predict_proba, for rows; raise NotCovered."""
@@ -72,6 +73,7 @@ class Planner:
             return head
         if name not in PREDICTORS and not takes_array(step):
             raise NotCovered(f"{name} gets a DataFrame")
+        self.bare = True
         return self._ended(step, gather(columns, self._signature), method)
 
     def _ended(self, last: Any, head: Head, method: str) -> Head:

@@ -4,6 +4,7 @@ Each column has candidates: what its encoders know and what they don't, NULL, no
 type, and both sides of the thresholds at which the model's trees split. The rows mix the candidates of all columns.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ _TIMES = (
     "1678-01-01",
     "2261-12-31",
 )
+_EXTREME = frozenset(value for value in _DOUBLES if abs(value) > 1e30)
+MAX_COLUMNS = 128  # up to which each candidate is tried by itself
 _KEPT = 0.7  # share of the values of a row that stay those of the input example, once each candidate was used
 
 
@@ -39,11 +42,16 @@ class HardRows:
         self._usual = _usual_values(model, known)
         splits = thresholds.sides(self.varied) if thresholds else {}
         self._candidates = {
-            column.name: self._planned(
-                column, _candidates(column, known[column.name], splits.get(column.name, [])), planned
-            )
+            column.name: _candidates(column, known[column.name], splits.get(column.name, []))
             for column in model.signature.columns
         }
+        if not self._answers(planned):
+            for column in model.signature.columns:
+                usual = self._candidates[column.name]
+                if len(self._candidates) > MAX_COLUMNS:  # to try each would take too long
+                    self._candidates[column.name] = [value for value in usual if value not in _EXTREME]
+                else:
+                    self._candidates[column.name] = self._planned(column, usual, planned)
 
     @property
     def longest(self) -> int:
@@ -90,6 +98,13 @@ class HardRows:
                 array[at] = values
             blocks.append(Block(array, nulls if nulls.any() else None))
         return Rows(self._signature, count, blocks)
+
+    def _answers(self, planned: Callable[[Rows], object]) -> bool:
+        """Return whether a plan answers rows with all candidates."""
+        with contextlib.suppress(Unplanned):
+            planned(self.rows(self.longest + 1))
+            return True
+        return False
 
     def _planned(self, column: Column, values: list[Any], planned: Callable[[Rows], object]) -> list[Any]:
         """Return the values that a plan answers; it leaves others to the model."""
