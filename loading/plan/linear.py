@@ -37,7 +37,7 @@ def classifier(step: Any, method: str) -> Kernel:
     if method == "predict_proba" or not isinstance(step.coef_, np.ndarray):
         raise NotCovered(f"{type(step).__name__}.{method}")
     all_scores, classes = _scores(step), step.classes_
-    if step.coef_.shape[0] > 1:
+    if step.coef_.ndim == 2 and len(step.coef_) > 1:
         if method == "decision_function":
             return all_scores
         return lambda values: classes.take(all_scores(values).argmax(axis=1))

@@ -173,7 +173,9 @@ def breaking(kernel: Kernel, how: str) -> Kernel:
     def broken(values: Array) -> Array:
         if how == "columns swapped":
             return kernel(np.ascontiguousarray(values[:, ::-1]))
-        return kernel(np.nextafter(values.astype(np.float32), np.float32(np.inf)).astype(np.float64))
+        single = values.astype(np.float32)
+        moved = np.where(np.isfinite(single), np.nextafter(single, np.float32(np.inf)), single)
+        return kernel(moved.astype(np.float64))
 
     return broken
 
