@@ -29,8 +29,9 @@ def report(found: Examined, functions: str, options: Options) -> ModelReport:
     if not description.rows:
         raise Blocked(
             [
-                f"The model at {found.uri} has no usable input example, and no rows can be made from its signature, so "
-                "SQL's predictions cannot be compared with the model's own: save it again with input_example=X.head()."
+                f"The model at {found.uri} has no usable input example and predicts no rows made from its signature, "
+                "so SQL's predictions cannot be compared with the model's own: pass a table of rows that it was "
+                "trained on with --signature-from, or save it again with input_example=X.head()."
             ]
         )
     rows = description.rows[:MAX_ROWS]

@@ -1,4 +1,4 @@
-"""The predictions that SQL must return: those of `mlflow.pyfunc`, which shares no code with the function."""
+"""The predictions that SQL must return: those of MLflow, which shares no code with the function."""
 
 import base64
 import contextlib
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 
+from launch.own_library import load_library
 from serving.model import Model
 from serving.signature import Column, Tensor
 
@@ -37,7 +37,7 @@ class Expected:
     float32: bool = False
 
 
-def predict(library: mlflow.pyfunc.PyFuncModel, rows: Any, model: Model) -> Expected:
+def predict(library: Any, rows: Any, model: Model) -> Expected:
     """Return the predictions for rows with MLflow's dtypes, an array, or a dictionary of arrays.
 
     `model` is the same one as the function serves it; it tells what stands for a missing text, whether the texts go to
@@ -68,7 +68,7 @@ def predict(library: mlflow.pyfunc.PyFuncModel, rows: Any, model: Model) -> Expe
 
 
 @contextlib.contextmanager
-def _accepting_missing(library: mlflow.pyfunc.PyFuncModel, rows: Any) -> Iterator[None]:
+def _accepting_missing(library: Any, rows: Any) -> Iterator[None]:
     """Let the model itself see a missing integer or boolean, which MLflow refuses even in an optional column."""
     nullable = [str(it) in ("Int32", "Int64", "boolean") for it in getattr(rows, "dtypes", ())]
     signature = library.metadata.signature if any(nullable) and rows.loc[:, nullable].isna().to_numpy().any() else None
@@ -89,7 +89,8 @@ def _columns(result: Any) -> tuple[list[str], list[Any]]:
     if isinstance(result, pd.DataFrame):
         return [str(name) for name in result.columns], [result.iloc[:, at] for at in range(result.shape[1])]
     if isinstance(result, dict):
-        columns = [column.ravel() if getattr(column, "ndim", 1) == 2 else column for column in result.values()]
+        # An array with one column is one number per row, and with several, such as probabilities, one list per row.
+        columns = [column.ravel() if getattr(column, "shape", ())[1:] == (1,) else column for column in result.values()]
         return [str(name) for name in result], columns
     columns = list(result.T) if isinstance(result, np.ndarray) and result.ndim == 2 else [result]
     return [str(at) for at in range(len(columns))], columns
@@ -107,7 +108,7 @@ def _with_missing_texts(rows: pd.DataFrame, model: Model) -> pd.DataFrame:
     return rows
 
 
-def predict_rows(library: mlflow.pyfunc.PyFuncModel, rows: Sequence[Sequence[Any]], model: Model) -> Expected:
+def predict_rows(library: Any, rows: Sequence[Sequence[Any]], model: Model) -> Expected:
     """Return the predictions for rows of arguments: JSON values, or Python's own for timestamps and bytes."""
     if not rows:
         return Expected([])
@@ -169,7 +170,7 @@ def input_example(folder: Path, model: Model) -> tuple[Sequence[Sequence[Any]], 
 
     Both are empty if the example is neither a DataFrame nor the arrays of a signature of tensors.
     """
-    library = mlflow.pyfunc.load_model(str(folder))
+    library = load_library(str(folder))
     if tensors := model.signature.tensors:
         complete = [row for row in model.example[:MAX_EXAMPLE_ROWS] if None not in row]
         return complete, predict(library, tensor_input(tensors, pd.DataFrame(complete, dtype=object)), model)

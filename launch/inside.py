@@ -17,11 +17,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
-
 from launch.description import Description
 from launch.expected import Expected, frame_of, input_example, portable, predict_rows
 from launch.made_rows import made_rows
+from launch.own_library import load_library
 from loading.failures import loading_errors
 from loading.fitted import takes_text_series
 from loading.flavors import flavor_of
@@ -43,7 +42,7 @@ def examine(folder: Path, uri: str) -> Description:
     made_up = not rows
     if made_up:
         rows = made_rows(model)
-        library = mlflow.pyfunc.load_model(str(folder))
+        library = load_library(str(folder))
         try:
             expected = predict_rows(library, copy.deepcopy(rows), model)  # MLflow converts values of objects in place
         except Exception as error:  # a model may refuse values that it never saw
@@ -87,7 +86,7 @@ def _sample(folder: Path) -> dict[str, Any]:
     if not rows or (columns := portable(frame_of(rows, model))) is None:
         return {"columns": None}
     try:
-        expected = predict_rows(mlflow.pyfunc.load_model(str(folder)), rows, model)
+        expected = predict_rows(load_library(str(folder)), rows, model)
     except Exception:  # a model may refuse values that it never saw
         return {"columns": None}
     return {
@@ -111,7 +110,7 @@ def _predict(folder: Path, file: Path) -> dict[str, Any]:
     """Return the predictions for the rows in a file, which `launch.examine` wrote."""
     model: Model = load(str(folder), plan="off")
     rows = pickle.loads(file.read_bytes())
-    expected = predict_rows(mlflow.pyfunc.load_model(str(folder)), rows, model)
+    expected = predict_rows(load_library(str(folder)), rows, model)
     return {"predictions": expected.predictions, "float32": expected.float32}
 
 

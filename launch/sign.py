@@ -5,8 +5,10 @@ A copy of the model gets the signature and an input example; the original isn't 
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ def signed_copy(folder: Path, uri: str, table: Path, digest: str, fitted_on: Cal
     was fitted on, as far as it tells.
     """
     frame = _read(table)
-    place = SIGNED / hashlib.sha256(f"{digest} {frame.to_json()}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{digest} {table.suffix} ".encode() + table.read_bytes() + Path(__file__).read_bytes())
+    place = SIGNED / key.hexdigest()[:16]
 
     def make(unfinished: Path) -> Path:
         taken = frame[_fitting(fitted_on(), list(frame.columns), uri, table)]
@@ -47,7 +50,20 @@ def _sign(folder: Path, frame: pd.DataFrame) -> None:
     mlmodel["signature"] = {"inputs": json.dumps(_inputs(frame)), "outputs": None, "params": None}
     mlmodel["saved_input_example_info"] = {"artifact_path": EXAMPLE, "pandas_orient": "split", "type": "dataframe"}
     (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
-    (folder / EXAMPLE).write_text(frame[:EXAMPLE_ROWS].to_json(orient="split", index=False, double_precision=15))
+    columns = [_json_values(frame[name][:EXAMPLE_ROWS]) for name in frame.columns]
+    example = {"columns": list(frame.columns), "data": list(zip(*columns, strict=True))}
+    (folder / EXAMPLE).write_text(json.dumps(example))
+
+
+def _json_values(column: pd.Series) -> list[Any]:
+    """Return the values of a column as JSON has them, numbers with all of their digits.
+
+    pandas writes 15 decimals, and a rounded value may lie outside the range that the model was fitted on.
+    """
+    if column.dtype.kind == "f":
+        return [float(value) if not pd.isna(value) and math.isfinite(value) else None for value in column]
+    values: list[Any] = json.loads(column.to_json(orient="values"))
+    return values
 
 
 def _inputs(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -63,7 +79,7 @@ def _inputs(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _read(table: Path) -> pd.DataFrame:
-    readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    readers: dict[str, Any] = {".csv": partial(pd.read_csv, float_precision="round_trip"), ".parquet": pd.read_parquet}
     if table.suffix not in readers:
         raise Blocked([f"--signature-from is {str(table)!r}; expected a file that ends with .csv or .parquet."])
     try:
