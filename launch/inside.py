@@ -24,7 +24,7 @@ from launch.own_library import load_library
 from loading.failures import loading_errors
 from loading.fitted import takes_text_series
 from loading.flavors import flavor_of
-from loading.made_signature import column_count, column_names
+from loading.made_signature import check_takes_columns, column_count, column_names
 from loading.mlmodel import read_mlmodel
 from model_loader import load
 from serving.errors import ServingError, describe_error
@@ -102,6 +102,7 @@ def _fitted_on(folder: Path) -> dict[str, Any]:
     mlmodel = read_mlmodel(folder, str(folder))
     with loading_errors(folder, str(folder)):
         estimator = flavor_of(mlmodel["flavors"]).load(folder, mlmodel["flavors"], str(folder))["estimator"]
+    check_takes_columns(estimator, str(folder))
     count = 1 if takes_text_series(estimator) else column_count(estimator)
     return {"names": column_names(estimator), "count": count}
 

@@ -19,6 +19,8 @@ _TEXT_VECTORIZERS = {"CountVectorizer", "HashingVectorizer", "TfidfVectorizer"}
 _ARRAY_STEPS = {"LabelEncoded", "Recode", "RowArithmetic", "Stacked", "ZeroCount"}
 # Where a meta-estimator keeps the fitted estimator that gets its input.
 _INNER = ("best_estimator_", "estimator_", "regressor_", "estimators_", "calibrated_classifiers_", "estimator")
+# Meta-estimators whose estimators all get the whole input, and may be of different kinds.
+_ENSEMBLES = {"StackingClassifier", "StackingRegressor", "VotingClassifier", "VotingRegressor"}
 # Attributes that hold an estimator which gets the target and never the input.
 _FOR_TARGETS = {("TransformedTargetRegressor", "transformer"), ("TransformedTargetRegressor", "transformer_")}
 _FILLING = {"SimpleImputer", "KNNImputer", "IterativeImputer", "MissingIndicator"}  # the missing values they name
@@ -30,16 +32,17 @@ def takes_array(estimator: Any) -> bool:
     That holds if every estimator in the model, inner ones included, is one of scikit-learn or model_steps that turns
     its input into an array itself.
     """
-    return hasattr(type(estimator), "fit") and all(map(_is_array_step, _estimators(estimator)))
+    return hasattr(type(estimator), "fit") and all(map(_is_array_step, estimators(estimator)))
 
 
 def takes_text_series(estimator: Any) -> bool:
     """Return whether the first step is a vectorizer of texts, which takes a Series and not a DataFrame."""
     first = first_steps(estimator)
-    return bool(first) and all(map(_takes_texts, first))
+    return bool(first) and all(map(takes_texts, first))
 
 
-def _takes_texts(step: Any) -> bool:
+def takes_texts(step: Any) -> bool:
+    """Return whether a step is a vectorizer, which takes a column of texts."""
     classes = {f"{each.__module__}.{each.__name__}" for each in type(step).__mro__}
     return not classes.isdisjoint(f"sklearn.feature_extraction.text.{name}" for name in _TEXT_VECTORIZERS)
 
@@ -57,7 +60,7 @@ def missing_texts(estimator: Any, columns: Sequence[str]) -> dict[str, Any]:
             if len(markers) == 1 and column not in found:
                 found[column] = markers[0]
     # A step of the author, or a step that moves columns, may hide which encoder gets a column.
-    every = _distinct(marker for step in _estimators(estimator) for marker in _all_markers(step))
+    every = _distinct(marker for step in estimators(estimator) for marker in _all_markers(step))
     return {column: found.get(column, every[0]) for column in columns} if len(every) == 1 else found
 
 
@@ -112,19 +115,19 @@ def steps_of_columns(estimator: Any, columns: Sequence[str]) -> dict[str, list[t
 def computes_in_float64(estimator: Any) -> bool:
     """Return whether every step is one of scikit-learn's, LightGBM's or statsmodels', which compute in float64."""
     known = ("sklearn", "lightgbm", "statsmodels", "model_steps")
-    return all(_is_of(step, *known) for step in (estimator, *_estimators(estimator)))
+    return all(_is_of(step, *known) for step in (estimator, *estimators(estimator)))
 
 
 def in_one_thread(estimator: Any) -> None:
     """Let a model predict in one thread: several sum in any order, and take longer for a few rows."""
-    for step in _estimators(estimator):
+    for step in estimators(estimator):
         attributes = _attributes(step)
         # None means one thread, but for LightGBM every core.
         if "n_jobs" in attributes and (attributes["n_jobs"] is not None or _is_of(step, "lightgbm")):
             step.n_jobs = 1
 
 
-def _estimators(root: Any) -> Iterator[Any]:
+def estimators(root: Any) -> Iterator[Any]:
     """Yield every object with a `fit` method within an estimator, itself included."""
     left, seen = [root], set()
     while left:
@@ -207,6 +210,12 @@ def _paths(step: Any, columns: list[str]) -> dict[str, list[tuple[Any, int]]]:
         parts = [_paths(each, [columns[at] for at in places[label]]) for label, each, _ in step.transformers_]
     elif name == "FeatureUnion":
         parts = [_paths(each, columns) for _, each in step.transformer_list]
+    elif (encoder := getattr(step, "_preprocessor", None)) is not None:  # of HistGradientBoosting, for categories
+        encoded = [column for column, is_category in zip(columns, step.is_categorical_, strict=True) if is_category]
+        numbers = {column: [(step, place)] for place, column in enumerate(columns) if column not in encoded}
+        parts = [numbers, _paths(encoder.named_transformers_["encoder"], encoded)]
+    elif name in _ENSEMBLES:
+        parts = [_paths(each, columns) for each in step.estimators_]
     elif inner := _inner(step):
         parts = [_paths(inner[0], columns)]
     elif isinstance(step, str):  # passthrough or drop

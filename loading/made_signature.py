@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from loading.fitted import categories, missing_markers, steps_of_columns, takes_text_series
+from loading.fitted import (
+    categories,
+    estimators,
+    first_steps,
+    missing_markers,
+    steps_of_columns,
+    takes_text_series,
+    takes_texts,
+)
 from loading.signature import NO_SIGNATURE, read_signature
 from serving.errors import ModelUnusable, join_names
 from serving.signature import Column, Signature
@@ -23,7 +31,7 @@ _ONNX_DTYPES = {
     "tensor(string)": "str",
 }
 _NUMERIC = ("sklearn", "lightgbm", "xgboost", "catboost")  # libraries whose estimators take numbers
-_TAKE_ANYTHING = {"DictVectorizer", "FeatureHasher"}
+_TAKE_OBJECTS = {"DictVectorizer": "dictionaries", "FeatureHasher": "dictionaries or lists"}
 
 
 def make_signature(estimator: Any, uri: str) -> tuple[Signature, str]:
@@ -35,16 +43,31 @@ def make_signature(estimator: Any, uri: str) -> tuple[Signature, str]:
     """
     if hasattr(estimator, "get_inputs"):  # a session of ONNX Runtime
         return _of_session(estimator, uri), HOW
+    check_takes_columns(estimator, uri)
     names = column_names(estimator)
     count = len(names) if names else column_count(estimator)
     if not count or takes_text_series(estimator) or not hasattr(estimator, "predict"):
         raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
     columns = names or [f"x{place}" for place in range(count)]
     steps = steps_of_columns(estimator, columns)
-    if _has_categories(estimator) or not all(_takes_numbers(step) for each in steps.values() for step, _ in each):
+    if any(map(_has_categories, (estimator, *estimators(estimator)))) or not all(
+        _takes_numbers(step) for each in steps.values() for step, _ in each
+    ):
         raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
     made = tuple(_column(name, steps[name], uri) for name in columns)
     return Signature(made, None, named=bool(names)), HOW if names else f"{HOW} {ORDER_UNKNOWN}"
+
+
+def check_takes_columns(estimator: Any, uri: str) -> None:
+    """Raise ModelUnusable for a model whose first step takes Python's dictionaries or lists, and no columns."""
+    for step in first_steps(estimator):
+        if taken := _TAKE_OBJECTS.get(type(step).__name__):
+            name = type(step).__name__
+            raise ModelUnusable(
+                f"The model at {uri} starts with a {name}, which takes {taken} of Python instead of columns, and SQL "
+                f"has none: replace the {name} by OneHotEncoder on the columns of a DataFrame, or save a PythonModel "
+                'that passes model_input.to_dict("records") to the model.'
+            )
 
 
 def _of_session(session: Any, uri: str) -> Signature:
@@ -64,7 +87,7 @@ def _of_session(session: Any, uri: str) -> Signature:
 
 
 def _column(name: str, steps: Sequence[tuple[Any, int]], uri: str) -> Column:
-    known = [value for step, place in steps if place < len(categories(step)) for value in categories(step)[place]]
+    known = [value for step, place in steps for value in _values_seen(step, place)]
     present = [value for value in known if value is not None and value == value]
     kinds = {
         "boolean" if isinstance(value, (bool, np.bool_)) else
@@ -81,6 +104,15 @@ def _column(name: str, steps: Sequence[tuple[Any, int]], uri: str) -> Column:
     mlflow_type = min(kinds) if kinds else "double"
     required = not any(missing_markers(step, place) for step, place in steps)
     return Column(name, mlflow_type, TYPES[mlflow_type].sql_type, required)
+
+
+def _values_seen(step: Any, place: int) -> list[Any]:
+    """Return the categories in a column, or the text that fills it: an imputer may hide the encoder behind it."""
+    found = categories(step)
+    if place < len(found):
+        return list(found[place])
+    fillers = getattr(step, "statistics_", ())
+    return [fillers[place]] if place < len(fillers) and isinstance(fillers[place], str) else []
 
 
 def column_names(estimator: Any) -> list[str]:
@@ -123,4 +155,4 @@ def _takes_numbers(step: Any) -> bool:
     module = type(step).__module__.partition(".")[0]
     if type(step).__name__ == "FunctionTransformer":  # with the identity it is what scikit-learn makes of passthrough
         return getattr(step, "func", None) is None
-    return module in _NUMERIC and type(step).__name__ not in _TAKE_ANYTHING
+    return module in _NUMERIC and type(step).__name__ not in _TAKE_OBJECTS and not takes_texts(step)

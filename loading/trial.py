@@ -12,6 +12,7 @@ from loading.declared import check_declared
 from loading.fitted import missing_texts, takes_array, takes_text_series
 from loading.made_signature import column_names
 from loading.row_dependence import RowsDepend, check_rows
+from loading.signature import NO_SIGNATURE
 from serving import encoding, results
 from serving.decoding import from_arguments
 from serving.errors import ModelUnusable, describe_error, short_repr
@@ -124,8 +125,11 @@ def _check_made_up_rows(model: Model) -> None:
         return
     try:
         result = model.predict(rows)
-    except BaseException:
+    except BaseException as cause:
         check_declared(model)
+        # The values of the row may be wrong for a model, but it says so by a ValueError.
+        if model.info.made_signature and isinstance(cause, (AttributeError, TypeError)):
+            raise ModelUnusable(NO_SIGNATURE.format(uri=model.info.uri)) from cause
         return
     if not model.signature.named:  # XGBoost takes an array with fewer columns, as if the others were missing
         check_declared(model)

@@ -43,6 +43,11 @@ def predicted(result: Any, names: list[str] | None = None) -> Expected:
         (pd.Series(["a", np.nan], dtype=object), None, ["a", None]),
         (pd.Series([1.5, np.nan], dtype=object), None, [1.5, np.nan]),
         (["a", "b"], None, ["a", "b"]),
+        (
+            {"label": np.array(["x", "y"]), "p": np.array([[0.5, 0.25, 0.25], [0.0, 0.5, 0.5]]), "n": np.ones((2, 1))},
+            None,
+            [{"label": "x", "p": [0.5, 0.25, 0.25], "n": 1.0}, {"label": "y", "p": [0.0, 0.5, 0.5], "n": 1.0}],
+        ),
     ],
     ids=str,
 )

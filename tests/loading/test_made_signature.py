@@ -15,8 +15,9 @@ import yaml
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import Schema, TensorSpec
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor, VotingRegressor
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -111,6 +112,32 @@ def test_types_from_categories(tmp_path: Path, app: Any) -> None:
     assert replies == [pytest.approx(expected[0]), pytest.approx(expected[1]), None]
 
 
+@pytest.mark.filterwarnings("ignore:Skipping features")
+def test_text_that_fills_a_column(tmp_path: Path) -> None:
+    """A column that an imputer fills with a text holds texts, although the encoder behind it isn't reached."""
+    frame = pd.DataFrame({"city": pd.Series(["Bern", np.nan] * 40, dtype=object), "none": np.nan})
+    fill = SimpleImputer(strategy="most_frequent")
+    estimator = make_pipeline(fill, OneHotEncoder(), LinearRegression()).fit(frame, Y)
+    assert load(save(tmp_path / "model", estimator)).signature.arguments == "city STRING, none FLOAT64"
+
+
+def test_categories_in_an_ensemble(tmp_path: Path) -> None:
+    """All estimators of a vote get the columns, so the encoder of the second tells the type."""
+    folder = save(tmp_path / "model", voting(OneHotEncoder(), ["city"]))
+    arguments = load(folder).signature.arguments
+    assert arguments == "size FLOAT64, city STRING, kind FLOAT64, new FLOAT64, rooms FLOAT64"
+
+
+def test_categories_of_histogram_boosting(tmp_path: Path, app: Any) -> None:
+    """HistGradientBoosting encodes category columns itself, so their texts are arguments."""
+    frame = X[["a"]].assign(city=pd.Categorical(np.where(X.b > 0, "Bern", "Genf")))
+    estimator = HistGradientBoostingRegressor(max_iter=5, categorical_features=["city"]).fit(frame, Y)
+    folder = save(tmp_path / "model", estimator)
+    assert load(folder).signature.arguments == "a FLOAT64, city STRING"
+    replies = app(folder).post("/", json={"calls": frame.to_numpy().tolist()}).json()
+    assert replies == {"replies": pytest.approx(estimator.predict(frame).tolist())}
+
+
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
 @pytest.mark.parametrize("native", [True, False], ids=["booster", "wrapper"])
 def test_boosters(library: str, native: bool, tmp_path: Path, app: Any) -> None:
@@ -130,25 +157,53 @@ def test_boosters(library: str, native: bool, tmp_path: Path, app: Any) -> None:
     assert replies == pytest.approx(expected)
 
 
-def test_category_columns_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("piped", [False, True], ids=["alone", "pipeline"])
+def test_category_columns_refused(piped: bool, tmp_path: Path) -> None:
     """A booster fitted on category columns of pandas doesn't tell what SQL would have to send."""
     from lightgbm import LGBMRegressor
 
     frame = X[["a"]].assign(city=pd.Categorical(["x", "y"] * 40))
     folder = str(tmp_path / "model")
-    mlflow.lightgbm.save_model(LGBMRegressor(verbose=-1).fit(frame, Y), folder, pip_requirements=models.PINS)
+    if piped:
+        save(tmp_path / "model", make_pipeline(LGBMRegressor(verbose=-1)).fit(frame, Y))
+    else:
+        mlflow.lightgbm.save_model(LGBMRegressor(verbose=-1).fit(frame, Y), folder, pip_requirements=models.PINS)
     with pytest.raises(ModelUnusable, match="infer_signature"):
         load(folder)
 
 
-def dictionaries() -> Any:
-    from sklearn.feature_extraction import DictVectorizer
+def texts_in_a_column(vectorizer: Any) -> Any:
+    """Return a pipeline that takes a column of texts and one of numbers, and knows the names of both."""
+    columns = ColumnTransformer([("text", vectorizer, "city"), ("number", StandardScaler(), ["size"])])
+    return make_pipeline(columns, LinearRegression()).fit(mixed().assign(city="in Bern", size=X.a), Y)
 
-    return make_pipeline(DictVectorizer(), LinearRegression()).fit([{"a": 1.0}, {"b": 2.0}], [0, 1])
+
+def lengths(rows: Any) -> Any:
+    """Return the lengths of texts: a function of the author behind a step that passes its input on."""
+    return np.array([[len(text.lower()) for text in row] for row in np.asarray(rows)])
+
+
+def behind_identity() -> Any:
+    """Return a pipeline whose first step is the identity, which tells nothing about the type of a column."""
+    steps = (FunctionTransformer(feature_names_out="one-to-one"), FunctionTransformer(lengths), LinearRegression())
+    return make_pipeline(*steps).fit(mixed()[["kind"]], Y)
+
+
+def voting(text_step: Any, columns: Any) -> Any:
+    """Return a vote of a model that takes numbers and one that takes texts, of the same frame."""
+    each = [("number", StandardScaler(), ["size"]), ("text", text_step, columns)]
+    parts = [(name, make_pipeline(ColumnTransformer([part]), LinearRegression())) for part in each for name in part[:1]]
+    return VotingRegressor(parts).fit(mixed().assign(city="in Bern", size=X.a), Y)
 
 
 SILENT: dict[str, Callable[[], Any]] = {
-    "dictionaries": dictionaries,
+    "texts in a column": lambda: texts_in_a_column(TfidfVectorizer()),
+    "texts in a column, hashed": lambda: texts_in_a_column(HashingVectorizer(n_features=8)),
+    "texts in a column, in a pipeline": lambda: texts_in_a_column(
+        make_pipeline(CountVectorizer(), StandardScaler(with_mean=False))
+    ),
+    "texts in an ensemble": lambda: voting(TfidfVectorizer(), "city"),
+    "texts behind the identity": behind_identity,
     "texts": lambda: make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good film", "bad film"], [0, 1]),
     "function of the author": lambda: make_pipeline(FunctionTransformer(np.abs), LinearRegression()).fit(X, Y),
 }
@@ -159,6 +214,17 @@ def test_silent_model_refused(make: Callable[[], Any], tmp_path: Path, app: Call
     """A model that doesn't tell its arguments is a 424 that says how to save it."""
     client = app(save(tmp_path / "model", make()))
     assert_error(client.post("/", json={"calls": [[1]]}), 424, "no signature")
+
+
+@pytest.mark.parametrize("vectorizer", [DictVectorizer(), FeatureHasher(4)], ids=["vectorizer", "hasher"])
+def test_dictionaries_refused(vectorizer: Any, tmp_path: Path) -> None:
+    """A model that takes dictionaries is refused by name, with a way out; no table of columns helps it."""
+    estimator = make_pipeline(vectorizer, LinearRegression()).fit([{"a": 1.0}, {"b": 2.0}], [0, 1])
+    with pytest.raises(ModelUnusable) as refused:
+        load(save(tmp_path / "model", estimator))
+    assert f"starts with a {type(vectorizer).__name__}, which takes dictionaries" in str(refused.value)
+    assert "PythonModel" in str(refused.value)
+    assert "--signature-from" not in str(refused.value)
 
 
 def test_transformer_refused(tmp_path: Path) -> None:
