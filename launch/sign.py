@@ -8,7 +8,6 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def _inputs(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _read(table: Path) -> pd.DataFrame:
-    readers: dict[str, Any] = {".csv": partial(pd.read_csv, float_precision="round_trip"), ".parquet": pd.read_parquet}
+    readers: dict[str, Any] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
     if table.suffix not in readers:
         raise Blocked([f"--signature-from is {str(table)!r}; expected a file that ends with .csv or .parquet."])
     try:

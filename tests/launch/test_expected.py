@@ -1,5 +1,6 @@
 """What the model's own library predicts, as the JSON values that SQL must return."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,8 +10,11 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from launch.expected import Expected, input_example, predict
+from launch import own_library
+from launch.expected import Expected, frame_of, input_example, portable, predict
+from launch.inside import examine
 from model_loader import load
 from serving.encoding import settle_outputs
 from serving.model import Model, ModelInfo
@@ -107,3 +111,27 @@ def test_library_predicts_its_example(saved: Saved) -> None:
     direct = mlflow.pyfunc.load_model(saved("tree_regressor"))
     _, expected = input_example(Path(saved("tree_regressor")), load(saved("tree_regressor")))
     assert expected.predictions == direct.predict(direct.input_example).tolist()
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signature", "none"])
+@pytest.mark.parametrize("name", ["tree_regressor", "categories", "classifier"])
+def test_sklearn_flavor_alone(name: str, signed: bool, saved: Saved, tmp_path: Path) -> None:
+    """A model without python_function, which pyfunc doesn't load, is predicted by the loader of its flavor."""
+    folder = tmp_path / "model"
+    shutil.copytree(saved(name), folder)
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
+    del mlmodel["flavors"]["python_function"]
+    if not signed:
+        del mlmodel["signature"], mlmodel["saved_input_example_info"]
+    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
+    _, expected = input_example(Path(saved(name)), load(saved(name)))
+    description = examine(folder, "gs://b/m")
+    assert description.rows
+    if signed:
+        assert description.predictions == expected.predictions
+    else:
+        assert description.made_up
+    columns = portable(frame_of(description.rows, load(str(folder))))
+    assert columns is not None
+    judged = own_library.predict(str(folder), {"columns": columns, "named": True})
+    assert judged == pytest.approx(description.predictions)

@@ -1,6 +1,7 @@
 """--signature-from: a table of training rows gives a model without a signature one, in a copy of the model."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ import yaml
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
 from launch import sign
 from launch.errors import Blocked
@@ -26,7 +28,7 @@ from launch.examine import Examined, Options, examine
 from launch.function import ROOT, Function
 from launch.processes import free_port
 from launch.sign import signed_copy
-from model_loader import folder_digest
+from model_loader import folder_digest, load
 from tests import models
 
 TABLE = pd.DataFrame({"b": [1, 2, 3], "a": [1.5, None, 3.0], "c": ["x", "y", None]})
@@ -98,6 +100,28 @@ def test_table_that_does_not_fit(
     assert str(tmp_path / name) in sentence
     assert said in sentence
     assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_all_digits_are_kept(suffix: str, folder: Path, tmp_path: Path) -> None:
+    """The example has the table's numbers exactly: a rounded one may lie outside the range of the training."""
+    values = [*np.random.default_rng(1).normal(size=18) * 1e3, 1e-300, np.nan]
+    frame, table = pd.DataFrame({"a": values}), tmp_path / f"rows.{suffix}"
+    frame.to_csv(table, index=False) if suffix == "csv" else frame.to_parquet(table)
+    copy = signed_copy(folder, "gs://b/m", table, "digest", lambda: SILENT)
+    written = json.loads((copy / "input_example.json").read_text())
+    assert written == {"columns": ["a"], "data": [[value] for value in (*values[:-1], None)]}
+
+
+def test_rows_at_the_edge_of_training(folder: Path, tmp_path: Path) -> None:
+    """A root of values scaled to the range of training exists for every row of the table, its minimum included."""
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 4)), columns=list("abcd"))
+    estimator = make_pipeline(MinMaxScaler(), FunctionTransformer(np.sqrt), LinearRegression()).fit(X, X.a)
+    _save(estimator, str(tmp_path / "roots"))
+    X.loc[[*X.idxmin(), *range(5)]].to_csv(tmp_path / "rows.csv", index=False)
+    model = load(str(signed_copy(tmp_path / "roots", "gs://b/m", tmp_path / "rows.csv", "digest", lambda: SILENT)))
+    assert len(model.example) == 9
+    assert model.example_error is None
 
 
 WEIGHTED = """
