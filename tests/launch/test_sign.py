@@ -105,7 +105,7 @@ def test_table_that_does_not_fit(
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_all_digits_are_kept(suffix: str, folder: Path, tmp_path: Path) -> None:
     """The example has the table's numbers exactly: a rounded one may lie outside the range of the training."""
-    values = [*np.random.default_rng(1).normal(size=18) * 1e3, 1e-300, np.nan]
+    values = [*np.random.default_rng(1).normal(size=18), 1e-300, np.nan]
     frame, table = pd.DataFrame({"a": values}), tmp_path / f"rows.{suffix}"
     frame.to_csv(table, index=False) if suffix == "csv" else frame.to_parquet(table)
     copy = signed_copy(folder, "gs://b/m", table, "digest", lambda: SILENT)
