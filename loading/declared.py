@@ -48,4 +48,4 @@ def check_declared(model: Model) -> None:
 
 def _goes_by_place(estimator: Any) -> bool:
     """Tell whether the library ignores the names of columns; LightGBM also keeps other ones than it was given."""
-    return type(estimator).__module__.startswith("lightgbm")
+    return type(estimator).__module__.startswith(("lightgbm", "statsmodels"))

@@ -1,6 +1,7 @@
 """Makes a signature for a model that was saved without one, from what the fitted model tells about its input."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,11 @@ _ONNX_DTYPES = {
     "tensor(int64)": "int64",
     "tensor(string)": "str",
 }
-_NUMERIC = ("sklearn", "lightgbm", "xgboost", "catboost")  # libraries whose estimators take numbers
+_NUMERIC = ("sklearn", "lightgbm", "xgboost", "catboost", "statsmodels")  # libraries whose estimators take numbers
+# Modules of statsmodels whose models predict rows of a matrix; those of time series predict dates.
+_REGRESSIONS = tuple(f"statsmodels.{name}." for name in ("regression", "discrete", "genmod", "robust"))
+_NOT_ROWS = ("statsmodels.regression.recursive_ls", "statsmodels.discrete.count_model")
+_MATRIX_NAME = re.compile(r"const|x\d+")  # of a column of an array, as statsmodels calls it
 _TAKE_OBJECTS = {"DictVectorizer": "dictionaries", "FeatureHasher": "dictionaries or lists"}
 
 
@@ -122,6 +127,8 @@ def column_names(estimator: Any) -> list[str]:
         found = getattr(estimator, "feature_names", None) or getattr(estimator, "feature_names_", None)
     if found is None and callable(named := getattr(estimator, "feature_name", None)):
         found = named()  # of LightGBM's Booster
+    if found is None and not all(map(_MATRIX_NAME.fullmatch, regressors := _regressors(estimator))):
+        found = regressors
     names = [str(name) for name in found] if found is not None and len(found) else []
     # LightGBM and CatBoost give names of their own to the columns of an array.
     invented = ([f"Column_{place}" for place in range(len(names))], [str(place) for place in range(len(names))])
@@ -136,7 +143,18 @@ def column_count(estimator: Any) -> int:
             return int(found() if callable(found) else found)
     inputs = estimator.get_inputs() if hasattr(estimator, "get_inputs") else ()  # of a session of ONNX Runtime
     shapes = [each.shape for each in inputs]
-    return shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 2 and type(shapes[0][1]) is int else 0
+    if len(shapes) == 1 and len(shapes[0]) == 2 and type(shapes[0][1]) is int:
+        return int(shapes[0][1])
+    return len(_regressors(estimator))
+
+
+def _regressors(results: Any) -> list[str]:
+    """Return the names of the columns of a regression of statsmodels; none if a formula makes its columns of others."""
+    model: Any = getattr(results, "model", None)
+    module = type(model).__module__
+    if not module.startswith(_REGRESSIONS) or module in _NOT_ROWS or getattr(model, "formula", None) is not None:
+        return []
+    return [str(name) for name in model.exog_names or ()]
 
 
 def _has_categories(estimator: Any) -> bool:

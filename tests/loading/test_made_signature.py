@@ -352,3 +352,34 @@ def test_labels_declared_as_probabilities(tmp_path: Path, app: Any) -> None:
     folder = str(models.save(tmp_path / "model", estimator, X, signature=signature))
     replies = app(folder).post("/", json={"calls": X[:5].to_numpy().tolist()}).json()
     assert replies == {"replies": estimator.predict(X[:5]).tolist()}
+
+
+def results(module: str, names: list[str], formula: str | None = None) -> Any:
+    """Return what tells the columns of a model of statsmodels, which isn't installed here."""
+    model = type("Model", (), {"__module__": module, "exog_names": names, "formula": formula})()
+    made = type("Results", (), {"__module__": "statsmodels.base.model", "predict": lambda _, rows: rows})()
+    made.model = model
+    return made
+
+
+OLS = "statsmodels.regression.linear_model"
+REGRESSIONS: dict[str, tuple[Any, str]] = {
+    "names": (results(OLS, ["const", "area", "rooms"]), "const FLOAT64, area FLOAT64, rooms FLOAT64"),
+    "logit": (results("statsmodels.discrete.discrete_model", ["area"]), "area FLOAT64"),
+    "array": (results(OLS, ["const", "x1", "x2"]), "x0 FLOAT64, x1 FLOAT64, x2 FLOAT64"),
+    "formula": (results(OLS, ["Intercept", "np.square(area)"], "y ~ np.square(area)"), ""),
+    "time series": (results("statsmodels.tsa.arima.model", ["const", "area"]), ""),
+    "two parts": (results("statsmodels.discrete.count_model", ["inflate_const", "area"]), ""),
+}
+
+
+@pytest.mark.parametrize(("fitted", "arguments"), REGRESSIONS.values(), ids=REGRESSIONS)
+def test_regressions_of_statsmodels(fitted: Any, arguments: str) -> None:
+    """A regression tells the columns of its matrix; a formula and a time series don't take those."""
+    if arguments:
+        signature, told = make_signature(fitted, "gs://b/m")
+        assert signature.arguments == arguments
+        assert (ORDER_UNKNOWN in told) == arguments.startswith("x0")
+    else:
+        with pytest.raises(ModelUnusable, match="no signature"):
+            make_signature(fitted, "gs://b/m")
