@@ -21,6 +21,7 @@ from launch.description import Description
 from launch.expected import Expected, frame_of, input_example, portable, predict_rows
 from launch.made_rows import made_rows
 from launch.own_library import load_library
+from loading.category_columns import check_first_steps
 from loading.failures import loading_errors
 from loading.fitted import takes_text_series
 from loading.flavors import flavor_of
@@ -63,7 +64,7 @@ def main(command: str, folder: str, second: str, output: str) -> None:
         elif command == "sample":
             answer = _sample(Path(folder))
         elif command == "fitted-on":
-            answer = _fitted_on(Path(folder))
+            answer = _fitted_on(Path(folder), second)
         else:
             answer = _predict(Path(folder), Path(second))
     except ServingError as error:
@@ -97,12 +98,13 @@ def _sample(folder: Path) -> dict[str, Any]:
     }
 
 
-def _fitted_on(folder: Path) -> dict[str, Any]:
+def _fitted_on(folder: Path, uri: str) -> dict[str, Any]:
     """Return the names of the columns that the model was fitted on, and their number, as far as it tells."""
-    mlmodel = read_mlmodel(folder, str(folder))
-    with loading_errors(folder, str(folder)):
-        estimator = flavor_of(mlmodel["flavors"]).load(folder, mlmodel["flavors"], str(folder))["estimator"]
-    check_takes_columns(estimator, str(folder))
+    mlmodel = read_mlmodel(folder, uri)
+    with loading_errors(folder, uri):
+        estimator = flavor_of(mlmodel["flavors"]).load(folder, mlmodel["flavors"], uri)["estimator"]
+    check_takes_columns(estimator, uri)
+    check_first_steps(estimator, uri)
     count = 1 if takes_text_series(estimator) else column_count(estimator)
     return {"names": column_names(estimator), "count": count}
 

@@ -7,6 +7,7 @@ or select them by name.
 
 from typing import Any
 
+from loading.category_columns import check_all_steps
 from loading.fitted import columns_used, first_steps
 from loading.libraries import is_library_object
 from loading.made_signature import column_count, column_names
@@ -31,6 +32,8 @@ def check_declared(model: Model) -> None:
         return
     if any(type(step).__name__ == "FunctionTransformer" for step in first):
         return
+    if signature.named:
+        check_all_steps(model)
     declared, names = [column.name for column in signature.columns], column_names(estimator)
     count = len(names) or column_count(estimator)
     if not signature.named or _goes_by_place(estimator):

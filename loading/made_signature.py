@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from loading.category_columns import check_first_steps
 from loading.fitted import (
     categories,
     estimators,
@@ -49,13 +50,14 @@ def make_signature(estimator: Any, uri: str) -> tuple[Signature, str]:
     if hasattr(estimator, "get_inputs"):  # a session of ONNX Runtime
         return _of_session(estimator, uri), HOW
     check_takes_columns(estimator, uri)
+    check_first_steps(estimator, uri)
     names = column_names(estimator)
     count = len(names) if names else column_count(estimator)
     if not count or takes_text_series(estimator) or not hasattr(estimator, "predict"):
         raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
     columns = names or [f"x{place}" for place in range(count)]
     steps = steps_of_columns(estimator, columns)
-    if any(map(_has_categories, (estimator, *estimators(estimator)))) or not all(
+    if any(map(_names_categories, (estimator, *estimators(estimator)))) or not all(
         _takes_numbers(step) for each in steps.values() for step, _ in each
     ):
         raise ModelUnusable(NO_SIGNATURE.format(uri=uri))
@@ -157,15 +159,8 @@ def _regressors(results: Any) -> list[str]:
     return [str(name) for name in model.exog_names or ()]
 
 
-def _has_categories(estimator: Any) -> bool:
-    """Tell whether a booster was fitted on category columns of pandas, which SQL doesn't have."""
-    booster = getattr(estimator, "booster_", None) or estimator
-    if getattr(booster, "pandas_categorical", None):
-        return True
-    if callable(get := getattr(booster, "get_booster", None)):
-        booster = get()
-    if "c" in (getattr(booster, "feature_types", None) or ()):
-        return True
+def _names_categories(estimator: Any) -> bool:
+    """Tell whether CatBoost was told columns of categories, which may be texts or integers."""
     return bool(callable(get := getattr(estimator, "get_cat_feature_indices", None)) and len(get()))
 
 

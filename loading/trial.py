@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from loading import made_up
+from loading.category_columns import check_category_columns
 from loading.declared import check_declared
 from loading.fitted import missing_texts, takes_array, takes_text_series
 from loading.made_signature import column_names
@@ -38,9 +39,10 @@ def try_out(model: Model, *, allow_dependence: bool) -> None:
     """Set the model's input form, outputs, and the notes about it for the log.
 
     Raise ModelUnusable for a model whose result for its input example doesn't match its signature, that was fitted on
-    other columns, and, unless `allow_dependence`, that isn't deterministic or whose answer for a row depends on the
-    other rows. Without an example, a row made from the signature is tried.
+    other columns or on category columns of pandas, and, unless `allow_dependence`, that isn't deterministic or whose
+    answer for a row depends on the other rows. Without an example, a row made from the signature is tried.
     """
+    check_category_columns(model)
     # scikit-learn warns about an array after it was fitted on a DataFrame; takes_array knows when that is right.
     warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
     model.form = _form(model)

@@ -38,8 +38,9 @@ ALLOWED = {
     "main": ("model_loader", "serving", "sql.names"),
     # Of loading/, launching needs what fetches a model without loading it, and what reads a fitted one.
     "launch": (
-        *("loading.failures", "loading.faults", "loading.fitted", "loading.flavors", "loading.made_signature"),
-        *("loading.made_up", "loading.mlmodel", "loading.packages", "loading.source", "model_loader", "parity"),
+        *("loading.category_columns", "loading.failures", "loading.faults", "loading.fitted", "loading.flavors"),
+        *("loading.made_signature", "loading.made_up", "loading.mlmodel", "loading.packages", "loading.source"),
+        *("model_loader", "parity"),
         *("serving.errors", "serving.json_type", "serving.model", "serving.signature"),
     ),
     "sql": ("launch", "serving"),

@@ -157,21 +157,6 @@ def test_boosters(library: str, native: bool, tmp_path: Path, app: Any) -> None:
     assert replies == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("piped", [False, True], ids=["alone", "pipeline"])
-def test_category_columns_refused(piped: bool, tmp_path: Path) -> None:
-    """A booster fitted on category columns of pandas doesn't tell what SQL would have to send."""
-    from lightgbm import LGBMRegressor
-
-    frame = X[["a"]].assign(city=pd.Categorical(["x", "y"] * 40))
-    folder = str(tmp_path / "model")
-    if piped:
-        save(tmp_path / "model", make_pipeline(LGBMRegressor(verbose=-1)).fit(frame, Y))
-    else:
-        mlflow.lightgbm.save_model(LGBMRegressor(verbose=-1).fit(frame, Y), folder, pip_requirements=models.PINS)
-    with pytest.raises(ModelUnusable, match="infer_signature"):
-        load(folder)
-
-
 def texts_in_a_column(vectorizer: Any) -> Any:
     """Return a pipeline that takes a column of texts and one of numbers, and knows the names of both."""
     columns = ColumnTransformer([("text", vectorizer, "city"), ("number", StandardScaler(), ["size"])])
