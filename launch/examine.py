@@ -113,15 +113,14 @@ def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Op
 
 def _resolved(folder: Path, uri: str, options: Options) -> tuple[Needs, Lock]:
     """Return what the model needs and its lock; raise Blocked with all that is wrong with its files too."""
-    faults = find_faults(folder, uri)
-    reasons = faults.reasons
+    reasons = find_faults(folder, uri).reasons
     try:
         needs = read_needs(folder, uri, options.requirements)
         lock = resolve(needs, uri, options.pythons)
     except Blocked as error:
         reasons += error.blockers
     if reasons:
-        raise Blocked([*reasons, *([] if options.signature_from else faults.unsigned)])
+        raise Blocked(reasons)
     return needs, lock
 
 

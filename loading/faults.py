@@ -13,12 +13,6 @@ from loading.flavors import check_trusted, named_files
 from loading.mlmodel import read_mlmodel
 from loading.signature import read_signature
 from serving.errors import ModelBlocked, ModelUnusable, describe_error, join_names
-from serving.signature import Signature
-
-_UNSIGNED = (
-    "The model at {uri} has no signature; one can be made from the fitted model only once it is loaded. If that "
-    "doesn't tell its columns, pass a table of rows that it was trained on with --signature-from."
-)
 
 
 class Faults:
@@ -28,7 +22,6 @@ class Faults:
         self._folder = folder
         self._uri = uri
         self._errors: list[ModelUnusable] = []
-        self.unsigned: list[str] = []  # what to know about a model without a signature that isn't loaded
 
     @property
     def reasons(self) -> list[str]:
@@ -51,7 +44,7 @@ class Faults:
         for error in self._errors:
             if isinstance(error, ModelBlocked):  # it may load later, whatever else this try found
                 raise error
-        first, *others = [*self.reasons, *self.unsigned]
+        first, *others = self.reasons
         if not others:
             raise self._errors[0]
         # An error that BigQuery shows is short.
@@ -71,8 +64,7 @@ def collect_faults(folder: Path, mlmodel: Mapping[str, Any], uri: str, faults: F
     """Collect the faults of the MLmodel file, and of the files that it names."""
     flavors = mlmodel["flavors"]
     with faults.collected():
-        if _signature(mlmodel, uri) is None:
-            faults.unsigned = [_UNSIGNED.format(uri=uri)]
+        _check_signature(mlmodel, uri)
     with faults.collected():
         check_trusted(flavors, uri)
     with faults.collected():
@@ -86,9 +78,10 @@ def collect_faults(folder: Path, mlmodel: Mapping[str, Any], uri: str, faults: F
             raise ModelUnusable(f"The model at {uri} {pointers_instead(pointers)}")
 
 
-def _signature(mlmodel: Mapping[str, Any], uri: str) -> Signature | None:
+def _check_signature(mlmodel: Mapping[str, Any], uri: str) -> None:
+    """Raise ModelUnusable for a signature that can't be served; without one, the loaded model may tell its columns."""
     try:
-        return read_signature(mlmodel, uri)
+        read_signature(mlmodel, uri)
     except ModelUnusable:
         raise
     except Exception as cause:  # anybody may have written it
