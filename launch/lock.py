@@ -28,6 +28,8 @@ DEFAULT_PYTHON = "3.11"
 # How far deciding packages may move: not at all, to another patch, to another minor version of a foundation. The judge
 # compares the predictions then.
 _STEPS = range(3)
+OLD_SETUPTOOLS = "setuptools<81"  # MLflow up to 2.13, and others of its time, import pkg_resources
+_CORRECT = "correct its requirements.txt in a copy and pass that with --requirements."
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _model_lines(needs: Needs, *, moving: int) -> Iterable[str]:
         if name == "scikit-learn" and pin and pin < Version("1.4"):
             yield "numpy<2"  # its wheels were built for NumPy 1
     if "setuptools" not in needs.names:
-        yield "setuptools<81"  # MLflow up to 2.13, and others of its time, import pkg_resources
+        yield OLD_SETUPTOOLS
 
 
 def _with_specifier(requirement: Requirement, specifier: str) -> Requirement:
@@ -177,28 +179,39 @@ def _different(needs: Needs, lock: Lock) -> Iterable[tuple[Requirement, Version]
 
 def _explained(error: uv.UvError, uri: str) -> str:
     """Return the sentence for requirements that no Python satisfies."""
+    if error.outside:  # first: a package is missing as well in an index that gives no access
+        return (
+            f"The packages of the model at {uri} cannot be fetched, because {error.reason.rstrip('.')}: give this "
+            f"machine access to it, or {_CORRECT}"
+        )
     if error.missing:
         names = ", ".join(error.missing)
         return (
-            f"The model at {uri} needs {names}, which no package index has: correct its requirements.txt in a copy "
-            "and pass that with --requirements, or name the index in an --extra-index-url line."
+            f"The model at {uri} needs {names}, which no package index has: {_CORRECT[:-1]}, or name the index in an "
+            "--extra-index-url line."
         )
-    if error.outside:
-        return f"The packages of the model at {uri} cannot be fetched: {error.reason}"
-    return f"The packages of the model at {uri} exclude each other: {_attributed(error.reason)}"
+    return f"The packages of the model at {uri} exclude each other{_because(error.reason)}: {_CORRECT}"
 
 
-def _attributed(reason: str) -> str:
-    """Return uv's reason with the function's own limits as the function's; uv says that "you" require everything."""
-    own = {f"{each.name}{each.specifier}" for each in map(Requirement, own_requirements())}
+def _because(reason: str) -> str:
+    """Return what uv concludes from, without the steps between: ", because ..."."""
+    steps = re.split(r"(?:^|\. )(?:And )?[Bb]ecause ", reason.rstrip("."))[1:]
+    premises = [_attributed(step.partition(", we can conclude that ")[0]) for step in steps]
+    return f", because {', and '.join(premises)}" if premises else f" ({reason.rstrip('.')})"
+
+
+def _attributed(premise: str) -> str:
+    """Return a premise of uv's, which says that "you" require everything, with who does: the model or the function."""
+    own = {f"{each.name}{each.specifier}" for each in map(Requirement, [*own_requirements(), OLD_SETUPTOOLS])}
 
     def told(match: re.Match[str]) -> str:
         required = [each for each in match.groups() if each]
-        if own.isdisjoint(required):
-            return match[0]
-        return " and ".join(f"the {'function' if each in own else 'model'} requires {each}" for each in required)
+        who = ["the function" if each in own else "the model" for each in required]
+        if len(set(who)) == 1:
+            return f"{who[0]} requires {' and '.join(required)}"
+        return " and ".join(f"{each} requires {what}" for each, what in zip(who, required, strict=True))
 
-    return re.sub(r"you require ([^\s,]*[^\s,.])(?: and ([^\s,]*[^\s,.])(?=[.,]|$))?", told, reason)
+    return re.sub(r"you require (\S*[^\s.,])(?: and (\S*[^\s.,])(?=[.,]?$|[.,]\s))?", told, premise)
 
 
 def _unavailable(error: uv.UvError, needs: Needs, uri: str, pythons: Sequence[str]) -> str:

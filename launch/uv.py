@@ -16,6 +16,9 @@ _NO_WHEEL = re.compile(
 )
 _ONLY_SOURCE = re.compile(r"all versions of ([\w.-]+) have no (?:usable )?wheels")
 _NOT_BUILT = re.compile(r"Failed to (?:build|download and build) `([^`]+)`")
+_UNFETCHED = re.compile(r"[Ff]ailed to fetch:? `?([^\s`]+)`?")
+_REFUSED = re.compile(r"[Ii]ndex(?: URL)? \(([^\s)]+)\).*?\b(40[13] \w+)")
+_STATUS = re.compile(r"status .*?\((\d{3} [^)]+)\)")
 _PYTHON = re.compile(r"does not satisfy Python|requires-python|Requires-Python|requires Python")
 
 
@@ -59,12 +62,26 @@ class UvError(Exception):
 
     @property
     def reason(self) -> str:
-        """uv's explanation as one line."""
+        """What went wrong as one line: what could not be reached, else uv's own explanation."""
+        if refused := _REFUSED.search(self.text):
+            return f"{refused[1]} answers {refused[2]}."
+        if unfetched := _UNFETCHED.search(self.text):
+            return self._unfetched(unfetched[1])
         lines = [line for line in self.text.splitlines() if line.strip() and not line.startswith(("warning", "hint"))]
         told = " ".join(" ".join(lines).split()).removeprefix("error: ")
         told = re.sub(r"No solution found when resolving dependencies:?\s*(cause:|╰─▶)?\s*", "", told)
         told = re.sub(r",? we can conclude that (?:your|all) .*?are unsatisfiable\.?", ".", told)
         return told.strip().rstrip(".") + "."
+
+    def _unfetched(self, address: str) -> str:
+        """Return why an address could not be fetched, by the last and most concrete of uv's causes."""
+        if address.endswith("/"):  # the page of one package, of which the index has many
+            address = address.rstrip("/").rpartition("/")[0]
+        if status := _STATUS.search(self.text):
+            return f"{address} answers {status[1]}."
+        *_, cause = re.findall(r"cause: (.+)", self.text) or [""]
+        cause = re.sub(r" \(os error \d+\)|^.*: ", "", cause).strip().rstrip(".")
+        return f"{address} cannot be reached{f' ({cause})' if cause else ''}."
 
 
 def run(*arguments: str | Path, cwd: Path | None = None) -> str:

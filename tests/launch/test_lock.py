@@ -15,6 +15,9 @@ from launch.lock import Lock, resolve
 from launch.needs import Needs
 
 URI = "gs://models/m"
+WAY_OUT = "correct its requirements.txt in a copy and pass that with --requirements."
+UNFETCHED = f"The packages of the model at {URI} cannot be fetched, because "
+ACCESS = f"give this machine access to it, or {WAY_OUT}"
 PATCH = re.compile(r"^\d+\.\d+")
 
 
@@ -79,9 +82,11 @@ def test_unknown_python() -> None:
 def test_conflict_names_both() -> None:
     """Requirements that exclude each other are one sentence with both."""
     sentence = blocked("numpy==1.25.2", "scipy==1.17.1")
-    assert sentence.startswith(f"The packages of the model at {URI} exclude each other: ")
+    assert sentence.startswith(f"The packages of the model at {URI} exclude each other, because ")
+    assert "the model requires " in sentence
     assert "numpy==1.25.2" in sentence
     assert "scipy==1.17.1" in sentence
+    assert sentence.endswith(f": {WAY_OUT}")
 
 
 @pytest.mark.check
@@ -133,22 +138,22 @@ def test_second_call_answers_from_the_cache(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(uv, "run", fail)
     assert resolve(needs("scikit-learn==1.9.1"), URI) == first
     assert calls == []
-    assert "cannot be fetched: Failed to fetch: nowhere." in blocked("scikit-learn==1.9.0")
+    assert "cannot be fetched, because nowhere cannot be reached: " in blocked("scikit-learn==1.9.0")
     assert len(list((tmp_path / "locks").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["pandas<1.3"], "the function requires pandas>=1.4 and the model requires pandas<1.3."),
-        (["starlette<0.20", "orjson"], "the function requires starlette>=0.37 and the model requires starlette<0.20."),
-        (["scikit-learn==1.9.1", "numpy<1.20"], "the function requires numpy>=1.22 and the model requires numpy<1.20."),
+        (["pandas<1.3"], "the function requires pandas>=1.4 and the model requires pandas<1.3"),
+        (["starlette<0.20", "orjson"], "the function requires starlette>=0.37 and the model requires starlette<0.20"),
+        (["scikit-learn==1.9.1", "numpy<1.20"], "the function requires numpy>=1.22 and the model requires numpy<1.20"),
     ],
 )
 @pytest.mark.check
 def test_limit_of_the_function(lines: list[str], said: str) -> None:
     """A conflict with the function's own packages says whose limit each one is."""
-    assert blocked(*lines).endswith(f"exclude each other: Because {said}")
+    assert blocked(*lines).endswith(f"exclude each other, because {said}: {WAY_OUT}")
 
 
 @pytest.mark.parametrize(
@@ -198,8 +203,7 @@ def test_no_wheel_anywhere(pin: str) -> None:
 def test_index_without_access() -> None:
     """An index that can't be reached is one sentence with its address, and no other Python is tried."""
     sentence = blocked("of-this-company==1.0", options=("--index-url http://127.0.0.1:9/simple",))
-    assert sentence.startswith(f"The packages of the model at {URI} cannot be fetched: ")
-    assert "http://127.0.0.1:9/simple" in sentence
+    assert sentence == f"{UNFETCHED}http://127.0.0.1:9/simple cannot be reached (Connection refused): {ACCESS}"
 
 
 @pytest.fixture
@@ -223,10 +227,25 @@ def no_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], li
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("error: Failed to fetch: `https://example.com/simple/x/`", "cannot be fetched: Failed to fetch: "),
+        ("error: Failed to fetch: `https://example.com/simple/x/`",
+         f"cannot be fetched, because https://example.com/simple cannot be reached: {ACCESS}"),
+        ("error: Request failed after 3 retries\n  cause: Failed to fetch: http://a.b/simple/x/\n  cause: client error\n"
+         "  cause: Connection refused (os error 111)", "because http://a.b/simple cannot be reached (Connection refused): "),
+        ("error: Failed to fetch: http://a.b/x.whl\n  cause: failed to lookup address information: Name not known",
+         "because http://a.b/x.whl cannot be reached (Name not known): "),
+        ("error: Failed to fetch: http://a.b/simple/x/\n  cause: HTTP status server error (500 Internal Server Error) for",
+         "because http://a.b/simple answers 500 Internal Server Error: "),
+        ("  cause: Because x was not found in the package registry and you require x, we can conclude\n\n"
+         "hint: An index URL (http://a.b/simple) could not be queried due to a lack of credentials (401 Unauthorized)",
+         f"cannot be fetched, because http://a.b/simple answers 401 Unauthorized: {ACCESS}"),
         ("  cause: Because x was not found in the package registry and you require x, we can conclude", "needs x, which no"),
-        ("Because you require a==1 and b==2, we can conclude that your requirements are unsatisfiable.",
-         "exclude each other: Because you require a==1 and b==2."),
+        ("Because you require a==1 and a==2, we can conclude that your requirements are unsatisfiable.",
+         f"exclude each other, because the model requires a==1 and a==2: {WAY_OUT}"),
+        ("Because a==2.31.0 depends on b>=1.21.1,<3 and you require a==2.31.0, we can conclude that you require b>=1.21.1,<3."
+         "\n  And because you require b==1.20, we can conclude that your requirements are unsatisfiable.",
+         "exclude each other, because a==2.31.0 depends on b>=1.21.1,<3 and the model requires a==2.31.0, and the model "
+         f"requires b==1.20: {WAY_OUT}"),
+        ("something else", f"exclude each other (something else): {WAY_OUT}"),
     ],
 )  # fmt: skip
 def test_other_python_would_not_help(text: str, said: str, no_uv: Callable[[str], list[str]]) -> None:
