@@ -19,6 +19,7 @@ from loading.installed import version
 from loading.limits import is_shortage
 from loading.memory import gigabytes, memory_limit
 from loading.mlmodel import requirements
+from loading.packages import is_missing
 from serving.errors import ModelBlocked, ModelUnusable, describe_error, join_names
 
 # What pickle says about a class that its module doesn't have; the module is shown as repr() shows it.
@@ -159,8 +160,12 @@ def _pins(folder: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for line in requirements(folder):
         with contextlib.suppress(InvalidRequirement):  # an option of pip, or an address
-            found.setdefault(canonicalize_name(Requirement(line.partition(" #")[0]).name), []).append(line)
+            found.setdefault(canonicalize_name(_requirement(line).name), []).append(line)
     return found
+
+
+def _requirement(line: str) -> Requirement:
+    return Requirement(line.partition(" #")[0])
 
 
 def _required(module: str, folder: Path) -> str | None:
@@ -175,8 +180,8 @@ def _required(module: str, folder: Path) -> str | None:
 
 
 def _not_installed(folder: Path) -> list[str]:
-    """Return the lines of requirements.txt whose distribution is not installed."""
-    return [line for name, lines in _pins(folder).items() if version(name) is None for line in lines]
+    """Return the lines of requirements.txt whose distribution is not installed, nor another that stands in for it."""
+    return [line for lines in _pins(folder).values() for line in lines if is_missing(_requirement(line))]
 
 
 def _distribution(module: str) -> str | None:

@@ -69,7 +69,7 @@ def _unmet(lines: Iterable[str]) -> Iterator[str]:
         except InvalidRequirement:  # an option of pip, a comment or an address
             continue
         name = canonicalize_name(required.name)
-        if name in LEFT_OUT or name == "setuptools" or (required.marker and not required.marker.evaluate()):
+        if name == "setuptools" or _is_left_out(required):
             continue
         names = (name, *OTHER_NAMES.get(name, ()))
         installed = next((found for each in names if (found := version(each))), None)
@@ -77,6 +77,18 @@ def _unmet(lines: Iterable[str]) -> Iterator[str]:
             yield f"{name}{required.specifier}, but {name} is not installed"
         elif not DECIDING.isdisjoint(names) and not _is_met(name, required, installed):
             yield f"{name}{required.specifier}, but {name} {installed} is installed"
+
+
+def is_missing(required: Requirement) -> bool:
+    """Whether neither a required package nor one that stands in for it is installed, although it should be."""
+    name = canonicalize_name(required.name)
+    return not _is_left_out(required) and not any(map(version, (name, *OTHER_NAMES.get(name, ()))))
+
+
+def _is_left_out(required: Requirement) -> bool:
+    """Whether deploy.sh doesn't install a package though the model requires it."""
+    marker = required.marker
+    return canonicalize_name(required.name) in LEFT_OUT or bool(marker and not marker.evaluate())
 
 
 def _is_met(name: str, required: Requirement, installed: str) -> bool:

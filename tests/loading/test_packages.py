@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import sklearn
 
+from loading import packages
+from loading.failures import loading_errors
 from loading.packages import RESOLVED, check_requirements
 from serving.errors import ModelUnusable
 
@@ -79,3 +81,27 @@ def test_resolved_requirements_are_met(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "requirements.txt").write_text("scikit-learn==0.2\n")
     with pytest.raises(ModelUnusable):
         check_requirements(tmp_path, "gs://models/houses")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("mlflow==2.19.0", ""),
+        ("xgboost==2.1.3", ""),
+        ("pywin32==306", ""),
+        ("torch==0.1; sys_platform == 'win32'", ""),
+        ("opencv-python==4.9", " If it belongs to a package that the model requires and that is not installed "
+         "(opencv-python==4.9), deploy with that in requirements.txt."),
+    ],
+)  # fmt: skip
+def test_missing_module(line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of the author isn't looked for in a package for which another one is installed."""
+    here = {"mlflow-skinny": "3.1", "xgboost-cpu": "2.1.3"}
+    monkeypatch.setattr(packages, "version", here.get)
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    with pytest.raises(ModelUnusable) as refused, loading_errors(tmp_path, "gs://models/houses"):
+        raise ModuleNotFoundError("No module named 'mine'", name="mine")
+    assert str(refused.value) == (
+        "The model at gs://models/houses needs the Python module 'mine', which was not saved with it: save it again "
+        f'with code_paths=["mine.py"], or ["mine"] for a folder.{said}'
+    )
