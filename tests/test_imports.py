@@ -77,7 +77,7 @@ OUTER_PACKAGES = (
 )
 NOT_DRAWN = {"benchmarks", "tests"}
 # The program that runs in a model's environment, with what it imports of launch/; and packages that aren't there.
-INSIDE = ("launch.inside", "launch.description", "launch.expected", "launch.made_rows")
+INSIDE = tuple(f"launch.{name}" for name in ("inside", "description", "expected", "made_rows", "own_library"))
 ABSENT = ("bqlocal", "click", "httpx", "psutil", "rich", "uv")
 
 
@@ -236,7 +236,7 @@ def test_own_library_runs_anywhere() -> None:
     imported = {
         name.partition(".")[0] for name in imports("launch.own_library", sources["launch.own_library"], sources)
     }
-    assert imported == {"json", "mlflow", "pandas", "sys"}
+    assert imported == {"json", "mlflow", "os", "pandas", "sys", "typing"}
 
 
 @pytest.mark.parametrize(
