@@ -67,7 +67,7 @@ def gain_of(workload: Workload, folder: Path, rounds: int) -> Gain:
     from serving.model import Unplanned
 
     model = load(str(folder))
-    gain = Gain(workload.name, model.info.answers, {}, {})
+    gain = Gain(workload.name, model.info.answers.partition(",")[0], {}, {})
     for count in ROWS:
         batches = [
             from_arguments(model.signature, [json.loads(call) for call in workload.calls[batch]])

@@ -28,17 +28,16 @@ def attach(model: Model, *, load_seconds: float = 0, thorough: bool = False) -> 
     The check takes MIN_SECONDS, or a share of the time that loading took; a thorough one compares THOROUGH_ROWS.
     """
     seconds = THOROUGH_SECONDS if thorough else max(MIN_SECONDS, SHARE_OF_LOADING * load_seconds)
-    answers = "the plan"
     try:
         model.plan, left_out = _checked(model, seconds, THOROUGH_ROWS if thorough else ROWS)
     except NotCovered as reason:
         answers = f"the model, since a plan doesn't cover it: {reason}"
     except Differs as reason:
-        answers = f"the model, since its plan differs: {_blamed(model, reason)}"
-        model.notes.append(f"The plan isn't used: {_blamed(model, reason)}.")
+        where = _blamed(model, reason)
+        answers = f"the model, since its plan differs: {where}"
+        model.notes.append(f"The model itself answers, because its plan differs from it: {where}.")
     else:
-        if left_out:
-            model.notes.append(f"The plan was compared with the model on a sample: {left_out}.")
+        answers = f"the plan, compared with the model on {left_out}" if left_out else "the plan"
     model.info = dataclasses.replace(model.info, answers=answers)
 
 
