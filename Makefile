@@ -18,7 +18,7 @@ test: .venv/installed  ## run the fast tests
 
 check: lint  ## run what CI runs: lint, the fast tests, those that take longer or create environments; print the coverage
 	rm -f .coverage
-	FUZZ_SECONDS=10 $(PYTEST) --cov --cov-report= -m 'not slow'
+	FUZZ_SECONDS=8 $(PYTEST) --cov --cov-report= -m 'not slow'
 	@echo "Coverage: $$($(BIN)/coverage report --format=total)% of the lines, by tests that run in pytest's own processes"
 
 slow: .venv/installed  ## run the longest tests: every step of a deployment failing, 300 sequences of faults

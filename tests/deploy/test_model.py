@@ -62,6 +62,7 @@ def test_less_is_enough(missing: str, edited: Callable[..., str], tmp_path: Path
     assert len(found.predictions) == (MAX_ROWS if missing == "saved_input_example_info" else 5)
 
 
+@pytest.mark.slow
 def test_other_python(edited: Callable[..., str], tmp_path: Path) -> None:
     """The function gets the Python that the model was saved with."""
     if not shutil.which("python3.12"):
@@ -85,7 +86,7 @@ def test_own_versions(saved: Callable[[str], str], tmp_path: Path) -> None:
             "Matplotlib : 3.8.0\n./wheels/x.whl\n",
             ["has 'Matplotlib : 3.8.0'; expected", "has './wheels/x.whl'; expected"],
         ),
-        ("numpy==1.25.2\nscipy==1.17.1\n", ["exclude each other: "]),
+        ("numpy==1.25.2\nscipy==1.17.1\n", ["exclude each other, because"]),
     ],
     ids=["repository", "two-lines", "conflict"],
 )

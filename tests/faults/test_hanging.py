@@ -65,7 +65,7 @@ def test_model_that_is_not_thread_safe(model: str) -> None:
 
 @pytest.mark.check
 @pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
-@pytest.mark.parametrize("holds_lock", [False, True])
+@pytest.mark.parametrize("holds_lock", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_sigterm_ends_workers(model: str, tmp_path: Path, processes: int, holds_lock: bool) -> None:
     """SIGTERM ends all processes within 10 seconds, also if a prediction holds the interpreter's lock."""
     files = [tmp_path / f"never-{number}" for number in range(4)]
@@ -140,7 +140,7 @@ def test_process_whose_threads_hang(model: str, tmp_path: Path, processes: int) 
     assert log.read_text().count("Ending this process: 1 predictions") == 2
 
 
-@pytest.mark.check
+@pytest.mark.slow
 def test_thread_that_hangs_for_a_while(model: str, until: Path, tmp_path: Path) -> None:
     """Other threads go on, and a thread is free again once a prediction that took too long has ended."""
     settings = {"MODEL_THREADS": "2", "CLOUD_RUN_TIMEOUT_SECONDS": LIMIT}

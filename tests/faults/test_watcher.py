@@ -110,6 +110,7 @@ def test_unfinished_upload_not_loaded(proxy: Proxy, saved: Callable[[str], str],
         asyncio.run(follow())
 
 
+@pytest.mark.slow
 def test_swaps_under_load(proxy: Proxy, saved: Callable[[str], str], second_model: str, tmp_path: Path) -> None:
     """Swapping models under load fails no request, and no reply mixes versions.
 

@@ -84,6 +84,7 @@ def test_missing_column(saved: Saved, tmp_path: Path) -> None:
         parity.run(saved("tree_regressor"), tmp_path / "rows.csv", endpoint="http://127.0.0.1:9")
 
 
+@pytest.mark.slow
 def test_missing_integers_and_booleans(saved: Saved, tmp_path: Path) -> None:
     """NULL in an optional integer or boolean column, which MLflow refuses, is compared like any other row."""
     frame = pd.DataFrame(

@@ -54,7 +54,7 @@ def check_equality(drawn: Fitted) -> None:
 
 
 @hypothesis.given(fitted())
-@settings(max_examples=25, **COMMON)
+@settings(max_examples=15, **COMMON)
 def test_plan_equals_model(drawn: Fitted) -> None:
     """Every drawn model of covered steps has a plan, which equals it to the last bit."""
     check_equality(drawn)
