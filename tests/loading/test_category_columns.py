@@ -22,6 +22,7 @@ from model_loader import load
 from serving.errors import ModelUnusable
 from tests import models
 
+pytestmark = pytest.mark.check
 PLAIN = models.numbers(90, 1).assign(city=["Bonn", "Köln", "Ulm"] * 30, rooms=[10, 20, 30] * 30)
 Y = np.array([1.0, 5.0, -3.0] * 30) + PLAIN.a.to_numpy()
 CITIES = PLAIN[["a", "city"]].astype({"city": "category"})

@@ -31,6 +31,7 @@ def _sizing(uri: str, _: Path) -> None:
         assert sample_rows(found).rows
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("command", [_parity, _deploy, _sizing])
 def test_download_is_removed(
     command: Callable[[str, Path], None],

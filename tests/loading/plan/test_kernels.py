@@ -146,13 +146,14 @@ def test_transformer(monkeypatch: pytest.MonkeyPatch, name: str, broken: str | N
     assert not broken or name.partition(".")[2] in model.notes[-1]
 
 
+@pytest.mark.check
 @pytest.mark.parametrize(
     ("name", "broken"),
     [
         *((name, None) for name in [*PREDICTORS, *RAW]),
-        *(pytest.param(name, "columns swapped", marks=pytest.mark.check) for name in [*PREDICTORS, *RAW]),
+        *((name, "columns swapped") for name in [*PREDICTORS, *RAW]),
         # The thresholds of boosters aren't looked for.
-        *(pytest.param(name, "last bit", marks=pytest.mark.check) for name in [*LINEAR, *TREES]),
+        *((name, "last bit") for name in [*LINEAR, *TREES]),
     ],
 )
 def test_predictor(monkeypatch: pytest.MonkeyPatch, name: str, broken: str | None) -> None:
