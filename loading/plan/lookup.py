@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from loading.fitted import categories
-from loading.plan.kernel import Columns, Head, NotCovered
+from loading.plan.kernel import Columns, Head, NotCovered, dense
 from serving.model import Unplanned
 from serving.rows import DecodedColumn, Rows
 from serving.types import Array
@@ -95,10 +95,14 @@ def lookup(steps: Sequence[Any], columns: Columns, frame: Frame) -> tuple[Head, 
 
 def transformed(steps: Sequence[Any], columns: Columns, frame: Frame, rows: Rows) -> Array:
     """Return the outputs that the steps themselves give, dense."""
-    values: Any = frame([rows.columns[column.name] for column in columns])
+    return dense(_through(steps, frame([rows.columns[column.name] for column in columns])))
+
+
+def _through(steps: Sequence[Any], given: Any) -> Any:
+    """Return what the steps make of a DataFrame, one after the other."""
     for step in steps:
-        values = step.transform(values)
-    return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+        given = step.transform(given)
+    return given
 
 
 def _changing(outputs: Array) -> list[int]:
@@ -133,11 +137,10 @@ class _Asker:
         self.order, self.sparse = "C", False
 
     def __call__(self, calls: Sequence[Sequence[Any]]) -> Array:
-        given: Any = self._frame([self._decoded(place, calls) for place in range(len(self._columns))])
-        for step in self._steps:
-            given = step.transform(given)
-        self.sparse = hasattr(given, "toarray")
-        values: Array = np.asarray(given.toarray() if self.sparse else given)
+        frame = self._frame([self._decoded(place, calls) for place in range(len(self._columns))])
+        found = _through(self._steps, frame)
+        self.sparse = hasattr(found, "toarray")
+        values = dense(found)
         if values.dtype != np.float64 or values.ndim != 2:
             raise NotCovered("the outputs of an encoder are not float64")
         if len(values) > 1 and values.flags.f_contiguous and not values.flags.c_contiguous:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from loading.plan.kernel import dense
 from serving.model import Unplanned
 from serving.rows import Rows
 from serving.signature import Column
@@ -29,7 +30,7 @@ class Thresholds:
 
     def __init__(self, step: Any, head: Callable[[Rows], Array] | None, columns: Sequence[Column]) -> None:
         self._splits = dict(_splits(step))
-        self._head = head
+        self._head = head and (lambda rows: dense(head(rows)))
         self._all = columns
         self._dtype = np.float64 if hasattr(step, "_predictors") else np.float32  # in which the trees compare
         self._columns = [column for column in columns if column.type.dtype.kind in "if"]
