@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 
 from loading.plan.kernel import Kernel, NotCovered, require_finite
-from loading.plan.trees import join_nodes, repeated
+from loading.plan.trees import MAX_JOINED_ROWS, join_nodes, repeated
 from serving.types import Array
-
-# Rows up to which all trees are asked in one call; beyond, a call per tree takes less time.
-MAX_JOINED_ROWS = 64
 
 
 def histogram(step: Any, method: str) -> Kernel:

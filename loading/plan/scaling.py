@@ -13,36 +13,28 @@ def _floats(values: Array) -> Array:
     return np.array(values, values.dtype if values.dtype.kind == "f" else np.float64)
 
 
-def standard_scaler(step: Any) -> Kernel:
-    """(x - mean) / scale."""
-    mean = step.mean_ if step.with_mean else None
-    scale = step.scale_ if step.with_std else None
+def _moved_and_divided(shift: Array | None, scale: Array | None) -> Kernel:
+    """(x - shift) / scale; a part that is None is left out."""
 
     def scaled(values: Array) -> Array:
         values = _floats(values)
-        if mean is not None:
-            values -= mean
+        if shift is not None:
+            values -= shift
         if scale is not None:
             values /= scale
         return values
 
     return scaled
+
+
+def standard_scaler(step: Any) -> Kernel:
+    """(x - mean) / scale."""
+    return _moved_and_divided(step.mean_ if step.with_mean else None, step.scale_ if step.with_std else None)
 
 
 def robust_scaler(step: Any) -> Kernel:
     """(x - center) / scale."""
-    center = step.center_ if step.with_centering else None
-    scale = step.scale_ if step.with_scaling else None
-
-    def scaled(values: Array) -> Array:
-        values = _floats(values)
-        if center is not None:
-            values -= center
-        if scale is not None:
-            values /= scale
-        return values
-
-    return scaled
+    return _moved_and_divided(step.center_ if step.with_centering else None, step.scale_ if step.with_scaling else None)
 
 
 def min_max_scaler(step: Any) -> Kernel:
@@ -61,13 +53,7 @@ def min_max_scaler(step: Any) -> Kernel:
 
 def max_abs_scaler(step: Any) -> Kernel:
     """X / scale."""
-
-    def scaled(values: Array) -> Array:
-        values = _floats(values)
-        values /= step.scale_
-        return values
-
-    return scaled
+    return _moved_and_divided(None, step.scale_)
 
 
 def simple_imputer(step: Any) -> Kernel:

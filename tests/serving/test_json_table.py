@@ -17,7 +17,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import contract
 from serving.contract import Request, read
 from serving.decoding import from_arguments, from_objects, from_request
 from serving.errors import BadRequest
@@ -29,13 +28,7 @@ from tests.conftest import ROOT
 TWO_NUMBERS = Signature((Column("a", "double", "FLOAT64"), Column("b", "double", "FLOAT64")), None)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small_tables() -> Iterator[None]:
-    """Let requests of any size become tables."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contract, "MIN_NUMBERS", 0)
-        patch.setattr(contract, "MIN_TABLE", 0)
-        yield
+pytestmark = pytest.mark.usefixtures("small_tables")
 
 
 def body_of(calls: Any, separators: tuple[str, str] = (", ", ": ")) -> bytes:

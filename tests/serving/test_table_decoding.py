@@ -1,6 +1,5 @@
 """Columns decoded together, from a table or from parsed values, are those that each column decoded alone gives."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import contract, table_decoding
+from serving import table_decoding
 from serving.contract import read
 from serving.decoding import decode_column, from_arguments, from_objects, from_request
 from serving.rows import Rows
@@ -31,13 +30,7 @@ FITTING: dict[str, st.SearchStrategy[Any]] = {
 ODD = st.sampled_from([True, "x", 1e39, 7e9, -8e9, 2**53 + 1, -0.0, "2020-02-30T00:00:00Z", 2.5, "", [1], {"a": 1}])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small_tables() -> Iterator[None]:
-    """Let requests of any size become tables."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contract, "MIN_NUMBERS", 0)
-        patch.setattr(contract, "MIN_TABLE", 0)
-        yield
+pytestmark = pytest.mark.usefixtures("small_tables")
 
 
 @st.composite
