@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from loading.plan.kernel import Kernel, NotCovered, require_finite
+from loading.plan.kernel import Kernel, NotCovered, dense, require_finite
 from loading.plan.trees import MAX_JOINED_ROWS, join_nodes, repeated
 from serving.types import Array
 
@@ -83,7 +83,7 @@ def gradient(step: Any, method: str) -> Kernel:
     stages = sys.modules[type(step).__module__].predict_stages
 
     def predicted(numbers: Array) -> Array:
-        single = require_finite(np.ascontiguousarray(numbers, np.float32))
+        single = require_finite(np.ascontiguousarray(dense(numbers), np.float32))
         raw = np.repeat(start, len(single), axis=0)
         stages(step.estimators_, single, step.learning_rate, raw)
         return raw.ravel()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from loading.fitted import takes_array
-from loading.plan import dates, ensembles, trees
+from loading.plan import boosters, dates, ensembles, trees
 from loading.plan.kernel import (
     Columns,
     Head,
@@ -20,6 +20,7 @@ from loading.plan.kernel import (
     NotCovered,
     are_numbers,
     gather,
+    is_sparse,
     name_of,
     refuse_replaced,
 )
@@ -32,7 +33,7 @@ from serving.types import Array
 _SEARCHES = tuple(f"sklearn.{kind}SearchCV" for kind in ("Grid", "Randomized", "HalvingGrid", "HalvingRandom"))
 _PIPELINES = ("sklearn.Pipeline", "imblearn.Pipeline")
 # Last steps for which a dense matrix means the same as a sparse one.
-_DENSE = {f"sklearn.{name}" for name in (*trees.TREES, *trees.FORESTS)}
+_DENSE = {f"sklearn.{name}" for name in (*trees.TREES, *trees.FORESTS, "GradientBoostingRegressor")}
 
 
 # Takes a step, its kernel or head, and the step's own way, and returns what to use.
@@ -161,7 +162,8 @@ class Planner:
         own: Kernel = getattr(step, method)
         if special := PREDICTORS.get(name):
             with contextlib.suppress(NotCovered):
-                own = self._admit(step, special(step, method), own)
+                kernel = self._admit(step, special(step, method), own)
+                return _unless_sparse(kernel, own) if name in boosters.KERNELS else kernel
         return own
 
     def _transform_array(self, step: Any) -> Kernel:
@@ -169,6 +171,11 @@ class Planner:
             return _one_after_another(*map(self._transform_array, _steps(step)))
         kernel: Kernel = self._admit(step, transformer(step), step.transform)
         return kernel
+
+
+def _unless_sparse(kernel: Kernel, own: Kernel) -> Kernel:
+    """Return a kernel that leaves sparse matrices to the step: to XGBoost, what they leave out is missing and not 0."""
+    return lambda values: own(values) if is_sparse(values) else kernel(values)
 
 
 def _to_sparse(values: Array) -> Any:

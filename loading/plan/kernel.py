@@ -90,13 +90,18 @@ def _fills_nulls(column: Column) -> bool:
     return not column.required and column.type.dtype.kind != "f"
 
 
+def is_sparse(values: Any) -> bool:
+    """Return whether what a step gives is a sparse matrix."""
+    return hasattr(values, "toarray")
+
+
 def dense(values: Any) -> Array:
     """Return what a step gives as an array, also where that is a sparse matrix."""
-    return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
+    return np.asarray(values.toarray() if is_sparse(values) else values)
 
 
 def require_finite(values: Array) -> Array:
     """Return the values; raise Unplanned for those that an estimator refuses, so that it does so itself."""
-    if not np.isfinite(values.data if hasattr(values, "indptr") else values).all():
+    if not np.isfinite(values.data if is_sparse(values) else values).all():
         raise Unplanned
     return values

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from loading.fitted import categories
-from loading.plan.kernel import Columns, Head, NotCovered, dense
+from loading.plan.kernel import Columns, Head, NotCovered, dense, is_sparse
 from serving.model import Unplanned
 from serving.rows import DecodedColumn, Rows
 from serving.types import Array
@@ -139,7 +139,7 @@ class _Asker:
     def __call__(self, calls: Sequence[Sequence[Any]]) -> Array:
         frame = self._frame([self._decoded(place, calls) for place in range(len(self._columns))])
         found = _through(self._steps, frame)
-        self.sparse = hasattr(found, "toarray")
+        self.sparse = is_sparse(found)
         values = dense(found)
         if values.dtype != np.float64 or values.ndim != 2:
             raise NotCovered("the outputs of an encoder are not float64")

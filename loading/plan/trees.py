@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from loading.plan.kernel import Kernel, NotCovered, require_finite
+from loading.plan.kernel import Kernel, NotCovered, dense, require_finite
 from serving.types import Array
 
 # Rows up to which all trees are asked in one call; beyond, a call per tree takes less time.
@@ -38,7 +38,7 @@ def forest(step: Any, method: str) -> Kernel:
 
     def mean(numbers: Array) -> Array:
         single = _single(numbers)
-        if joined is not None and len(numbers) <= MAX_JOINED_ROWS:
+        if joined is not None and len(single) <= MAX_JOINED_ROWS:
             total = joined(single)
         else:
             total = np.zeros(parts[0](single[:0]).shape[1:])
@@ -65,7 +65,7 @@ def _require_one_output(step: Any) -> None:
 
 
 def _single(numbers: Array) -> Array:
-    return require_finite(numbers.astype(np.float32))
+    return require_finite(dense(numbers).astype(np.float32))
 
 
 def _tree_values(step: Any, method: str) -> Kernel:
