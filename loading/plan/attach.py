@@ -10,7 +10,7 @@ import numpy as np
 from loading.plan.check import ROWS, Answer, Differs, check, first_difference
 from loading.plan.containers import Admit, Planner
 from loading.plan.hard_rows import HardRows
-from loading.plan.kernel import Head, Kernel, NotCovered, name_of
+from loading.plan.kernel import Head, Kernel, NotCovered, dense, name_of
 from loading.plan.kernels import PREDICTORS
 from loading.plan.thresholds import Thresholds
 from serving.errors import describe_error
@@ -90,7 +90,7 @@ def _blamed(model: Model, reason: Differs) -> str:
         def compared(values: Array) -> Array:
             found = kernel(values)
             with contextlib.suppress(Exception):  # a step that takes no array by itself
-                if first_difference(own(values), found) is not None:
+                if first_difference(dense(own(values)), dense(found)) is not None:
                     blamed.append(name_of(step))
             return found
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from loading.plan.kernel import Kernel, NotCovered, dense, require_finite
-from loading.plan.trees import MAX_JOINED_ROWS, join_nodes, repeated
+from loading.plan.kernel import Kernel, NotCovered, in_parts, require_finite
+from loading.plan.trees import fits_joined, join_nodes, repeated
 from serving.types import Array
 
 
@@ -59,7 +59,7 @@ def _raw(step: Any) -> Kernel:
 
     def raw(values: Array) -> Array:
         values = np.asarray(values, np.float64)
-        return joined(values) if len(values) <= MAX_JOINED_ROWS else one_by_one(values)
+        return joined(values) if fits_joined(values, len(numbers)) else one_by_one(values)
 
     return raw
 
@@ -83,9 +83,9 @@ def gradient(step: Any, method: str) -> Kernel:
     stages = sys.modules[type(step).__module__].predict_stages
 
     def predicted(numbers: Array) -> Array:
-        single = require_finite(np.ascontiguousarray(dense(numbers), np.float32))
+        single = require_finite(np.ascontiguousarray(numbers, np.float32))
         raw = np.repeat(start, len(single), axis=0)
         stages(step.estimators_, single, step.learning_rate, raw)
         return raw.ravel()
 
-    return predicted
+    return in_parts(predicted)

@@ -18,6 +18,7 @@ from serving.rows import Rows
 
 FEW = 17  # rows that are compared in any case, together and the first one alone
 ROWS = 300
+AT_ONCE = 3_000  # rows that are compared together: each may have thousands of features
 Answer = Callable[[Rows], Any]
 
 
@@ -59,7 +60,8 @@ def check(
         _compare_all(pairs, few.take(np.arange(count)))
     per_row = max(together - alone + made, 1e-6) / FEW
     many = hard.rows(int(max(FEW, min(wanted, (left - 3 * alone) / per_row))))
-    _compare_all(pairs, many)
+    for start in range(0, len(many), AT_ONCE):
+        _compare_all(pairs, many.take(np.arange(start, min(start + AT_ONCE, len(many)))))
     return "" if len(many) >= wanted else f"{len(many)} of {wanted} rows"
 
 

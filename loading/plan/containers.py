@@ -13,19 +13,21 @@ import numpy as np
 
 from loading.fitted import takes_array
 from loading.plan import boosters, dates, ensembles, trees
+from loading.plan.asking import Frame
 from loading.plan.kernel import (
     Columns,
     Head,
     Kernel,
     NotCovered,
     are_numbers,
+    dense,
     gather,
     is_sparse,
     name_of,
     refuse_replaced,
 )
 from loading.plan.kernels import PREDICTORS, transformer
-from loading.plan.lookup import BY_COLUMN, ENCODERS, Frame, lookup, transformed
+from loading.plan.lookup import BY_COLUMN, ENCODERS, lookup, transformed
 from serving.rows import Rows
 from serving.signature import Signature
 from serving.types import Array
@@ -131,7 +133,7 @@ class Planner:
                 continue
             passed = isinstance(part, str) or (name_of(part) == "sklearn.FunctionTransformer" and part.func is None)
             heads.append(self._transform([] if passed else [part], [columns[at] for at in places]))
-        return _side_by_side(heads)
+        return _side_by_side(heads, sparse=step.sparse_output_)
 
     def _union(self, step: Any, columns: Columns) -> Head:
         if step.transformer_weights:
@@ -140,7 +142,7 @@ class Planner:
         heads = [self._transform([] if isinstance(part, str) else [part], columns) for part in parts]
         if self._sparse.intersection(heads):
             raise NotCovered("FeatureUnion with sparse parts")
-        return _side_by_side(heads)
+        return _side_by_side(heads, sparse=False)
 
     def predict_array(self, step: Any, method: str) -> Kernel:
         """Return what a step answers for an array."""
@@ -178,8 +180,10 @@ def _unless_sparse(kernel: Kernel, own: Kernel) -> Kernel:
     return lambda values: own(values) if is_sparse(values) else kernel(values)
 
 
-def _to_sparse(values: Array) -> Any:
+def _to_sparse(values: Any) -> Any:
     """Return the matrix as scikit-learn's steps give it; a product with it adds in another order than a dense one."""
+    if is_sparse(values):
+        return values
     from scipy.sparse import csr_matrix
 
     return csr_matrix(values)
@@ -232,8 +236,17 @@ def _one_after_another(*kernels: Kernel) -> Kernel:
     return chain
 
 
-def _side_by_side(heads: Sequence[Head]) -> Head:
-    def joined(rows: Rows) -> Array:
-        return np.hstack([head(rows) for head in heads])
+def _side_by_side(heads: Sequence[Head], *, sparse: bool) -> Head:
+    """Return what puts the columns of all parts side by side: in a sparse matrix if one is, and if that's wanted."""
+
+    def joined(rows: Rows) -> Any:
+        parts = [head(rows) for head in heads]
+        if not any(map(is_sparse, parts)):
+            return np.hstack(parts)
+        if not sparse:
+            return np.hstack([dense(part) for part in parts])
+        from scipy.sparse import hstack
+
+        return hstack(parts, "csr")
 
     return joined

@@ -14,6 +14,7 @@ Kernel = Callable[[Array], Array]
 Head = Callable[[Rows], Array]
 Columns = Sequence[Column]
 
+MAX_DENSE = 1_000_000  # numbers of a sparse matrix that are made dense at once
 _NUMBERS = ("double", "float", "long", "integer", "boolean")
 
 
@@ -98,6 +99,18 @@ def is_sparse(values: Any) -> bool:
 def dense(values: Any) -> Array:
     """Return what a step gives as an array, also where that is a sparse matrix."""
     return np.asarray(values.toarray() if is_sparse(values) else values)
+
+
+def in_parts(kernel: Kernel) -> Kernel:
+    """Return a kernel that gets a sparse matrix as dense parts; other rows must not matter to the answer for a row."""
+
+    def answered(values: Array) -> Array:
+        if not is_sparse(values):
+            return kernel(values)
+        rows, size = values.shape[0], max(1, MAX_DENSE // values.shape[1])
+        return np.concatenate([kernel(dense(values[at : at + size])) for at in range(0, max(1, rows), size)])
+
+    return answered
 
 
 def require_finite(values: Array) -> Array:

@@ -3,48 +3,51 @@
 A step such as OneHotEncoder computes each column's outputs from that column alone. So its outputs are found by asking
 it for every known value of a column while the others stay the same: those that change belong to the column. An imputer
 in front of it, or a scaler behind it, is part of what is asked. A value that the steps refuse is left to the model.
+
+A table has a row of outputs per category. A wide one-hot has the place of each category's one instead, and gives a
+sparse matrix where the encoder does.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from loading.fitted import categories
-from loading.plan.kernel import Columns, Head, NotCovered, dense, is_sparse
+from loading.plan.asking import Asker, Case, Frame, through
+from loading.plan.kernel import Columns, Head, NotCovered, dense, name_of
 from serving.model import Unplanned
-from serving.rows import DecodedColumn, Rows
+from serving.rows import Rows
 from serving.types import Array
 
 # Classes whose outputs for a column depend on that column alone.
-ENCODERS = ("sklearn.OneHotEncoder", "sklearn.OrdinalEncoder", "sklearn.TargetEncoder")
+ONE_HOT = "sklearn.OneHotEncoder"
+ENCODERS = (ONE_HOT, "sklearn.OrdinalEncoder", "sklearn.TargetEncoder")
 BY_COLUMN = (*ENCODERS, "sklearn.SimpleImputer")
 MAX_VALUES = 1_000_000  # of the outputs for all known values, in the dtype of the outputs
 UNKNOWN = "\x01 no category"  # a text that no table of categories has
-
-Frame = Callable[[Sequence[DecodedColumn]], pd.DataFrame]
+WIDE = 100  # outputs of a sparse one-hot beyond which it takes less time to keep places
+MAX_FILLED = 20_000  # outputs that take less time to fill in than a sparse matrix takes to make
+NO_PLACE = -1  # of a category for which a one-hot has no one
 
 
 @dataclass(frozen=True)
-class _Table:
-    """The outputs of one column: `codes` maps its values to rows of `outputs`, `unknown` is the row of others.
+class _Codes:
+    """The values of one column as numbers from 0 on; `unknown` is the number of others.
 
-    `places` are the outputs' columns. A code of -1 is a value that the steps refuse. `masked` says that the column's
-    dtype has no None, so that its mask tells where it is NULL.
+    A code of -1 is a value that the steps refuse. `masked` says that the column's dtype has no None, so that its mask
+    tells where it is NULL.
     """
 
     name: str
     masked: bool
-    codes: Mapping[Any, int]
+    known: Mapping[Any, int]
     unknown: int
-    outputs: Array
-    places: Any
 
-    def look_up(self, rows: Rows) -> Array:
-        get, unknown = self.codes.get, self.unknown
+    def of(self, rows: Rows) -> list[int]:
+        get, unknown = self.known.get, self.unknown
         values = rows[self.name].tolist()
         if self.masked:
             nulls = rows.nulls(self.name)
@@ -53,118 +56,139 @@ class _Table:
         found = [get(value, unknown) for value in values]
         if -1 in found:
             raise Unplanned
-        taken: Array = self.outputs.take(found, axis=0)
-        return taken
+        return found
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What was found out about one column: its codes, how many there are, and the outputs that change with it.
+
+    `rows`, `at` and `values` are the changes: the code, the position in `places`, and the output.
+    """
+
+    codes: _Codes
+    count: int
+    places: Array
+    rows: Array
+    at: Array
+    values: Array
+
+    def table(self, first: Array) -> Array:
+        """Return the outputs at `places` of each code."""
+        outputs = np.tile(first[self.places], (self.count, 1))
+        outputs[self.rows, self.at] = self.values
+        return outputs
+
+    def ones(self, first: Array) -> Array:
+        """Return the place of the one of each code, or NO_PLACE."""
+        usual = self.places[first[self.places] != 0]
+        found = np.full(self.count, usual[0] if len(usual) else NO_PLACE)
+        ends = self.values == 0
+        found[self.rows[ends]] = NO_PLACE
+        found[self.rows[~ends]] = self.places[self.at[~ends]]
+        return found
 
 
 def lookup(steps: Sequence[Any], columns: Columns, frame: Frame) -> tuple[Head, bool]:
-    """Return what gives the outputs of these steps, of which one is an encoder, for columns of categories.
+    """Return what gives the outputs of these steps, of which the last is an encoder, for columns of categories.
 
-    The outputs are dense; the flag says whether those of the steps are sparse.
+    The flag says whether the outputs of the steps are sparse. The head's are dense, except for many of a wide one-hot.
     """
     known = [_known(steps, place, column.sql_type) for place, column in enumerate(columns)]
-    ask = _Asker(steps, columns, frame)
-    base = [values[0] for values in known]
-    (first,) = ask([base])
-    if sum(len(values) + 2 for values in known) * len(first) > MAX_VALUES:
+    ask = Asker(steps, columns, frame, [values[0] for values in known])
+    found = _answers(ask, columns, known)
+    places = np.concatenate([each.places for each in found])
+    if len(np.unique(places)) < len(places):
+        raise NotCovered("an encoder's output depends on several columns")
+    size = sum(each.count * len(each.places) for each in found)
+    if name_of(steps[-1]) == ONE_HOT and _is_wide(size, ask):
+        return _one_hot(found, ask, np.setdiff1d(np.flatnonzero(ask.first), places)), ask.sparse
+    if size > MAX_VALUES:
         raise NotCovered("the encoders have too many categories for a table")
-    answers = ask.each([_with(base, at, value) for at, values in enumerate(known) for value in values])
-    nulls = ask.each([_with(base, at, None) for at in range(len(known))])
-    others = ask.each([_with(base, at, _unknown(columns[at].sql_type, values)) for at, values in enumerate(known)])
-    tables, taken, start = [], set[int](), 0
-    for at, (column, values) in enumerate(zip(columns, known, strict=True)):
-        outputs = answers[start : start + len(values)]
-        start += len(values)
-        codes = dict(zip(values, range(len(values)), strict=True))
-        null = None if column.required else nulls[at]
-        special = {}
-        for key, output in (("NULL", null), ("unknown", others[at])):
-            special[key] = -1 if output is None else len(outputs)
-            outputs += [] if output is None else [output]
-        stacked = np.array(outputs)
-        changing = _changing(stacked)
-        if taken.intersection(changing):
-            raise NotCovered("an encoder's output depends on several columns")
-        taken.update(changing)
-        part = np.ascontiguousarray(stacked[:, changing])
-        masked = column.type.dtype.kind != "O"
-        codes[None] = special["NULL"]
-        tables.append(_Table(column.name, masked, codes, special["unknown"], part, _as_slice(changing)))
-    return _joined(tables, first, ask.order, constant=len(taken) < len(first)), ask.sparse
+    return _joined(found, ask, constant=len(places) < len(ask.first)), ask.sparse
+
+
+def _is_wide(size: int, ask: Asker) -> bool:
+    return size > MAX_VALUES or (ask.sparse and len(ask.first) > WIDE)
+
+
+def _answers(ask: Asker, columns: Columns, known: Sequence[Sequence[Any]]) -> list[_Answers]:
+    values: list[Case] = [(at, value) for at, values in enumerate(known) for value in values]
+    nulls: list[Case] = [(at, None) for at, column in enumerate(columns) if not column.required]
+    others: list[Case] = [(at, _unknown(columns[at].sql_type, values)) for at, values in enumerate(known)]
+    changes = ask.each([values, nulls, others])
+    owners = np.array([at for at, _ in (*values, *nulls, *others)])
+    codes = np.full(len(owners), -1)  # by case
+    for at in range(len(columns)):
+        mine = np.flatnonzero((owners == at) & ~changes.refused)
+        codes[mine] = np.arange(len(mine))
+    missing = dict(zip((at for at, _ in nulls), codes[len(values) :].tolist(), strict=False))
+    found, start = [], 0
+    for at, (column, texts) in enumerate(zip(columns, known, strict=True)):
+        numbers = dict(zip(texts, codes[start : start + len(texts)].tolist(), strict=True))
+        start += len(texts)
+        numbers[None] = missing.get(at, -1)
+        own = _Codes(column.name, column.type.dtype.kind != "O", numbers, int(codes[at - len(columns)]))
+        mine = owners[changes.cases] == at
+        places, positions = np.unique(changes.places[mine], return_inverse=True)
+        count = int(np.count_nonzero((owners == at) & ~changes.refused))
+        found.append(_Answers(own, count, places, codes[changes.cases[mine]], positions, changes.values[mine]))
+    return found
 
 
 def transformed(steps: Sequence[Any], columns: Columns, frame: Frame, rows: Rows) -> Array:
     """Return the outputs that the steps themselves give, dense."""
-    return dense(_through(steps, frame([rows.columns[column.name] for column in columns])))
+    return dense(through(steps, frame([rows.columns[column.name] for column in columns])))
 
 
-def _through(steps: Sequence[Any], given: Any) -> Any:
-    """Return what the steps make of a DataFrame, one after the other."""
-    for step in steps:
-        given = step.transform(given)
-    return given
+def _joined(found: Sequence[_Answers], ask: Asker, *, constant: bool) -> Head:
+    """Return what puts the outputs of all columns side by side; some are `constant` if they change with none."""
+    first, order = ask.first, ask.order
+    tables = [(each.codes, each.table(first), _as_slice(each.places.tolist())) for each in found]
 
-
-def _changing(outputs: Array) -> list[int]:
-    """Return the places that aren't the same in all rows, to the last bit."""
-    bits = outputs.reshape(len(outputs), -1).view(np.int64)
-    return np.flatnonzero(np.any(bits != bits[:1], axis=0)).tolist() if bits.size else []
-
-
-def _joined(tables: Sequence[_Table], first: Array, order: Any, *, constant: bool) -> Head:
     def encoded(rows: Rows) -> Array:
-        found = np.empty((len(rows), len(first)), first.dtype, order=order)
+        outputs = np.empty((len(rows), len(first)), first.dtype, order=order)
         if constant:
-            found[:] = first
-        for table in tables:
-            found[:, table.places] = table.look_up(rows)
-        return found
+            outputs[:] = first
+        for codes, table, places in tables:
+            outputs[:, places] = table.take(codes.of(rows), axis=0)
+        return outputs
 
     return encoded
+
+
+def _one_hot(found: Sequence[_Answers], ask: Asker, constant: Array) -> Head:
+    """Return what puts a one at the place of each column's category, and at the `constant` places."""
+    width, order = len(ask.first), ask.order
+    tables = [(each.codes, each.ones(ask.first)) for each in found]
+
+    def places(rows: Rows) -> Array:
+        by_column = [ones.take(codes.of(rows)) for codes, ones in tables]
+        always = [np.full(len(rows), place) for place in constant]
+        return np.stack([*by_column, *always], axis=1)
+
+    def sparse(rows: Rows) -> Any:
+        from scipy.sparse import csr_matrix
+
+        at = np.sort(places(rows), axis=1)  # the order in which a product adds
+        has_one = at != NO_PLACE
+        ends = np.append(0, np.cumsum(has_one.sum(axis=1)))
+        return csr_matrix((np.ones(ends[-1]), at[has_one], ends), (len(rows), width))
+
+    def filled(rows: Rows) -> Array:
+        at = places(rows)
+        outputs = np.zeros((len(rows), width), order=order)
+        row, column = np.nonzero(at != NO_PLACE)
+        outputs[row, at[row, column]] = 1.0
+        return outputs
+
+    return (lambda rows: (filled if len(rows) * width <= MAX_FILLED else sparse)(rows)) if ask.sparse else filled
 
 
 def _as_slice(places: list[int]) -> Any:
     """Return consecutive places as a slice, by which NumPy finds them faster."""
     consecutive = places == list(range(places[0], places[0] + len(places))) if places else True
     return slice(places[0], places[-1] + 1) if places and consecutive else np.array(places, np.intp)
-
-
-class _Asker:
-    """Asks the steps for their outputs; `order` is their memory layout, and `sparse` says that they are sparse."""
-
-    def __init__(self, steps: Sequence[Any], columns: Columns, frame: Frame) -> None:
-        self._steps, self._columns, self._frame = steps, columns, frame
-        self.order, self.sparse = "C", False
-
-    def __call__(self, calls: Sequence[Sequence[Any]]) -> Array:
-        frame = self._frame([self._decoded(place, calls) for place in range(len(self._columns))])
-        found = _through(self._steps, frame)
-        self.sparse = is_sparse(found)
-        values = dense(found)
-        if values.dtype != np.float64 or values.ndim != 2:
-            raise NotCovered("the outputs of an encoder are not float64")
-        if len(values) > 1 and values.flags.f_contiguous and not values.flags.c_contiguous:
-            self.order = "F"
-        return values
-
-    def each(self, calls: Sequence[Sequence[Any]]) -> list[Array | None]:
-        """Return the outputs for each call; None for what the steps refuse."""
-        try:
-            return list(self(calls))
-        except NotCovered:
-            raise
-        except Exception:  # what the steps raise
-            if len(calls) == 1:
-                return [None]
-            return [output for call in calls for output in self.each([call])]
-
-    def _decoded(self, place: int, calls: Sequence[Sequence[Any]]) -> DecodedColumn:
-        column = self._columns[place]
-        nulls = np.array([call[place] is None for call in calls])
-        array = np.array(
-            [column.type.filler if call[place] is None else call[place] for call in calls], column.type.dtype
-        )
-        return DecodedColumn(column, array, nulls)
 
 
 def _known(steps: Sequence[Any], place: int, sql_type: str) -> list[Any]:
@@ -197,7 +221,3 @@ def _unknown(sql_type: str, known: Sequence[Any]) -> Any:
     if sql_type == "BOOL":
         return next((value for value in (False, True) if value not in known), known[0])
     return max(known) + 1
-
-
-def _with(values: Sequence[Any], place: int, value: Any) -> list[Any]:
-    return [*values[:place], value, *values[place + 1 :]]

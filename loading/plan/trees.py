@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from loading.plan.kernel import Kernel, NotCovered, dense, require_finite
+from loading.plan.kernel import Kernel, NotCovered, in_parts, require_finite
 from serving.types import Array
 
 # Rows up to which all trees are asked in one call; beyond, a call per tree takes less time.
 MAX_JOINED_ROWS = 64
+MAX_JOINED_NUMBERS = 4_000_000  # of the rows, which are copied for each tree
 # Nodes up to which a forest is joined: the copy takes 64 bytes per node and 8 per class.
 MAX_JOINED_NODES = 500_000
 LEAF = -1
@@ -26,7 +27,7 @@ def tree(step: Any, method: str) -> Kernel:
     """A decision tree, with one output."""
     _require_one_output(step)
     values = _tree_values(step, method)
-    return _answer(step, method, lambda numbers: values(_single(numbers)))
+    return in_parts(_answer(step, method, lambda numbers: values(_single(numbers))))
 
 
 def forest(step: Any, method: str) -> Kernel:
@@ -38,7 +39,7 @@ def forest(step: Any, method: str) -> Kernel:
 
     def mean(numbers: Array) -> Array:
         single = _single(numbers)
-        if joined is not None and len(single) <= MAX_JOINED_ROWS:
+        if joined is not None and fits_joined(single, len(parts)):
             total = joined(single)
         else:
             total = np.zeros(parts[0](single[:0]).shape[1:])
@@ -48,7 +49,7 @@ def forest(step: Any, method: str) -> Kernel:
         total /= len(parts)
         return total
 
-    return _answer(step, method, mean)
+    return in_parts(_answer(step, method, mean))
 
 
 def _answer(step: Any, method: str, values: Kernel) -> Kernel:
@@ -65,7 +66,7 @@ def _require_one_output(step: Any) -> None:
 
 
 def _single(numbers: Array) -> Array:
-    return require_finite(dense(numbers).astype(np.float32))
+    return require_finite(numbers.astype(np.float32))
 
 
 def _tree_values(step: Any, method: str) -> Kernel:
@@ -114,6 +115,11 @@ def _joined(forest: Any, method: str) -> Kernel | None:
         return np.asarray(np.add.accumulate(each, axis=0)[-1] + 0.0)
 
     return total if method == "predict_proba" else lambda single: total(single)[:, 0]
+
+
+def fits_joined(rows: Array, trees: int) -> bool:
+    """Return whether to ask all trees in one call for these rows."""
+    return len(rows) <= MAX_JOINED_ROWS and rows.size * trees <= MAX_JOINED_NUMBERS
 
 
 def repeated(rows: Array, numbers: Array) -> Array:
