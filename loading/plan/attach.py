@@ -53,7 +53,7 @@ def _checked(model: Model, seconds: float, rows: int) -> tuple[Plan, str]:
         thresholds = None
         if planner.last:
             step, head = planner.last
-            thresholds = Thresholds(step, None if planner.bare else _guarded(head), model.signature.columns)
+            thresholds = Thresholds(step, None if planner.bare else _guarded(head), model.signature)
         hard = HardRows(model, plan.predict, thresholds)
         left = seconds - (time.perf_counter() - started)
         return plan, check(model, plan, hard, _scores(planner), seconds=left, rows=rows)

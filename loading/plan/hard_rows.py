@@ -40,7 +40,8 @@ class HardRows:
         self._random = np.random.default_rng(0)
         known = steps_of_columns(model.estimator, [column.name for column in model.signature.columns])
         self._usual = _usual_values(model, known)
-        splits = thresholds.sides(self.varied) if thresholds else {}
+        self._usual_row = self.typed({name: values[:1] for name, values in self._usual.items()})
+        splits = thresholds.sides(self._usual_row) if thresholds else {}
         self._candidates = {
             column.name: _candidates(column, known[column.name], splits.get(column.name, []))
             for column in model.signature.columns
@@ -74,14 +75,15 @@ class HardRows:
             columns[column.name] = picked
         return self.typed(columns)
 
-    def varied(self, count: int, values: Mapping[str, Any]) -> Rows:
-        """Return rows that repeat the example's first one, but with these values in some columns.
-
-        A column is given as a list, in which None is NULL, or as an array without NULL.
-        """
-        columns = {column.name: column.type.dtype for column in self._signature.columns}
-        usual = {name: np.full(count, self._usual[name][0], dtype) for name, dtype in columns.items()}
-        return self.typed({**usual, **values})
+    def _varied(self, column: Column, values: Sequence[Any]) -> Rows:
+        """Return rows that repeat the usual one, but with these values in a column; None is NULL."""
+        blocks = list(self._usual_row.take(np.zeros(len(values), np.intp)).blocks)
+        group, place = self._signature.places[column.name]
+        array, nulls = blocks[group].array, blocks[group].null_mask
+        array[place] = [column.type.filler if value is None else value for value in values]
+        nulls[place] = [value is None for value in values]
+        blocks[group] = Block(array, nulls if nulls.any() else None)
+        return Rows(self._signature, len(values), blocks)
 
     def typed(self, columns: Mapping[str, Any]) -> Rows:
         """Return rows of these values; None is NULL."""
@@ -92,10 +94,8 @@ class HardRows:
             nulls = np.zeros(array.shape, np.bool_)
             for at, column in enumerate(group.columns):
                 values = columns[column.name]
-                if not isinstance(values, np.ndarray):
-                    nulls[at] = [value is None for value in values]
-                    values = [group.type.filler if value is None else value for value in values]
-                array[at] = values
+                nulls[at] = [value is None for value in values]
+                array[at] = [group.type.filler if value is None else value for value in values]
             blocks.append(Block(array, nulls if nulls.any() else None))
         return Rows(self._signature, count, blocks)
 
@@ -109,7 +109,7 @@ class HardRows:
     def _planned(self, column: Column, values: list[Any], planned: Callable[[Rows], object]) -> list[Any]:
         """Return the values that a plan answers; it leaves others to the model."""
         try:
-            planned(self.varied(len(values), {column.name: values}))
+            planned(self._varied(column, values))
         except Unplanned:
             if len(values) == 1:
                 return []
