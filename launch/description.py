@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from serving.json_type import encode
-from serving.model import Model, ModelInfo
+from serving.model import PLAN_DIFFERS, Model, ModelInfo
 from serving.signature import Column, Output, Parameter, Signature, Tensor
 
 
@@ -26,6 +26,14 @@ class Description:
     predictions: Sequence[Any]
     made_up: bool = False
     float32: bool = False
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The function's settings that follow from the examination.
+
+        An instance compares fewer rows, so it might not find out that a plan differs.
+        """
+        return {"MODEL_PLAN": "off"} if self.model.info.answers.startswith(PLAN_DIFFERS) else {}
 
     def to_json(self) -> str:
         """Return the description as a JSON text, with NaN and Infinity as Python writes them.

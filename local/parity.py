@@ -93,7 +93,7 @@ def _running(found: Examined, endpoint: str | None) -> Iterator[str]:
     if endpoint is not None:
         yield endpoint
         return
-    with Function(str(found.folder), python=found.environment.python) as function:
+    with Function(str(found.folder), found.description.settings, python=found.environment.python) as function:
         yield function.url
 
 

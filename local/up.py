@@ -45,7 +45,9 @@ def run(model: str, port: int | None, options: Options) -> None:
         if options.signature_from or ("://" not in model and not model.startswith("models:/")):
             stack.enter_context(published(found.folder))
             uri = URI
-        function = stack.enter_context(Function(uri, port=port, python=found.environment.python))
+        function = stack.enter_context(
+            Function(uri, found.description.settings, port=port, python=found.environment.python)
+        )
         call = _example_call(found)
         body = f'{{"requestId": "1", "caller": "curl", "sessionUser": "you@example.com", "calls": [{call}]}}'
         click.echo(f"The function runs on {function.url} (log: {function.log}); press Ctrl-C to stop it.")

@@ -18,6 +18,8 @@ from serving.rows import Rows
 from serving.signature import Output, Signature, sql_type_of
 from serving.threads import ModelThread
 
+PLAN_DIFFERS = "the model, since its plan differs"  # how ModelInfo.answers begins then
+
 
 @dataclass(frozen=True)
 class ModelInfo:

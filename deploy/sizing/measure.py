@@ -95,7 +95,9 @@ def measure(
 @contextmanager
 def _instance(found: Examined, cpu: int) -> Iterator[Function]:
     """Run the function with one worker process per CPU."""
-    with Function(found.uri, {"WORKERS": str(cpu)}, python=found.environment.python) as function:
+    with Function(
+        found.uri, {**found.description.settings, "WORKERS": str(cpu)}, python=found.environment.python
+    ) as function:
         pin(function.pid, available_cpus()[:cpu])
         yield function
 

@@ -14,7 +14,7 @@ from loading.plan.kernel import Head, Kernel, NotCovered, dense, name_of
 from loading.plan.kernels import PREDICTORS
 from loading.plan.thresholds import Thresholds
 from serving.errors import describe_error
-from serving.model import Model, Plan, Unplanned
+from serving.model import PLAN_DIFFERS, Model, Plan, Unplanned
 from serving.rows import Rows
 from serving.types import Array
 
@@ -29,12 +29,13 @@ def attach(model: Model, *, load_seconds: float = 0, thorough: bool = False) -> 
     """
     seconds = THOROUGH_SECONDS if thorough else max(MIN_SECONDS, SHARE_OF_LOADING * load_seconds)
     try:
-        model.plan, left_out = _checked(model, seconds, THOROUGH_ROWS if thorough else ROWS)
+        with np.errstate(all="ignore"):  # the largest numbers overflow here and there
+            model.plan, left_out = _checked(model, seconds, THOROUGH_ROWS if thorough else ROWS)
     except NotCovered as reason:
         answers = f"the model, since a plan doesn't cover it: {reason}"
     except Differs as reason:
         where = _blamed(model, reason)
-        answers = f"the model, since its plan differs: {where}"
+        answers = f"{PLAN_DIFFERS}: {where}"
         model.notes.append(f"The model itself answers, because its plan differs from it: {where}.")
     else:
         answers = f"the plan, compared with the model on {left_out}" if left_out else "the plan"

@@ -21,10 +21,13 @@ from deploy.options import OPTIONS as TABLE
 from deploy.options import to_plan
 from deploy.registry import look_up
 from launch import processes, registry
+from launch.description import Description
 from launch.errors import Blocked
 from launch.processes import free_port
 from launch.registry import Registered
 from model_loader import folder_digest
+from serving.model import Model, ModelInfo
+from serving.signature import Signature
 from tests import models
 from tests.deploy.conftest import BUCKET, MAX_SECONDS, OPTIONS, PREFIX, Deployment, Run
 from tests.google_cloud.cloud import PROJECT
@@ -35,9 +38,10 @@ FUNCTION = f"projects/{PROJECT}/locations/us-central1/functions/predict"
 VALUES = {**{it.key: it.default for it in TABLE}, **OPTIONS, "model": CHAMPION.uri}
 
 
-def variables(values: dict[str, str], found: Registered | None) -> dict[str, str]:
+def variables(values: dict[str, str], found: Registered | None, answers: str = "the plan") -> dict[str, str]:
     """Return the options for the function's environment."""
-    step = SimpleNamespace(plan=to_plan(values, found), model=SimpleNamespace(digest="d"))
+    description = Description(Model(ModelInfo("m", answers=answers), Signature((), None), print), [], []).to_json()
+    step = SimpleNamespace(plan=to_plan(values, found), model=SimpleNamespace(digest="d", description=description))
     return environment_options(cast("Step", step))
 
 
@@ -48,6 +52,13 @@ def test_fixed_version() -> None:
         "remove-env-vars": "MODEL_REFRESH_SECONDS,MLFLOW_TRACKING_URI",
         "update-env-vars": "MODEL_URI=gs://models/tree,MODEL_DIGEST=d,MODEL_VERSION=houses/3,WORKERS=1",
     }
+
+
+def test_plan_that_differs() -> None:
+    """A model whose plan differed in its examination answers itself, however few rows the function compares."""
+    differs = "the model, since its plan differs: sklearn.Ridge, row 7 of 3000"
+    assert variables(VALUES, CHAMPION, differs)["update-env-vars"].endswith(",WORKERS=1,MODEL_PLAN=off")
+    assert "MODEL_PLAN" not in str(variables(VALUES, CHAMPION, "the model, since a plan doesn't cover it: it's R"))
 
 
 def test_version_with_comma() -> None:

@@ -13,6 +13,9 @@ import pytest
 
 from launch.description import Description
 from launch.inside import examine
+from loading.plan import kernels
+from loading.plan.check import ROWS
+from loading.plan.kernel import Kernel
 from model_loader import load
 from serving.model import Model, ModelInfo
 from serving.signature import Signature
@@ -53,6 +56,23 @@ def test_same_model(name: str, saved: Saved) -> None:
     assert found.info == model.info
     assert found.notes == model.notes
     assert [it.name for it in callable_functions(found)] == [it.name for it in callable_functions(model)]
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_thorough_check(wrong: bool, saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An examination compares thousands of rows; a plan that differs only there must not answer in the function."""
+    original = kernels.PREDICTORS["sklearn.DecisionTreeRegressor"]
+
+    def tree(step: Any, method: str) -> Kernel:
+        kernel = original(step, method)
+        return lambda values: kernel(values) + (wrong and len(values) > ROWS)
+
+    monkeypatch.setitem(kernels.PREDICTORS, "sklearn.DecisionTreeRegressor", tree)
+    folder = Path(saved("tree_regressor"))
+    assert load(str(folder)).plan
+    found = Description.parse(examine(folder, "gs://b/m").to_json())
+    assert found.settings == ({"MODEL_PLAN": "off"} if wrong else {})
+    assert any("plan differs" in note for note in found.model.notes) == wrong
 
 
 def test_classes(saved: Saved) -> None:

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ from launch.function import Function
 from local import parity
 from model_loader import load
 from parity.compare import differences
+from serving.model import PLAN_DIFFERS
 from sql.render import render
 from tests import models
 
@@ -52,6 +55,19 @@ def test_agrees_with_mlflow(saved: Saved, tmp_path: Path) -> None:
     report = parity.run(saved("categories"), tmp_path / "rows.csv", chaos=1)
     assert report.differences == []
     assert str(report) == "40 rows compared: 2 skipped for NULL, 0 mismatches"
+
+
+@pytest.mark.parametrize("differs", [False, True])
+def test_plan_that_differs(differs: bool, saved: Saved) -> None:
+    """The examination compares plan and model on thousands of rows, and the function goes by what it found."""
+    found = known(saved("tree_regressor"))
+    info = found.description.model.info
+    assert info.answers == "the plan"  # with nothing left out
+    if differs:
+        found.description.model.info = replace(info, answers=f"{PLAN_DIFFERS}: sklearn.Ridge, row 7 of 3000")
+    with parity._running(found, None) as url:
+        page = httpx.get(url, headers={"Accept": "application/json"}, timeout=60).json()
+    assert page["answers"] == ("the model" if differs else "the plan")
 
 
 def test_outputs_are_compared_by_name(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
