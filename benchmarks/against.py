@@ -1,4 +1,4 @@
-"""Compare the speed of this checkout with another commit's: `make bench AGAINST=COMMIT`.
+"""Compare this checkout with another commit, its speed and what a start costs: `make bench AGAINST=COMMIT`.
 
 Both are served as real processes with the same saved model. Every round starts them anew, because two processes with
 the same code can differ by several percent for as long as they live. Within a round a workload runs old, new, new, old
@@ -21,8 +21,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import targets
 from benchmarks.comparison import MIN_ROUNDS, Comparison, summary, table
 from benchmarks.measurements import Cell
-from benchmarks.models import saved
+from benchmarks.models import MODELS, saved
 from benchmarks.servers import OURS
+from benchmarks.startup import compare_starts, measure_plans, plans_table, starts_table
 from benchmarks.workloads import NUMERIC, STRINGS, WITH_NULL, WORKLOADS
 from deploy.sizing.load_generator import UNEXPECTED_REPLY, Exchange, Outcome, generate, http_request
 from deploy.sizing.resources import CPU_CLOCK_TICK, cpu_seconds
@@ -30,6 +31,8 @@ from launch.function import ROOT, Function
 from launch.processes import ProcessError, exit_on_sigterm
 
 WARM_UP = 0.1  # seconds
+START_ROUNDS = 15
+PLAN_ROUNDS, QUICK_PLAN_ROUNDS = 3, 1  # a process' memory differs by 1% from start to start
 OLD, NEW = 0, 1
 NAMES = ("old", "new")
 CELLS = (
@@ -51,7 +54,7 @@ QUICK_CELLS = tuple(cell for cell in CELLS if cell.workload in (NUMERIC, WITH_NU
 )
 @click.option("--seconds", type=click.FloatRange(0.1), default=0.8, show_default=True, help="Per side and round.")
 def main(commit: str, quick: bool, rounds: int, seconds: float) -> None:
-    """Compare the speed of this checkout with COMMIT's; exit with status 1 when a workload cannot be compared.
+    """Compare this checkout with COMMIT: speed, cold start, memory; exit with status 1 if a workload can't be compared.
 
     \b
     Example:
@@ -62,13 +65,21 @@ def main(commit: str, quick: bool, rounds: int, seconds: float) -> None:
     cells = QUICK_CELLS if quick else CELLS
     bar = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with checkout(commit) as old, Progress(*bar, TextColumn("{task.description}"), transient=True) as progress:
-        task = progress.add_task("", total=rounds * len(cells))
-        compared = compare_checkouts(
-            *(old, ROOT, cells, rounds, seconds),
-            lambda text: progress.update(task, advance=1, description=text),
-        )
+        plan_rounds = QUICK_PLAN_ROUNDS if quick else PLAN_ROUNDS
+        task = progress.add_task("", total=rounds * len(cells) + 1 + START_ROUNDS + plan_rounds * len(MODELS))
+
+        def advance(text: str) -> None:
+            progress.update(task, advance=1, description=text)
+
+        with tempfile.TemporaryDirectory(prefix="against-models-") as folder:
+            work = Path(folder)
+            compared = compare_checkouts(old, ROOT, cells, rounds, seconds, work, advance)
+            starts = compare_starts(old, ROOT, START_ROUNDS, work, advance)
+            plans = measure_plans(ROOT, plan_rounds, work, advance)
     console.print(table(compared, commit))
     console.print(summary(compared))
+    console.print(starts_table(*starts, commit))
+    console.print(plans_table(plans))
     if any(it.error for it in compared):
         sys.exit(1)
 
@@ -92,19 +103,24 @@ def _git(*arguments: str) -> None:
 
 
 def compare_checkouts(
-    old: Path, new: Path, cells: Sequence[Cell], rounds: int, seconds: float, advance: Callable[[str], None]
+    old: Path,
+    new: Path,
+    cells: Sequence[Cell],
+    rounds: int,
+    seconds: float,
+    work: Path,
+    advance: Callable[[str], None],
 ) -> list[Comparison]:
     """Measure every cell once per round, for `seconds` on each side; `advance` is called before each cell."""
     comparisons = [Comparison(cell) for cell in cells]
     exchanges: dict[Cell, Sequence[Exchange]] = {}
-    with tempfile.TemporaryDirectory(prefix="against-models-") as folder:
-        for number in range(rounds):
-            for model, group in groupby(comparisons, lambda comparison: comparison.cell.workload.model):
-                with _both(old, new, str(saved(model, Path(folder)))) as functions:
-                    for comparison in group:
-                        advance(f"round {number + 1} of {rounds}: {comparison.name}")
-                        if comparison.error is None:
-                            _measure(comparison, functions, exchanges, seconds, old_first=number % 2 == 0)
+    for number in range(rounds):
+        for model, group in groupby(comparisons, lambda comparison: comparison.cell.workload.model):
+            with _both(old, new, str(saved(model, work))) as functions:
+                for comparison in group:
+                    advance(f"round {number + 1} of {rounds}: {comparison.name}")
+                    if comparison.error is None:
+                        _measure(comparison, functions, exchanges, seconds, old_first=number % 2 == 0)
     return comparisons
 
 

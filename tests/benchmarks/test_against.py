@@ -9,6 +9,7 @@ from rich.console import Console
 
 from benchmarks.against import CELLS, checkout, compare_checkouts, main
 from benchmarks.comparison import Comparison, Speed, interval, summary, table
+from benchmarks.startup import Starts, compare_starts, plans_table, starts_table
 from launch.function import ROOT
 
 pytestmark = pytest.mark.slow
@@ -18,11 +19,11 @@ needs_git = pytest.mark.skipif(not IN_GIT, reason="the tests do not run in a git
 
 
 @needs_git
-def test_head_beside_itself() -> None:
+def test_head_beside_itself(tmp_path: Path) -> None:
     """Every cell gets a ratio for each round, and the progress is reported."""
     steps: list[str] = []
     with checkout("HEAD") as old:
-        (found,) = compare_checkouts(old, ROOT, CELLS[:1], 1, 0.05, steps.append)
+        (found,) = compare_checkouts(old, ROOT, CELLS[:1], 1, 0.05, tmp_path, steps.append)
     assert steps == ["round 1 of 1: numeric, 1 row"]
     assert (found.error, len(found.ratios), len(found.cpu_ratios)) == (None, 1, 1)
     assert found.ratios[0] == found.new.rates[0] / found.old.rates[0] > 0
@@ -38,9 +39,33 @@ def test_other_replies(tmp_path: Path) -> None:
         "@functions_framework.http\ndef predict(request):\n"
         "    return {'replies': [0.0] * len(request.get_json()['calls'])}\n"
     )
-    (found,) = compare_checkouts(ROOT, tmp_path, CELLS[:1], 1, 0.05, lambda _: None)
+    (found,) = compare_checkouts(ROOT, tmp_path, CELLS[:1], 1, 0.05, tmp_path / "models", lambda _: None)
     assert found.error == "the new checkout's replies differ from the old checkout's first ones"
     assert found.ratios == []
+
+
+def test_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each round has a start of both checkouts, the first of all not counted, and a line for time and memory."""
+    steps: list[str] = []
+    old, new = compare_starts(ROOT, ROOT, 6, tmp_path, steps.append)
+    assert len(steps) == 7
+    for starts in (old, new):
+        assert len(starts.seconds) == len(starts.memory) == 6
+        assert min(starts.seconds) > 0.1
+        assert min(starts.memory) > 50e6
+    more = Starts([2 * seconds for seconds in old.seconds], old.memory)
+    Console(width=160).print(starts_table(old, more, "abc123"))
+    printed = capsys.readouterr().out
+    assert "2.000 (2.000 to 2.000)" in printed
+    assert "MORE than 1.03" in printed
+    assert "1.000 (1.000 to 1.000)" in printed
+
+
+def test_plans_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of plans has the medians of the rounds and their ratio."""
+    Console(width=160).print(plans_table({"tree": [[100_000_000, 110_000_000], [100_000_000, 112_000_000]]}))
+    printed = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
+    assert "tree 100.0 111.0 1.110" in printed
 
 
 @needs_git
