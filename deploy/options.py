@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.plan import Plan, default_account, location_problem
+from deploy.sizes import CPU, MEMORY, size_problems
 from launch.registry import ALIAS, Registered
 from launch.registry import PATTERN as REGISTERED
 
@@ -107,8 +108,8 @@ OPTIONS = (
         "connection", "", "houses", "The BigQuery connection; default: the function's name.",
         r"[A-Za-z0-9_-]+", "letters, digits, _ and -",
     ),
-    Option("memory", "2Gi", "4Gi", "Memory per instance.", r"[0-9]+(Mi|Gi|M|G|MB|GB)", "a number and a unit"),
-    Option("cpu", "1", "2", "CPUs per instance.", r"0?\.[0-9]+|[1248]", "a number of CPUs"),
+    Option("memory", "2Gi", "4Gi", "Memory per instance.", MEMORY, "a number and a unit"),
+    Option("cpu", "1", "2", "CPUs per instance.", CPU, "1, 2, 4, 6, 8 or less than 1"),
     Option("workers", "1", "2", "Processes per instance: one for each CPU.", r"[1-9]", "1 to 9"),
     Option(
         "concurrency", "8", "16", "Requests that an instance handles at a time.", r"[1-9][0-9]{0,2}|1000", "1 to 1000"
@@ -152,6 +153,8 @@ def find_problems(values: Mapping[str, str], without_value: Collection[str] = ()
         *(f"--{it.name} needs a value, such as --{it.name} {it.example}." for it in OPTIONS if it not in checked),
         *(it.problem(values[it.key]) for it in checked if it.name not in ("model", "publish")),
     ]
+    if not {"memory", "cpu", "concurrency"} & set(without_value):
+        problems += size_problems(values)
     fewest, most = values["min_instances"], values["max_instances"]
     if fewest.isdecimal() and most.isdecimal() and int(fewest) > int(most):
         problems.append(f"--min-instances {fewest} is greater than --max-instances {most}.")

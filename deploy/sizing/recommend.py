@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deploy.sizes import fewest_cpus
 from deploy.sizing.measure import Measurements, Point, Shape
 from deploy.sizing.sample import SizingError
 from launch.prices import usd
@@ -16,8 +17,7 @@ BATCH_RATE = 0.8  # of the best rate is enough: a larger batch means a longer wa
 CALLERS_RATE = 0.95  # of the best rate is enough
 MEMORY_RESERVE = 1.3  # times the measured peak
 GIBIBYTE = 2**30
-# GiB of memory that an instance can have, and the fewest CPUs that Cloud Run requires with it.
-INSTANCE_SIZES = ((0.5, 1), (1, 1), (2, 1), (4, 1), (8, 2), (16, 4), (32, 8))
+INSTANCE_GIBIBYTES = (0.5, 1, 2, 4, 8, 16, 24, 32)  # of memory, of which the smallest that fits is advised
 MIN_TIMEOUT, MAX_TIMEOUT = 60, 1200  # seconds; BigQuery waits no longer
 TIMEOUT_FACTOR = 10  # times the slowest request
 
@@ -111,13 +111,13 @@ def _callers(shape: Shape) -> int:
 def _gibibytes(measured: Measurements, shape: Shape) -> float:
     """Return the smallest instance memory that fits."""
     needed = _needed_bytes(measured, shape) / GIBIBYTE
-    largest = INSTANCE_SIZES[-1][0]
+    largest = INSTANCE_GIBIBYTES[-1]
     if needed > largest:
         raise SizingError(
             f"The model at {measured.uri} needs {needed:.1f} GiB of memory, but an instance has at most {largest}: "
             "train a smaller one."
         )
-    return next(size for size, _ in INSTANCE_SIZES if size >= needed)
+    return next(size for size in INSTANCE_GIBIBYTES if size >= needed)
 
 
 def _needed_bytes(measured: Measurements, shape: Shape) -> float:
@@ -126,7 +126,7 @@ def _needed_bytes(measured: Measurements, shape: Shape) -> float:
 
 
 def _cpus(shape: Shape, gibibytes: float) -> int:
-    return max(shape.cpu, next(cpu for size, cpu in INSTANCE_SIZES if size >= gibibytes))
+    return max(shape.cpu, fewest_cpus(gibibytes))
 
 
 def _dollars_per_million(measured: Measurements, shape: Shape, callers: int, gibibytes: float) -> float:
