@@ -64,7 +64,10 @@ def main(commit: str, quick: bool, rounds: int, seconds: float) -> None:
     console = Console(width=None if sys.stdout.isatty() else 140)
     cells = QUICK_CELLS if quick else CELLS
     bar = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with checkout(commit) as old, Progress(*bar, TextColumn("{task.description}"), transient=True) as progress:
+    with (
+        checkout(commit) as old,
+        Progress(*bar, TextColumn("{task.description}"), console=console, transient=True) as progress,
+    ):
         plan_rounds = QUICK_PLAN_ROUNDS if quick else PLAN_ROUNDS
         task = progress.add_task("", total=rounds * len(cells) + 1 + START_ROUNDS + plan_rounds * len(MODELS))
 
@@ -74,12 +77,10 @@ def main(commit: str, quick: bool, rounds: int, seconds: float) -> None:
         with tempfile.TemporaryDirectory(prefix="against-models-") as folder:
             work = Path(folder)
             compared = compare_checkouts(old, ROOT, cells, rounds, seconds, work, advance)
-            starts = compare_starts(old, ROOT, START_ROUNDS, work, advance)
-            plans = measure_plans(ROOT, plan_rounds, work, advance)
-    console.print(table(compared, commit))
-    console.print(summary(compared))
-    console.print(starts_table(*starts, commit))
-    console.print(plans_table(plans))
+            console.print(table(compared, commit))
+            console.print(summary(compared))
+            console.print(starts_table(*compare_starts(old, ROOT, START_ROUNDS, work, advance), commit))
+            console.print(plans_table(measure_plans(ROOT, plan_rounds, work, advance)))
     if any(it.error for it in compared):
         sys.exit(1)
 

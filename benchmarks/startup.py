@@ -70,8 +70,9 @@ def _start(workload: Workload, folder: Path, source: Path, settings: Mapping[str
         seconds = time.perf_counter() - started
         if reply.error:
             raise ProcessError(f"The function in {source} fails: {reply.error}.")
-        if difference(OURS.values(reply.bodies[0]), workload.expected(folder)[:1], workload.may_be_null[:1]):
-            raise ProcessError(f"The first reply of {source} is wrong: {reply.bodies[0][:200]!r}")
+        expected, may_be_null = workload.expected(folder)[:1], workload.may_be_null[:1]
+        if wrong := difference(OURS.values(reply.bodies[0]), expected, may_be_null, workload.tolerance):
+            raise ProcessError(f"The first reply of {source} to {workload.name} is wrong: {wrong}.")
         return seconds, memory(function.pid).total
 
 
