@@ -7,7 +7,6 @@ function's own packages may be newer.
 
 import contextlib
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,14 +21,13 @@ from launch.needs import Needs, pinned
 from launch.packages import CPU_BUILDS, DECIDING
 from launch.resolver import FOUNDATIONS, compile_lock, locked, own_requirements, tested, too_old
 from launch.torch_builds import without_gpu
+from launch.unresolved import OLD_SETUPTOOLS, explained, unavailable
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")  # that the function runs on
 DEFAULT_PYTHON = "3.11"
 # How far deciding packages may move: not at all, to another patch, to another minor version of a foundation. The judge
 # compares the predictions then.
 _STEPS = range(3)
-OLD_SETUPTOOLS = "setuptools<81"  # MLflow up to 2.13, and others of its time, import pkg_resources
-_CORRECT = "correct its requirements.txt in a copy and pass that with --requirements."
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,13 @@ def resolve(needs: Needs, uri: str, pythons: Sequence[str] = PYTHONS) -> Lock:
                 return replace(found, notes=(*_gone(needs.python, pythons), *found.notes))
             except uv.UvError as error:
                 failures.append(error)
-                if error.outside or error.missing or not (error.another_python or too_old(needs)):
-                    raise Blocked([_explained(error, uri)]) from error
+                if not error.outside and error.nowhere:
+                    raise Blocked(_all_nowhere(error, needs, python, uri)) from error
+                if error.outside or not (error.another_python or too_old(needs)):
+                    raise Blocked([explained(error, needs, uri)]) from error
         if not (too_old(needs) or any(error.without_wheel & DECIDING for error in failures)):
             break
-    raise Blocked([_unavailable(failures[0], needs, uri, pythons)])
+    raise Blocked([unavailable(failures[0], needs, uri, pythons)])
 
 
 def _candidates(saved_with: str, pythons: Sequence[str]) -> list[str]:
@@ -177,51 +177,17 @@ def _different(needs: Needs, lock: Lock) -> Iterable[tuple[Requirement, Version]
             yield each, pin
 
 
-def _explained(error: uv.UvError, uri: str) -> str:
-    """Return the sentence for requirements that no Python satisfies."""
-    if error.outside:  # first: a package is missing as well in an index that gives no access
-        return (
-            f"The packages of the model at {uri} cannot be fetched, because {error.reason.rstrip('.')}: give this "
-            f"machine access to it, or {_CORRECT}"
-        )
-    if error.missing:
-        names = ", ".join(error.missing)
-        return (
-            f"The model at {uri} needs {names}, which no package index has: {_CORRECT[:-1]}, or name the index in an "
-            "--extra-index-url line."
-        )
-    return f"The packages of the model at {uri} exclude each other{_because(error.reason)}: {_CORRECT}"
-
-
-def _because(reason: str) -> str:
-    """Return what uv concludes from, without the steps between: ", because ..."."""
-    steps = re.split(r"(?:^|\. )(?:And )?[Bb]ecause ", reason.rstrip("."))[1:]
-    premises = [_attributed(step.partition(", we can conclude that ")[0]) for step in steps]
-    return f", because {', and '.join(premises)}" if premises else f" ({reason.rstrip('.')})"
-
-
-def _attributed(premise: str) -> str:
-    """Return a premise of uv's, which says that "you" require everything, with who does: the model or the function."""
-    own = {f"{each.name}{each.specifier}" for each in map(Requirement, [*own_requirements(), OLD_SETUPTOOLS])}
-
-    def told(match: re.Match[str]) -> str:
-        required = [each for each in match.groups() if each]
-        who = ["the function" if each in own else "the model" for each in required]
-        if len(set(who)) == 1:
-            return f"{who[0]} requires {' and '.join(required)}"
-        return " and ".join(f"{each} requires {what}" for each, what in zip(who, required, strict=True))
-
-    return re.sub(r"you require (\S*[^\s.,])(?: and (\S*[^\s.,])(?=[.,]?$|[.,]\s))?", told, premise)
-
-
-def _unavailable(error: uv.UvError, needs: Needs, uri: str, pythons: Sequence[str]) -> str:
-    """Return the sentence for pins that have no wheel for any Python; the error is that of the nearest one."""
-    without = sorted(error.without_wheel | error.only_source)
-    pins = [str(each) for each in needs.requirements if canonicalize_name(each.name) in without] or without
-    if not pins:
-        return _explained(error, uri)
-    return (
-        f"The model at {uri} needs {', '.join(pins)}, which cannot be installed: no Python from {pythons[0]} to "
-        f"{pythons[-1]} has a wheel of it on Linux. Train again with a newer version, or pass other versions with "
-        "--requirements."
-    )
+def _all_nowhere(error: uv.UvError, needs: Needs, python: str, uri: str) -> list[str]:
+    """Return a sentence for each requirement that exists nowhere; uv names one at a time."""
+    reasons: list[str] = []
+    while error.nowhere and (reason := explained(error, needs, uri)) not in reasons:
+        reasons.append(reason)
+        names = set(map(canonicalize_name, error.nowhere))
+        left = tuple(each for each in needs.requirements if canonicalize_name(each.name) not in names)
+        needs = replace(needs, requirements=left)
+        try:
+            _smaller(needs, python, moving=0)
+            break
+        except uv.UvError as following:
+            error = following
+    return reasons

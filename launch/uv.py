@@ -16,6 +16,11 @@ _NO_WHEEL = re.compile(
 )
 _ONLY_SOURCE = re.compile(r"all versions of ([\w.-]+) have no (?:usable )?wheels")
 _NOT_BUILT = re.compile(r"Failed to (?:build|download and build) `([^`]+)`")
+# One requirement alone, and why nothing meets it: "there is no version of numpy==99 and you require numpy==99".
+_UNMET = re.compile(
+    r"^Because (.+) and you require ([\w.\[\]-]+)([^\s,]*(?:,[^\s,]+)*), we can conclude that "
+    r"your requirements are unsatisfiable\.?$"
+)
 _UNFETCHED = re.compile(r"[Ff]ailed to fetch:? `?([^\s`]+)`?")
 _REFUSED = re.compile(r"[Ii]ndex(?: URL)? \(([^\s)]+)\).*?\b(40[13] \w+)")
 _STATUS = re.compile(r"status .*?\((\d{3} [^)]+)\)")
@@ -38,6 +43,19 @@ class UvError(Exception):
     def missing(self) -> list[str]:
         """The packages that no index has."""
         return sorted(set(_MISSING.findall(self.text)))
+
+    @property
+    def unmet(self) -> tuple[str, str, str] | None:
+        """A requirement that no other one is in the way of: its package, the whole of it, and uv's reason; or None."""
+        found = _UNMET.match(self._told)
+        if not found or self.without_wheel or found[1].count("ecause "):
+            return None
+        return found[2], f"{found[2]}{found[3]}", found[1]
+
+    @property
+    def nowhere(self) -> list[str]:
+        """The packages that no index has, or not in the version that is needed."""
+        return self.missing or ([self.unmet[0]] if self.unmet else [])
 
     @property
     def without_wheel(self) -> set[str]:
@@ -67,11 +85,15 @@ class UvError(Exception):
             return f"{refused[1]} answers {refused[2]}."
         if unfetched := _UNFETCHED.search(self.text):
             return self._unfetched(unfetched[1])
+        told = re.sub(r",? we can conclude that (?:your|all) .*?are unsatisfiable\.?", ".", self._told)
+        return told.strip().rstrip(".") + "."
+
+    @property
+    def _told(self) -> str:
+        """uv's own explanation as one line."""
         lines = [line for line in self.text.splitlines() if line.strip() and not line.startswith(("warning", "hint"))]
         told = " ".join(" ".join(lines).split()).removeprefix("error: ")
-        told = re.sub(r"No solution found when resolving dependencies:?\s*(cause:|╰─▶)?\s*", "", told)
-        told = re.sub(r",? we can conclude that (?:your|all) .*?are unsatisfiable\.?", ".", told)
-        return told.strip().rstrip(".") + "."
+        return re.sub(r"No solution found when resolving dependencies:?\s*(cause:|╰─▶)?\s*", "", told)
 
     def _unfetched(self, address: str) -> str:
         """Return why an address could not be fetched, by the last and most concrete of uv's causes."""

@@ -98,6 +98,34 @@ def test_package_that_exists_nowhere() -> None:
 
 
 @pytest.mark.check
+@pytest.mark.parametrize(
+    ("line", "saved", "said"),
+    [
+        ("numpy==99", "", "no package index has such a version"),
+        ("numpy>=99", "", "only numpy<="),
+        ("numpy==99", "2023-11-20", "no package index had such a version on 2023-11-20, when the model was saved: "),
+        ("numpy==2.1.0", "2023-11-20", "no package index had such a version on 2023-11-20, when the model was saved: "),
+        ("numpy>=2.1", "2023-11-20", "only numpy<=1.26.2 was available on 2023-11-20, when the model was saved: "),
+    ],
+)
+def test_version_that_exists_nowhere(line: str, saved: str, said: str) -> None:
+    """A version that no index has, or not as of the day of saving, is named, with what to do."""
+    sentence = blocked(line, saved=saved)
+    assert sentence.startswith(f"The model at {URI} needs {line}, but {said}")
+    assert sentence.endswith(f": {WAY_OUT}")
+
+
+@pytest.mark.check
+def test_all_that_exists_nowhere() -> None:
+    """Each package and version that no index has is named in one answer."""
+    with pytest.raises(Blocked) as error:
+        resolve(needs("numpy==99", "scikit-learn==98.1", "no-such-package-of-anyone", "scipy"), URI)
+    named = ["no-such-package-of-anyone, which", "numpy==99, but", "scikit-learn==98.1, but"]
+    assert sorted(each.partition(" needs ")[2][: len(name)] for each, name in
+                  zip(sorted(error.value.blockers), named, strict=True)) == named  # fmt: skip
+
+
+@pytest.mark.check
 def test_numpy_of_the_day() -> None:
     """NumPy, unless named, is as of the day of saving, and older than 2 for the scikit-learn before 1.4."""
     found = resolve(needs("scikit-learn==1.3.2", saved="2023-11-20 10:00:00.123"), URI)
@@ -245,6 +273,13 @@ def no_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], li
          "\n  And because you require b==1.20, we can conclude that your requirements are unsatisfiable.",
          "exclude each other, because a==2.31.0 depends on b>=1.21.1,<3 and the model requires a==2.31.0, and the model "
          f"requires b==1.20: {WAY_OUT}"),
+        ("Because x==1 was yanked (reason: broken) and you require x>=1,<2, we can conclude that your requirements are "
+         "unsatisfiable.", f"needs x>=1,<2, but x==1 was yanked (reason: broken): {WAY_OUT}"),
+        ("Because there is no version of y==9 and x==1 depends on y==9, we can conclude that x==1 cannot be used.\n  And "
+         "because you require x==1, we can conclude that your requirements are unsatisfiable.",
+         "cannot be installed, because there is no version of y==9 and x==1 depends on y==9, and the model requires x==1"),
+        ("you require x<2 and x>3, which are incompatible",
+         f"exclude each other (the model requires x<2 and x>3, which are incompatible): {WAY_OUT}"),
         ("something else", f"exclude each other (something else): {WAY_OUT}"),
     ],
 )  # fmt: skip
