@@ -23,6 +23,7 @@ _INNER = ("best_estimator_", "estimator_", "regressor_", "estimators_", "calibra
 _ENSEMBLES = {"StackingClassifier", "StackingRegressor", "VotingClassifier", "VotingRegressor"}
 # Attributes that hold an estimator which gets the target and never the input.
 _FOR_TARGETS = {("TransformedTargetRegressor", "transformer"), ("TransformedTargetRegressor", "transformer_")}
+_ROW_BY_ROW = ("sklearn", "lightgbm", "xgboost", "catboost", "model_steps")
 _FILLING = {"SimpleImputer", "KNNImputer", "IterativeImputer", "MissingIndicator"}  # the missing values they name
 
 
@@ -116,6 +117,16 @@ def computes_in_float64(estimator: Any) -> bool:
     """Return whether every step is one of scikit-learn's, LightGBM's or statsmodels', which compute in float64."""
     known = ("sklearn", "lightgbm", "statsmodels", "model_steps")
     return all(_is_of(step, *known) for step in (estimator, *estimators(estimator)))
+
+
+def scores_rows_alone(estimator: Any) -> bool:
+    """Return whether every step is one of a library that scores each row by itself, and none calls other functions."""
+    return all(
+        _is_of(step, *_ROW_BY_ROW)
+        and not {"predict", "predict_proba", "transform"} & set(_attributes(step))
+        and (type(step).__name__ != "FunctionTransformer" or step.func is None)
+        for step in (estimator, *estimators(estimator))
+    )
 
 
 def in_one_thread(estimator: Any) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from loading import made_up
 from loading.category_columns import check_category_columns
 from loading.declared import check_declared
-from loading.fitted import missing_texts, takes_array, takes_text_series
+from loading.fitted import missing_texts, scores_rows_alone, takes_array, takes_text_series
 from loading.made_signature import column_names
 from loading.row_dependence import RowsDepend, check_rows
 from loading.signature import NO_SIGNATURE
@@ -50,7 +50,8 @@ def try_out(model: Model, *, allow_dependence: bool) -> None:
     rows = model.example_rows
     if rows is None:
         _check_made_up_rows(model)
-        model.notes.append(f"The model has no usable input example. {_UNCHECKED}")
+        if not scores_rows_alone(model.estimator):
+            model.notes.append(f"The model has no usable input example. {_UNCHECKED}")
         return
     try:
         result = model.predict(rows)
@@ -65,7 +66,7 @@ def try_out(model: Model, *, allow_dependence: bool) -> None:
         model.notes.append(f"The model cannot score its own input example: {describe_error(cause)}")
         return
     model.notes.extend(_widened(model))
-    if len(rows) < 2:
+    if len(rows) < 2 and not scores_rows_alone(model.estimator):
         model.notes.append(f"The model's input example has one row. {_UNCHECKED}")
     try:
         check_rows(model, _tried(rows, len(model.signature.columns)))

@@ -31,7 +31,7 @@ from sklearn.preprocessing import (
 from sklearn.utils import all_estimators
 from starlette.testclient import TestClient
 
-from loading.fitted import missing_texts, takes_array, takes_text_series
+from loading.fitted import missing_texts, scores_rows_alone, takes_array, takes_text_series
 from model_loader import load
 from model_steps import DateParts, RowArithmetic, Stacked
 from serving.decoding import from_arguments
@@ -291,3 +291,18 @@ def test_row_mean_skips_null(app: Callable[..., TestClient], tmp_path: Path) -> 
     calls = [[1.5, None, 3.5, 0.0], [4.5, 1.0, 6.5, 0.0], [-7.5, None, 9.5, 0.0]]
     expected = estimator.predict(pd.DataFrame(calls, columns=frame.columns, dtype=float)).tolist()
     assert client.post("/", json={"calls": calls}).json() == {"replies": expected}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "alone"),
+    [
+        (make_pipeline(StandardScaler(), Ridge()), True),
+        (make_pipeline(FunctionTransformer(), Ridge()), True),
+        (make_pipeline(FunctionTransformer(np.cumsum), Ridge()), False),
+        (None, False),  # of user code
+    ],
+    ids=["known steps", "passed through", "a function", "user code"],
+)
+def test_rows_scored_alone(estimator: Any, alone: bool) -> None:
+    """Known steps score each row by itself; what an author's function does with other rows is unknown."""
+    assert scores_rows_alone(estimator) == alone
