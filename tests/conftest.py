@@ -1,6 +1,7 @@
 """Fixtures for all tests: a clean environment, models saved by MLflow, a Cloud Storage emulator, the function's app."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +88,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
         return str(root / name)
 
     return folder
+
+
+@pytest.fixture
+def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
+    """Return a copy of a model's folder for a test to damage."""
+    return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
 
 
 @pytest.fixture(scope="session")

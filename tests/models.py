@@ -1,11 +1,13 @@
 """Small models, saved by MLflow the way users save them; each function saves one and returns its folder."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
+import yaml
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import ColSpec, Schema
 from sklearn.compose import ColumnTransformer
@@ -270,3 +272,10 @@ def from_code(folder: Path, source: str, inputs: Schema, outputs: Schema | None,
 def schema(*specs: tuple[Any, ...]) -> Schema:
     """Return a schema of columns, each given as the arguments of a ColSpec, a type and a name."""
     return Schema([ColSpec(*spec) for spec in specs])
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Apply a change to the MLmodel file."""
+    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
+    change(mlmodel)
+    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))

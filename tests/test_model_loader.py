@@ -56,12 +56,6 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture
-def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
-    """Return a copy of a model's folder for a test to damage."""
-    return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
-
-
 def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> str:
     """Apply a change to the MLmodel file of a folder; return the folder."""
     mlmodel = yaml.safe_load((folder / "MLmodel").read_text())

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,24 +16,12 @@ from starlette.testclient import TestClient
 from local.storage import Storage
 from model_loader import ModelLoader, load
 from serving.errors import ModelUnusable
+from tests import models
 from tests.assertions import assert_error
 from tests.faults.conftest import URI
 from tests.faults.proxy import Handler, Proxy, Response, plain_client, upload
 
 ROW = [0.5, -0.25, 1, 2]
-
-
-@pytest.fixture
-def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
-    """Return a copy of a model's folder for a test to damage."""
-    return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Apply a change to the MLmodel file."""
-    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
-    change(mlmodel)
-    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
 
 
 NAMES = {
@@ -103,7 +90,7 @@ def test_mlmodel_path_outside_folder(
     app: Callable[..., TestClient], folder: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
     """A path in MLmodel that leads out of the model's folder is a 424."""
-    edit(folder, change)
+    models.edit(folder, change)
     assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "leads out of the model's folder")
 
 
@@ -117,7 +104,7 @@ def test_author_paths_ignored(folder: Path) -> None:
             "model_code_path": "/home/ana/model.py",
         }
 
-    edit(folder, change)
+    models.edit(folder, change)
     assert load(str(folder)).info.digest
 
 
@@ -151,7 +138,7 @@ def test_mlmodel_not_plain_data(app: Callable[..., TestClient], folder: Path, te
 @pytest.mark.parametrize("types", [[None], ["sklearn.tree", 1], True, {"a": "b"}])
 def test_trusted_types_not_a_list_of_names(app: Callable[..., TestClient], folder: Path, types: Any) -> None:
     """skops_trusted_types that are not a list of names are a 424."""
-    edit(folder, lambda mlmodel: mlmodel["flavors"]["sklearn"].update(skops_trusted_types=types))
+    models.edit(folder, lambda mlmodel: mlmodel["flavors"]["sklearn"].update(skops_trusted_types=types))
     assert_error(app(str(folder)).post("/", json={"calls": [ROW]}), 424, "expected a list of type names")
 
 

@@ -4,7 +4,6 @@ import functools
 import json
 import operator
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,12 +36,6 @@ class Touch:
 
     def __reduce__(self) -> Any:
         return Path.touch, (self.path,)
-
-
-@pytest.fixture
-def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
-    """Return a copy of a model's folder for a test to damage."""
-    return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
 
 
 @pytest.mark.usefixtures("fresh_code")

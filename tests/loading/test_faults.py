@@ -1,6 +1,5 @@
 """A model with several faults is one answer that has all of them."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,12 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
 URI = "gs://models/houses"
 
 
-@pytest.fixture
-def folder(saved: Callable[[str], str], tmp_path: Path) -> Path:
-    """Return a copy of a model's folder for a test to damage."""
-    return Path(shutil.copytree(saved("tree_regressor"), tmp_path / "model"))
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Apply a change to the MLmodel file."""
-    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
-    change(mlmodel)
-    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
-
-
 def spoil(folder: Path) -> None:
     """Let a model be of another scikit-learn, ask for a type, have no signature, and miss its file."""
-    edit(folder, lambda it: it["flavors"]["sklearn"].update(sklearn_version="0.24.2", skops_trusted_types=["a.B"]))
-    edit(folder, lambda it: it.pop("signature"))
+    models.edit(
+        folder, lambda it: it["flavors"]["sklearn"].update(sklearn_version="0.24.2", skops_trusted_types=["a.B"])
+    )
+    models.edit(folder, lambda it: it.pop("signature"))
     (folder / "model.pkl").unlink()
 
 
@@ -70,7 +58,7 @@ def test_single_fault_stays_alone(folder: Path) -> None:
 
 def test_unreadable_signature_and_file(folder: Path) -> None:
     """A signature that isn't JSON doesn't hide what is wrong with the files."""
-    edit(folder, lambda it: it["signature"].update(inputs="["))
+    models.edit(folder, lambda it: it["signature"].update(inputs="["))
     (folder / "model.pkl").write_bytes(POINTER)
     signature, pointer = find_faults(folder, URI).reasons
     assert signature.startswith(f"The model at {URI} has a signature that cannot be read (JSONDecodeError: ")
@@ -86,7 +74,7 @@ UNABLE = {
 @pytest.mark.parametrize("flavors", UNABLE.values(), ids=UNABLE)
 def test_model_that_cannot_predict(flavors: dict[str, Any], folder: Path) -> None:
     """A model of flavors that Python can't call is named with them."""
-    edit(folder, lambda it: it.update(flavors=flavors))
+    models.edit(folder, lambda it: it.update(flavors=flavors))
     with pytest.raises(ModelUnusable, match=f"cannot predict: its MLmodel file has {next(iter(flavors))}, but no pyth"):
         load(str(folder))
 
@@ -111,7 +99,7 @@ def test_missing_file_of_a_library(tmp_path: Path) -> None:
 def test_failure_without_signature(tmp_path: Path) -> None:
     """A model that can't be loaded hears of that alone: its signature might have been made."""
     folder = models.save(tmp_path / "model", LinearRegression().fit(*_rows()), models.numbers())
-    edit(folder, lambda it: it.pop("signature"))
+    models.edit(folder, lambda it: it.pop("signature"))
     (folder / "model.pkl").write_bytes(b"not a pickle")
     with pytest.raises(ModelUnusable, match=r"cannot be loaded: UnpicklingError") as refused:
         load(str(folder))
