@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +176,8 @@ def load(
     source = pinned(uri)
     with fetched(source, import_early) as folder:
         name = version or version_of(source)
-        model, flavors = _read(
-            folder, uri, digest, name, started, allow_dependence, plan, check_packages=check_packages
-        )
+        wanted = _Wanted(uri, digest, name, allow_dependence, plan, check_packages)
+        model, flavors = _read(folder, wanted, started)
     if folder != Path(uri):
         # On Cloud Functions the disk is memory. A model that opens its files to predict keeps them as long as it lives,
         # and so does a followed version: a worker that takes over serves it.
@@ -197,7 +197,7 @@ def load_again(uri: str, served: Served, *, allow_dependence: bool, plan: str) -
     if not claim(folder):
         raise ModelUnreachable(f"The files of version {served.version} of {uri} are gone.")
     try:
-        model, _ = _read(folder, uri, served.digest, served.version, started, allow_dependence, plan)
+        model, _ = _read(folder, _Wanted(uri, served.digest, served.version, allow_dependence, plan), started)
     except BaseException:
         release(folder)
         raise
@@ -205,39 +205,43 @@ def load_again(uri: str, served: Served, *, allow_dependence: bool, plan: str) -
     return model
 
 
-def _read(
-    folder: Path,
-    uri: str,
-    digest: str | None,
-    version: str | None,
-    started: float,
-    allow_dependence: bool | None,
-    plan: str | None,
-    *,
-    check_packages: bool = False,
-) -> tuple[Model, Mapping[str, Any]]:
-    """Verify and load the model in a folder; return it with its flavors."""
+@dataclass(frozen=True)
+class _Wanted:
+    """Which model is loaded, and how; the fields are the arguments of `load`."""
+
+    uri: str
+    digest: str | None
+    version: str | None
+    allow_dependence: bool | None
+    plan: str | None
+    check_packages: bool = False
+
+
+def _read(folder: Path, wanted: _Wanted, started: float) -> tuple[Model, Mapping[str, Any]]:
+    """Verify and load the model in a folder; return it with its flavors. `started` is when fetching it began."""
+    uri, digest = wanted.uri, wanted.digest
     fetched_at = time.perf_counter()
     found = folder_digest(folder)
     if digest and digest.lower() != found:
         raise ModelUnusable(f"The model at {uri} has digest {found}, but MODEL_DIGEST is {digest}: it was not loaded.")
     import_early(folder / "MLmodel")  # so that what the library takes is in use when the rest is compared with it
     check_fits(folder, uri)
-    model, flavors = build(folder, uri, found, check_packages=check_packages)
+    model, flavors = build(folder, uri, found, check_packages=wanted.check_packages)
     loaded_at = time.perf_counter()
+    allow_dependence = wanted.allow_dependence
     if allow_dependence is None:
         allow_dependence = os.environ.get("ROWS_DEPEND") == "allow"
     try_out(model, allow_dependence=allow_dependence)
     if isinstance(model.example_error, ImportError):  # of a module that is imported only to predict
         with loading_errors(folder, uri):
             raise model.example_error
-    plan = plan or os.environ.get("MODEL_PLAN", "on")
+    plan = wanted.plan or os.environ.get("MODEL_PLAN", "on")
     if plan != "off" and model.example_error is None:
         attach(model, load_seconds=time.perf_counter() - started, thorough=plan == "thorough")
     warm_at = time.perf_counter()
     seconds = {"fetch": fetched_at - started, "load": loaded_at - fetched_at, "warmUp": warm_at - loaded_at}
     rounded = {phase: round(value, 3) for phase, value in seconds.items()}
-    model.info = dataclasses.replace(model.info, version=version or found, seconds=rounded)
+    model.info = dataclasses.replace(model.info, version=wanted.version or found, seconds=rounded)
     return model, flavors
 
 
