@@ -66,6 +66,7 @@ def environment_options(deployment: Deployment) -> dict[str, str]:
         "MODEL_REFRESH_SECONDS": str(plan.follow or ""),
         "MLFLOW_TRACKING_URI": plan.followed.registry if plan.followed else "",
         "WORKERS": str(plan.workers),
+        "MODEL_PLAN": "",
         **Description.parse(deployment.model.description).settings,
     }
     # A registered name may have a comma, which separates variables; gcloud takes another separator between two ^.
