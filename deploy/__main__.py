@@ -16,7 +16,7 @@ from deploy.deployment import Deployment
 from deploy.destroy import destroy
 from deploy.gcloud import Commands
 from deploy.options import OPTIONS, Option, find_problems, to_plan
-from deploy.preflight import blockers, missing_tools, runtime_notes
+from deploy.preflight import blockers, missing_tools, permission_notes, runtime_notes
 from deploy.reading import Reader, observe
 from deploy.registry import fetched, look_up
 from deploy.steps import STEPS
@@ -101,7 +101,7 @@ def main(
         click.echo(f"Checking {plan.project}, {plan.region} and the model")
         seen = observe(plan, commands)
         _stop_on(blockers(plan, seen))
-        for note in (*(seen.model.notes if seen.model else ()), *runtime_notes(seen)):
+        for note in (*(seen.model.notes if seen.model else ()), *runtime_notes(seen), *permission_notes(plan, seen)):
             click.echo(f"  {note}")
         if advise:
             plan = to_plan({**values, **measured_options(plan, values, given, commands)}, registered)

@@ -37,7 +37,7 @@ class Deployment:
         if not seen.connection:
             yield Entry("connection", self.connection_id)
         if not seen.dataset:
-            yield Entry("dataset", plan.dataset)
+            yield Entry("dataset", plan.dataset_id)
         for member in plan.grant:
             if not (seen.connection and seen.connection.policy.grants(CONNECTION_USER, member)):
                 yield Entry("analyst", f"{self.connection_id} {member}")

@@ -28,7 +28,7 @@ def destroy(plan: Plan, record: Record | None, commands: Commands) -> None:
     if record is None:
         click.echo(f"There is nothing to delete: {plan.record_uri} does not exist.")
         return
-    for deletion in (*_sql(plan, record, commands), *_connection(plan, record, commands), *_function(plan, record)):
+    for deletion in (*_sql(record, commands), *_connection(plan, record, commands), *_function(plan, record)):
         _delete(deletion, commands)
     advice = f"Ask for roles/storage.objectUser on gs://{plan.bucket}."
     command = ["gcloud", "storage", "rm", plan.record_uri, "--no-user-output-enabled"]
@@ -48,20 +48,23 @@ def _delete(deletion: Deletion, commands: Commands) -> None:
         click.echo(f"{deletion.kept}: {failure.reason}")
 
 
-def _sql(plan: Plan, record: Record, commands: Commands) -> Iterator[Deletion]:
-    for name in record.names("routine"):
+def _sql(record: Record, commands: Commands) -> Iterator[Deletion]:
+    for routine in record.names("routine"):
+        place, _, name = routine.rpartition(".")
+        project, _, dataset = place.rpartition(".")
         yield Deletion(
-            f"Deleting the SQL function {plan.dataset}.{name}",
-            f"Ask for roles/bigquery.dataEditor on {plan.dataset}.",
-            commands.bq("rm", "-f", "--routine", f"{plan.project}:{plan.dataset}.{name}"),
+            f"Deleting the SQL function {dataset}.{name}",
+            f"Ask for roles/bigquery.dataEditor on {dataset}.",
+            commands.bq("rm", "-f", "--routine", f"{project}:{dataset}.{name}"),
         )
-    for name in record.names("dataset"):
+    for place in record.names("dataset"):
+        project, _, dataset = place.rpartition(".")
         yield Deletion(
-            f"Deleting the dataset {name} if it is empty",
-            f"Ask for roles/bigquery.dataOwner on {name}.",
+            f"Deleting the dataset {dataset} if it is empty",
+            f"Ask for roles/bigquery.dataOwner on {dataset}.",
             # Without -r, which would also delete other people's tables.
-            commands.bq("rm", "-f", "--dataset", f"{plan.project}:{name}"),
-            kept=f"The dataset {name} stays",
+            commands.bq("rm", "-f", "--dataset", f"{project}:{dataset}"),
+            kept=f"The dataset {dataset} stays",
         )
 
 

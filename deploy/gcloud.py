@@ -27,11 +27,18 @@ T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 READ_SECONDS = 300.0  # for a command that only reads
 MAX_PAUSE = 16.0  # seconds between two tries
+CREATED_SECONDS = 60.0  # until a resource that exists, as Google Cloud says when it's created, can be read
 REASON_LINES = 6  # of a tool's error
 
 TRANSIENT = r"HTTPError 429|status=\[429\]|RESOURCE_EXHAUSTED|rateLimitExceeded|UNAVAILABLE|Too Many Requests"
 # Google Cloud's answer about an account or a grant that it created a moment ago.
 SETTLING = r"[Ss]ervice account .* does not exist|INVALID_ARGUMENT: .*does not exist"
+# Another change of the same resource is under way, or came first. bq prints an API's message without its status.
+CONFLICT = (
+    r"subject of a conflict|ALREADY_EXISTS|[Aa]lready [Ee]xists|ABORTED|status=\[4(09|12)\]|HTTPError 4(09|12)"
+    r"|(?<![\w.-])409(?![\w-])|(already|still) in progress|[Uu]nable to queue the operation"
+    r"|[Cc]oncurrent policy changes|conditionNotMet|pre-?conditions you specified"
+)
 ABSENT = r"HTTPError 404|status=\[404\]|: 404\b|[Nn]ot found|NOT_FOUND|matched no objects"
 
 
@@ -151,7 +158,22 @@ class Commands:
         if self.dry_run:
             click.echo(f"    {shlex.join(command)}")
             return Result(0, "", "")
-        result = self.retry(command, f"{TRANSIENT}|{SETTLING}", self.wait)
+        result = self.retry(command, f"{TRANSIENT}|{SETTLING}|{CONFLICT}", self.wait)
         if not result.ok:
             raise StepFailed(step, result.reason, advice)
         return result
+
+    def create(self, step: str, advice: str, command: Sequence[str], shows: Sequence[str]) -> None:
+        """Create a resource as `change` does; one that another run created first, which `shows` finds, will do."""
+        click.echo(step)
+        if self.dry_run:
+            click.echo(f"    {shlex.join(command)}")
+            return
+        deadline = time.monotonic() + min(self.wait, CREATED_SECONDS)
+        while True:
+            result = self.retry(command, f"{TRANSIENT}|{SETTLING}", self.wait)
+            if result.ok or self.run(shows).ok:
+                return
+            if not result.matches(CONFLICT) or time.monotonic() + MAX_PAUSE / 4 >= deadline:
+                raise StepFailed(step, result.reason, advice)
+            time.sleep(MAX_PAUSE / 4)

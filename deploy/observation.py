@@ -73,6 +73,11 @@ class Connection:
     account: str  # BigQuery calls the function as this service account
     policy: Policy
 
+    @property
+    def member(self) -> str:
+        """The account as policies name it."""
+        return f"serviceAccount:{self.account}"
+
 
 @dataclass(frozen=True)
 class ModelReport:

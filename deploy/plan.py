@@ -85,6 +85,11 @@ class Plan:
         """Where the dataset is created if it does not exist."""
         return self.location or self.region
 
+    @property
+    def dataset_id(self) -> str:
+        """The dataset with its project, as the record names it."""
+        return f"{self.project}.{self.dataset}"
+
     def connection_id(self, location: str) -> str:
         """Return the connection's name as bq takes it, for the dataset's location."""
         return f"{self.project}.{location.lower()}.{self.connection}"

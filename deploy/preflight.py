@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping
 
-from deploy.observation import Observation, runtime
+from deploy.observation import INVOKER, Observation, runtime
 from deploy.plan import Plan, location_problem
 from deploy.record import Entry
 from launch.lock import PYTHONS
@@ -13,10 +13,11 @@ OLDEST_GCLOUD = 500  # of November 2024; older versions are untested
 APIS = tuple(
     f"{name}.googleapis.com"
     for name in (
-        "artifactregistry", "bigquery", "bigqueryconnection", "cloudbuild", "cloudfunctions", "iam", "run", "storage",
+        "artifactregistry", "bigquery", "bigqueryconnection", "cloudbuild", "cloudfunctions", "cloudresourcemanager",
+        "iam", "run", "storage",
     )
 )  # fmt: skip
-# What the steps need of the person or account that runs them, on the project.
+# What the steps may need of the person or account that runs them, on the project or on one resource.
 PERMISSIONS = (
     "bigquery.connections.create", "bigquery.connections.delegate", "bigquery.connections.get",
     "bigquery.datasets.create", "bigquery.jobs.create", "bigquery.routines.create", "cloudfunctions.functions.create",
@@ -62,6 +63,38 @@ def runtime_notes(seen: Observation) -> Iterator[str]:
         )
 
 
+def permission_notes(plan: Plan, seen: Observation) -> Iterator[str]:
+    """Yield which permissions were not found on the project, but may be granted on a resource that exists."""
+    granted = seen.permissions if seen.permissions is not None else frozenset(PERMISSIONS)
+    for name, resource in _needed(plan, seen).items():
+        if resource and name not in granted:
+            yield f"You lack {name} on {plan.project}; it must be granted on {resource}, which cannot be tested."
+
+
+def _needed(plan: Plan, seen: Observation) -> dict[str, str]:
+    """Return the permissions that this run needs, each with the existing resource on which it may be granted instead.
+
+    The text is empty where only the project can grant it, because the resource does not exist yet.
+    """
+    function = f"the function {plan.function}" if seen.function else ""
+    needed = {
+        "bigquery.jobs.create": "",
+        "bigquery.routines.create": f"the dataset {plan.dataset}" if seen.dataset else "",
+        "bigquery.connections.delegate": f"the connection {plan.connection}" if seen.connection else "",
+        "iam.serviceAccounts.actAs": f"the service account {plan.account}" if seen.account_exists else "",
+        f"cloudfunctions.functions.{'update' if seen.function else 'create'}": "",
+    }
+    if not seen.account_exists:
+        needed["iam.serviceAccounts.create"] = ""
+    if not seen.dataset:
+        needed["bigquery.datasets.create"] = ""
+    if not seen.connection:
+        needed |= {"bigquery.connections.create": "", "bigquery.connections.get": ""}
+    if not (seen.function and seen.connection and seen.function.policy.grants(INVOKER, seen.connection.member)):
+        needed["run.services.setIamPolicy"] = function
+    return needed
+
+
 def _version_blockers(seen: Observation) -> Iterator[str]:
     major = seen.gcloud_version.partition(".")[0]
     if not major.isdecimal() or int(major) < OLDEST_GCLOUD:
@@ -74,7 +107,10 @@ def _version_blockers(seen: Observation) -> Iterator[str]:
 def _project_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
     if seen.apis is not None and (missing := [api for api in APIS if api not in seen.apis]):
         yield f"APIs are not enabled; run: gcloud services enable {' '.join(missing)} --project={plan.project}"
-    if seen.permissions is not None and (missing := [name for name in PERMISSIONS if name not in seen.permissions]):
+    if seen.permissions is None:
+        return
+    required = sorted(name for name, resource in _needed(plan, seen).items() if not resource)
+    if missing := [name for name in required if name not in seen.permissions]:
         yield f"You lack these permissions on {plan.project}: {' '.join(missing)}"
 
 
@@ -98,5 +134,5 @@ def _dataset_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
             "--dataset."
         )
     for name in seen.model.functions if seen.model else ():
-        if name in seen.dataset.routines and Entry("routine", name) not in seen.record:
+        if name in seen.dataset.routines and Entry("routine", f"{plan.dataset_id}.{name}") not in seen.record:
             yield f"{plan.dataset}.{name} exists and was not created by this deployment: choose another --dataset."

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -21,6 +23,11 @@ from serving.errors import describe_error
 
 RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com/"
 HTTP_SECONDS = 60.0
+# What every command of gcloud and bq says to somebody who isn't logged in, or whose login expired.
+LOGGED_OUT = (
+    r"UNAUTHENTICATED|\b401\b|invalid authentication credentials|active account|[Rr]eauthenticat|refreshing .*token"
+)
+SWITCHED_OFF = r"SERVICE_DISABLED|has not been used in project|is disabled"
 
 
 def observe(plan: Plan, commands: Commands) -> Observation:
@@ -29,7 +36,7 @@ def observe(plan: Plan, commands: Commands) -> Observation:
     version = commands.start(reader.gcloud_version)
     runtimes = commands.start(reader.runtimes)
     apis = commands.start(reader.apis)
-    permissions = commands.start(reader.permissions)
+    permissions = commands.start(lambda: reader.permissions(apis.result()))
     account = commands.start(reader.account)
     bucket_policy = commands.start(reader.bucket_policy)
     record = commands.start(reader.record)
@@ -49,8 +56,16 @@ def observe(plan: Plan, commands: Commands) -> Observation:
         dataset=dataset.result(),
         connection=connection.result(),
         model=model.result(),
-        problems=tuple(sorted(reader.problems)),
+        problems=tuple(sorted(_without_login(reader.problems))),
     )
+
+
+def _without_login(problems: Sequence[str]) -> list[str]:
+    """Return the problems with one sentence for all those of a missing or expired login."""
+    others = [problem for problem in problems if not re.search(LOGGED_OUT, problem)]
+    if len(others) == len(problems):
+        return others
+    return [*others, "You are not logged in to Google Cloud, or the login has expired: run 'gcloud auth login'."]
 
 
 @dataclass
@@ -87,13 +102,21 @@ class Reader:
         )
         return None
 
-    def permissions(self) -> frozenset[str] | None:
+    def permissions(self, apis: frozenset[str] | None) -> frozenset[str] | None:
         """Return which of PERMISSIONS the caller has on the project; gcloud has no command for that."""
+        if apis is not None and urlsplit(RESOURCE_MANAGER).hostname not in apis:
+            return None  # which preflight reports
         token = self.commands.run(["gcloud", "auth", "print-access-token"])
         result = _test_permissions(self.plan.project, token.out.strip()) if token.ok else token
         if result.ok:
             return frozenset(result.json().get("permissions", []))
-        self.problems.append(f"Your permissions on {self.plan.project} cannot be read: {result.reason}")
+        if result.matches(SWITCHED_OFF):
+            self.problems.append(
+                "The Cloud Resource Manager API is off, which tells what you may do; run: gcloud services enable "
+                f"{urlsplit(RESOURCE_MANAGER).hostname} {self._project}"
+            )
+        else:
+            self.problems.append(f"Your permissions on {self.plan.project} cannot be read: {result.reason}")
         return None
 
     def account(self) -> str | None:
@@ -115,7 +138,7 @@ class Reader:
         """Return what earlier runs created."""
         result = self.commands.run(["gcloud", "storage", "cat", self.plan.record_uri])
         if result.ok:
-            return Record.parse(result.out)
+            return Record.parse(result.out, self.plan.dataset_id)
         if not result.absent:
             self.problems.append(f"The record {self.plan.record_uri} cannot be read: {result.reason}")
         return None

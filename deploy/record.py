@@ -1,9 +1,10 @@
 """The record of what deploy.sh created: one text object beside the models, so --destroy works from any machine.
 
-A line is a resource and its name, such as `function predict`. A resource is recorded before it is created, and only if
-it did not exist, so nothing of anybody else's is ever in the record.
+A line is a resource and its name, such as `function predict` or `routine my-project.ds.predict`. A resource is recorded
+before it is created, and only if it did not exist, so nothing of anybody else's is ever in the record.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -15,8 +16,9 @@ Resource = Literal["account", "reader", "function", "connection", "dataset", "an
 class Entry:
     """One resource that deploy.sh created.
 
-    A `reader` is an account that may read the bucket. An `analyst` is a connection and who may use it. `sql` is the
-    hash of what the SQL functions were registered with.
+    Datasets and routines have their project in their names. A `reader` is an account that may read the bucket. An
+    `analyst` is a connection and who may use it. `sql` is a dataset and the hash of what its SQL functions were
+    registered with.
     """
 
     resource: Resource
@@ -33,10 +35,22 @@ class Record:
     entries: tuple[Entry, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> "Record":
-        """Read a record; lines of other versions of deploy.sh are skipped."""
-        pairs = (line.partition(" ") for line in text.splitlines())
-        return cls(tuple(Entry(word, name) for word, _, name in pairs if word in get_args(Resource)))  # type: ignore[arg-type]
+    def parse(cls, text: str, dataset_id: str) -> "Record":
+        """Read a record; lines of other versions of deploy.sh are skipped.
+
+        Early versions wrote names without a dataset: those of the dataset that they recorded, else of `dataset_id`.
+        """
+        pairs = [(word, name) for word, _, name in (line.partition(" ") for line in text.splitlines())]
+        project = dataset_id.rpartition(".")[0]
+        early = next((f"{project}.{name}" for word, name in pairs if word == "dataset" and "." not in name), dataset_id)
+        place = {"dataset": f"{project}.", "routine": f"{early}.", "sql": f"{early} "}
+        return cls(
+            tuple(
+                Entry(word, name if re.search("[. ]", name) else f"{place.get(word, '')}{name}")  # type: ignore[arg-type]
+                for word, name in pairs
+                if word in get_args(Resource)
+            )
+        )
 
     def __str__(self) -> str:
         return "".join(f"{entry}\n" for entry in self.entries)
@@ -48,9 +62,14 @@ class Record:
         """Return the names of all resources of one type."""
         return [entry.name for entry in self.entries if entry.resource == resource]
 
+    def routines(self, dataset_id: str) -> list[str]:
+        """Return the names of the SQL functions in one dataset, without the dataset."""
+        places = (name.rpartition(".") for name in self.names("routine"))
+        return [name for place, _, name in places if place == dataset_id]
+
     def add(self, entries: Iterable[Entry]) -> "Record":
-        """Return the record with these entries too; there is one hash of the SQL functions at a time."""
+        """Return the record with these entries too; a dataset's SQL functions have one hash at a time."""
         new = [entry for entry in entries if entry not in self.entries]
-        replaced = any(entry.resource == "sql" for entry in new)
-        kept = [entry for entry in self.entries if not (replaced and entry.resource == "sql")]
+        replaced = {entry.name.partition(" ")[0] for entry in new if entry.resource == "sql"}
+        kept = [it for it in self.entries if not (it.resource == "sql" and it.name.partition(" ")[0] in replaced)]
         return Record((*kept, *new))

@@ -17,13 +17,13 @@ from sql.render import render
 def register_sql(deployment: Deployment) -> None:
     """Create the SQL functions, or replace them if anything that their statements say has changed."""
     plan = deployment.plan
-    entry = Entry("sql", _sql_hash(deployment))
+    entry = Entry("sql", f"{plan.dataset_id} {_sql_hash(deployment)}")
     existing = deployment.seen.dataset.routines if deployment.seen.dataset else frozenset()
-    if entry in deployment.record and existing.issuperset(deployment.record.names("routine")):
+    if entry in deployment.record and existing.issuperset(deployment.record.routines(plan.dataset_id)):
         click.echo(f"The SQL functions in {plan.dataset} are up to date")
         return
     statements = _render(deployment)
-    deployment.remember(*(Entry("routine", name) for name in deployment.model.functions))
+    deployment.remember(*(Entry("routine", f"{plan.dataset_id}.{name}") for name in deployment.model.functions))
     deployment.commands.change(
         f"Registering the SQL functions in {plan.dataset}",
         f"Ask for roles/bigquery.dataEditor on the dataset {plan.dataset} and roles/bigquery.connectionAdmin on the "
@@ -70,7 +70,7 @@ def _render(deployment: Deployment) -> str:
 def grant_analysts(deployment: Deployment) -> None:
     """Let those named by --grant use the connection and call each SQL function."""
     plan, commands = deployment.plan, deployment.commands
-    names = deployment.record.names("routine") if plan.grant else []
+    names = deployment.record.routines(plan.dataset_id) if plan.grant else []
     routines = [f"{plan.project}:{plan.dataset}.{name}" for name in names]
     reads = {name: commands.start(partial(_routine_policy, commands, name)) for name in routines}
     policies = {name: read.result() for name, read in reads.items()}

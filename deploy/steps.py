@@ -38,14 +38,15 @@ def create_account(deployment: Deployment) -> None:
     """Create the service account that the function runs as."""
     account = deployment.plan.account
     if Entry("account", account) in deployment.missing:
-        deployment.commands.change(
+        project = f"--project={deployment.plan.project}"
+        deployment.commands.create(
             f"Creating the service account {account}",
             f"Ask for roles/iam.serviceAccountCreator on {deployment.plan.project}.",
             [
-                "gcloud", "iam", "service-accounts", "create", account.partition("@")[0],
-                f"--project={deployment.plan.project}", f"--display-name=SQL function {deployment.plan.function}",
-                "--no-user-output-enabled",
+                "gcloud", "iam", "service-accounts", "create", account.partition("@")[0], project,
+                f"--display-name=SQL function {deployment.plan.function}", "--no-user-output-enabled",
             ],
+            ["gcloud", "iam", "service-accounts", "describe", account, project, "--format=json"],
         )  # fmt: skip
 
 
@@ -73,9 +74,10 @@ def create_connection(deployment: Deployment) -> None:
     created = deployment.commands.bq(
         "mk", "--connection", location, "--connection_type=CLOUD_RESOURCE", deployment.plan.connection
     )
-    deployment.commands.change(step, advice, created)
+    shows = deployment.commands.bq("show", "--connection", deployment.connection_id)
+    deployment.commands.create(step, advice, created, shows)
     if not deployment.commands.dry_run:
-        shown = deployment.commands.run(deployment.commands.bq("show", "--connection", deployment.connection_id))
+        shown = deployment.commands.run(shows)
         if not shown.ok:
             raise StepFailed(step, shown.reason, advice)
         deployment.caller = shown.json()["cloudResource"]["serviceAccountId"]
@@ -99,13 +101,13 @@ def grant_invoker(deployment: Deployment) -> None:
 def create_dataset(deployment: Deployment) -> None:
     """Create the dataset that holds the SQL functions."""
     plan = deployment.plan
-    if Entry("dataset", plan.dataset) in deployment.missing:
-        deployment.commands.change(
+    if Entry("dataset", plan.dataset_id) in deployment.missing:
+        name = f"{plan.project}:{plan.dataset}"
+        deployment.commands.create(
             f"Creating the dataset {plan.dataset} in {deployment.location}",
             f"Ask for roles/bigquery.user on {plan.project}.",
-            deployment.commands.bq(
-                "mk", "--dataset", f"--location={deployment.location}", f"{plan.project}:{plan.dataset}"
-            ),
+            deployment.commands.bq("mk", "--dataset", f"--location={deployment.location}", name),
+            deployment.commands.bq("show", name),
         )
 
 

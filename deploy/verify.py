@@ -13,9 +13,12 @@ from deploy.observation import ModelReport
 from parity import compare
 from serving.errors import quantity
 
-SETTLE_SECONDS = 300.0  # the longest that a new grant takes to have an effect
-# What BigQuery reports while a grant has no effect yet: on the connection, the function or the bucket.
-NOT_GRANTED = r"403|[Pp]ermission|may not be read"
+# What BigQuery reports while a grant has no effect yet: on the connection, the function or the bucket. Google says that
+# it "typically" takes 2 minutes and "potentially 7 minutes or longer":
+# https://cloud.google.com/iam/docs/access-change-propagation
+NOT_GRANTED = (
+    r"(response code|HTTP|HTTPError) 403\b|PERMISSION_DENIED|Permission denied|Access Denied|may not be read by this"
+)
 
 
 def verify(deployment: Deployment) -> None:
@@ -28,7 +31,7 @@ def verify(deployment: Deployment) -> None:
     result = commands.retry(
         commands.bq(f"--location={deployment.location}", "query", "--nouse_legacy_sql", "--max_rows=1000"),
         f"{TRANSIENT}|{NOT_GRANTED}",
-        min(plan.wait, SETTLE_SECONDS),
+        plan.wait,
         stdin=deployment.model.parity_query,
     )
     if not result.ok:

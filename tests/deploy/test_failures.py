@@ -32,7 +32,7 @@ EVERYTHING = ("accounts", "policies", "functions", "connections", "datasets", "r
 CASES = {
     "record-not-writable": Case(EVERYTHING, "POST /upload/storage", 403, "Recording what deploy.sh creates"),
     "account-forbidden": Case(EVERYTHING, "POST /v1/projects/.*/serviceAccounts", 403, "Creating the service account"),
-    "account-made-meanwhile": Case(EVERYTHING, "POST /v1/projects/.*/serviceAccounts", 409, "Creating the service account"),
+    "account-made-meanwhile": Case(EVERYTHING, "POST /v1/projects/.*/serviceAccounts", 409, "Creating the service account", wait="6"),
     "bucket-policy-forbidden": Case(("policies",), "PUT /storage/v1/b/models/iam", 403, "Allowing sql-fn-predict@"),
     "upload-place-not-found": Case(("functions",), f"POST {FUNCTIONS}:generateUploadUrl", 404, "Deploying the function"),
     "function-forbidden": Case(("functions",), f"POST {FUNCTIONS}$", 403, "Deploying the function"),
@@ -41,7 +41,7 @@ CASES = {
     "connection-quota-for-long": Case(("connections",), "POST /v1/.*/connections$", 429, "Creating the connection", wait="6"),
     "connection-server-error": Case(("connections",), "POST /v1/.*/connections$", 500, "Creating the connection", wait="9"),
     "invoker-forbidden": Case(("policies",), "POST /v1/.*/services/predict:setIamPolicy", 403, "Allowing the connection to call"),
-    "dataset-made-meanwhile": Case(("datasets", "routines"), "POST /bigquery/.*/datasets$", 409, "Creating the dataset"),
+    "dataset-made-meanwhile": Case(("datasets", "routines"), "POST /bigquery/.*/datasets$", 409, "Creating the dataset", wait="6"),
     "sql-forbidden": Case(("routines",), "POST /bigquery/.*/jobs$", 403, "Registering the SQL functions"),
     "connection-user-forbidden": Case(("policies",), "connections/predict:setIamPolicy", 403, f"Allowing {ANALYST} to use"),
     "routine-right-forbidden": Case(("policies",), "routines/predict:setIamPolicy", 403, f"Allowing {ANALYST} to call"),

@@ -1,36 +1,59 @@
-"""The record of what deploy.sh created, in the format that every version has written."""
+"""The record of what deploy.sh created, also as earlier versions wrote it."""
+
+import pytest
 
 from deploy.record import Entry, Record
 
-# As the first versions of deploy.sh wrote it, in shell.
 TEXT = """\
 account sql-fn-predict@my-project.iam.gserviceaccount.com
 reader sql-fn-predict@my-project.iam.gserviceaccount.com
 function predict
 connection my-project.us.predict
-dataset ds
+dataset my-project.ds
 analyst my-project.us.predict user:ana@example.com
-routine predict
-routine predict_row
-routine model_info
-sql 0123456789abcdef0123456789abcdef01234567
+routine my-project.ds.predict
+routine my-project.ds.predict_row
+routine my-project.ds.model_info
+sql my-project.ds 0123456789abcdef0123456789abcdef01234567
 """
+# As the first versions of deploy.sh wrote it, in shell: without the dataset of routines.
+EARLY = TEXT.replace("my-project.ds.", "").replace("sql my-project.ds", "sql").replace("my-project.ds", "ds")
 
 
 def test_read_and_write() -> None:
-    """A record written by an earlier version is read, and written back as it was."""
-    record = Record.parse(TEXT)
+    """A record is written as it was read."""
+    record = Record.parse(TEXT, "my-project.other")
     assert str(record) == TEXT
-    assert record.names("routine") == ["predict", "predict_row", "model_info"]
+    assert record.routines("my-project.ds") == ["predict", "predict_row", "model_info"]
+    assert record.routines("my-project.other") == []
     assert record.names("analyst") == ["my-project.us.predict user:ana@example.com"]
-    assert Entry("dataset", "ds") in record
+    assert Entry("dataset", "my-project.ds") in record
+
+
+@pytest.mark.parametrize("dataset_id", ["my-project.ds", "my-project.other"])
+def test_early_record(dataset_id: str) -> None:
+    """The routines of an early record belong to the dataset that it names, whatever dataset a run is given."""
+    assert str(Record.parse(EARLY, dataset_id)) == TEXT
+
+
+def test_early_record_without_dataset() -> None:
+    """The routines of an early record that names no dataset belong to the one that a run is given."""
+    record = Record.parse(EARLY.replace("dataset ds\n", ""), "my-project.ds")
+    assert str(record) == TEXT.replace("dataset my-project.ds\n", "")
 
 
 def test_add() -> None:
-    """New entries follow the others, recorded ones are not repeated, and a new hash replaces the old one."""
-    record = Record.parse(TEXT).add(
-        [Entry("routine", "predict"), Entry("routine", "predict_proba"), Entry("sql", "f" * 40)]
+    """New entries follow the others, recorded ones are not repeated, and a new hash replaces that of its dataset."""
+    other = Entry("sql", f"my-project.other {'e' * 40}")
+    record = Record.parse(TEXT, "my-project.ds").add(
+        [
+            other,
+            Entry("routine", "my-project.ds.predict"),
+            Entry("routine", "my-project.ds.predict_proba"),
+            Entry("sql", f"my-project.ds {'f' * 40}"),
+        ]
     )
     assert str(record) == TEXT.replace(
-        "sql 0123456789abcdef0123456789abcdef01234567", f"routine predict_proba\nsql {'f' * 40}"
+        "sql my-project.ds 0123456789abcdef0123456789abcdef01234567",
+        f"{other}\nroutine my-project.ds.predict_proba\nsql my-project.ds {'f' * 40}",
     )

@@ -26,8 +26,9 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        names = {400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ALREADY_EXISTS"}
-        names |= {429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
+        names = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
+        names |= {409: "ALREADY_EXISTS", 412: "FAILED_PRECONDITION", 429: "RESOURCE_EXHAUSTED"}
+        names |= {500: "INTERNAL", 503: "UNAVAILABLE"}
         reasons = {403: "accessDenied", 404: "notFound", 409: "duplicate", 429: "rateLimitExceeded"}
         reason = reasons.get(self.status, "backendError" if self.status >= 500 else "invalid")
         return {

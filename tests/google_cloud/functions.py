@@ -73,6 +73,7 @@ class Functions:
 
     async def _create(self, request: Request) -> Any:
         name = f"{_place(request)}/functions/{request.query_params['functionId']}"
+        self._check_idle(name)
         if name in self.cloud.functions:
             raise ApiError(409, f"Function {name} already exists.")
         return self._deploy(name, await request.json(), {})
@@ -80,7 +81,12 @@ class Functions:
     async def _patch(self, request: Request) -> Any:
         name = _name(request)
         before = self.cloud.found(self.cloud.functions, name, "function")
+        self._check_idle(name)
         return self._deploy(name, await request.json(), before)
+
+    def _check_idle(self, name: str) -> None:
+        if self.cloud.functions.get(name, {}).get("state") == "DEPLOYING":
+            raise ApiError(409, "unable to queue the operation")
 
     async def _delete(self, request: Request) -> Any:
         name = _name(request)

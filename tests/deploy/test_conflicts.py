@@ -1,0 +1,66 @@
+"""Other changes under way: deploy.sh waits for them within --wait, and two runs at once both end well."""
+
+import copy
+import os
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+from tests.deploy.conftest import MAX_SECONDS, Deployment, Run
+from tests.deploy.test_failures import FUNCTION
+from tests.google_cloud.cloud import PROJECT
+
+pytestmark = pytest.mark.slow
+
+# What is missing from a complete deployment, and the request that is answered with a conflict once.
+CONFLICTS = {
+    "function": ("functions", f"POST /v2/projects/{PROJECT}/locations/us-central1/functions$", 409),
+    "bucket-policy": ("policies", "PUT /storage/v1/b/models/iam", 409),
+    "service-policy": ("policies", "POST /v1/.*/services/predict:setIamPolicy", 409),
+    "account": ("accounts", "POST /v1/projects/.*/serviceAccounts", 409),
+    "connection": ("connections", "POST /v1/.*/connections$", 409),
+    "dataset": ("datasets", "POST /bigquery/.*/datasets$", 409),
+}
+
+
+@pytest.mark.parametrize("name", CONFLICTS)
+def test_one_conflict(
+    name: str, deployment: Deployment, first: tuple[Run, dict[str, Any]], before: dict[str, Any]
+) -> None:
+    """A conflict is waited for, whichever step meets it."""
+    missing, fails, status = CONFLICTS[name]
+    state = {**copy.deepcopy(first[1]), missing: copy.deepcopy(before[missing])}
+    if missing == "datasets":
+        state["routines"] = {}
+    deployment.restore(state)
+    deployment.cloud.fail(fails, status, times=1)
+    run = deployment.run()
+    assert (run.status, run.err) == (0, "")
+
+
+def test_two_at_once(deployment: Deployment, before: dict[str, Any]) -> None:
+    """Two runs in an empty project both end with status 0, and --destroy deletes what they created."""
+    deployment.restore(before)
+    environment = {**os.environ, **deployment.google.environment}
+    options: dict[str, Any] = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    runs = [subprocess.Popen(deployment.command(), **options) for _ in range(2)]
+    ends = [run.communicate(timeout=MAX_SECONDS) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], ends
+    assert deployment.run("--destroy").status == 0
+    assert not deployment.cloud.functions
+
+
+def test_run_after_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> None:
+    """A run right after Ctrl-C waits for the function that is still being deployed, then goes on."""
+    deployment.restore(before)
+    environment = {**os.environ, **deployment.google.environment}
+    with subprocess.Popen(deployment.command(), env=environment, stdout=subprocess.PIPE) as run:
+        while FUNCTION not in deployment.cloud.functions and run.poll() is None:
+            time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(MAX_SECONDS) == 130
+    again = deployment.run()
+    assert (again.status, again.err) == (0, "")
