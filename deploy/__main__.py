@@ -1,5 +1,6 @@
 """The command line behind deploy.sh: from the options to a deployment, or to the deletion of one."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -15,10 +16,13 @@ from deploy.advise import measured_options
 from deploy.deployment import Deployment
 from deploy.destroy import destroy
 from deploy.gcloud import Commands
+from deploy.observation import Observation
 from deploy.options import OPTIONS, Option, find_problems, to_plan
+from deploy.plan import Plan
 from deploy.preflight import blockers, missing_tools, permission_notes, runtime_notes
 from deploy.reading import Reader, observe
 from deploy.registry import fetched, look_up
+from deploy.report import Report, printed
 from deploy.steps import STEPS
 from launch.errors import Blocked
 
@@ -58,6 +62,7 @@ def _joined(context: click.Context, option: click.Parameter, values: Sequence[st
 @click.command(context_settings={"ignore_unknown_options": True, "max_content_width": 120})
 @_add_options
 @click.option("--advise", is_flag=True, help="Measure the model on this machine first and set the sizes not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object about the run; progress goes to stderr.")
 @click.option("--dry-run", is_flag=True, help="Print every command and change nothing.")
 @click.option("--destroy", "destroys", is_flag=True, help="Delete what deploy.sh created with the same options.")
 @click.argument("unknown", nargs=-1, type=click.UNPROCESSED, metavar="")
@@ -66,6 +71,7 @@ def main(
     context: click.Context,
     /,
     advise: bool,
+    as_json: bool,
     dry_run: bool,
     destroys: bool,
     unknown: tuple[str, ...],
@@ -81,36 +87,60 @@ def main(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(INTERRUPTED))
     given = {key for key in values if context.get_parameter_source(key) is not ParameterSource.DEFAULT}
-    unexpected = [f"There is no option {text}; see ./deploy.sh --help." for text in unknown]
-    without_value = {key for key in given if not values[key]}
-    _stop_on([*unexpected, *find_problems(values, without_value)])
+    report = Report()
+    with printed(report) if as_json else contextlib.nullcontext():
+        unexpected = [f"There is no option {text}; see ./deploy.sh --help." for text in unknown]
+        without_value = {key for key in given if not values[key]}
+        _stop_on([*unexpected, *find_problems(values, without_value)])
+        _stop_on(missing_tools())
+        registered = look_up(values)
+        if registered and not destroys:
+            registered = fetched(registered)
+        plan = report.plan = to_plan(values, registered)
+        commands = report.commands = Commands(plan.project, plan.wait, dry_run=dry_run)
+        try:
+            if destroys:
+                _destroy(plan, commands)
+                report.outcome = "destroyed"
+            else:
+                seen = _checked(plan, commands)
+                if advise:
+                    measured = measured_options(plan, values, given, commands)
+                    plan = report.plan = to_plan({**values, **measured}, registered)
+                report.deployment = _deploy(plan, seen, commands)
+                report.outcome = "deployed"
+        finally:
+            commands.stop()
+        if dry_run:
+            report.outcome = "planned"
 
-    _stop_on(missing_tools())
-    registered = look_up(values)
-    if registered and not destroys:
-        registered = fetched(registered)
-    plan = to_plan(values, registered)
-    commands = Commands(plan.project, plan.wait, dry_run=dry_run)
-    try:
-        if destroys:
-            reader = Reader(plan, commands)
-            record = reader.record()
-            _stop_on(reader.problems)
-            destroy(plan, record, commands)
-            return
-        click.echo(f"Checking {plan.project}, {plan.region} and the model")
-        seen = observe(plan, commands)
-        _stop_on(blockers(plan, seen))
-        for note in (*(seen.model.notes if seen.model else ()), *runtime_notes(seen), *permission_notes(plan, seen)):
-            click.echo(f"  {note}")
-        if advise:
-            plan = to_plan({**values, **measured_options(plan, values, given, commands)}, registered)
-        with tempfile.TemporaryDirectory() as folder:
-            deployment = Deployment(plan, seen, commands, Path(folder))
-            for step in STEPS:
-                step(deployment)
-    finally:
-        commands.stop()
+
+def _destroy(plan: Plan, commands: Commands) -> None:
+    """Delete what the record lists."""
+    reader = Reader(plan, commands)
+    record = reader.record()
+    _stop_on(reader.problems)
+    destroy(plan, record, commands)
+
+
+def _checked(plan: Plan, commands: Commands) -> Observation:
+    """Return what a deployment depends on; raise Blocked if anything prevents it."""
+    click.echo(f"Checking {plan.project}, {plan.region} and the model")
+    seen = observe(plan, commands)
+    _stop_on(blockers(plan, seen))
+    for note in (*(seen.model.notes if seen.model else ()), *runtime_notes(seen), *permission_notes(plan, seen)):
+        click.echo(f"  {note}")
+    return seen
+
+
+def _deploy(plan: Plan, seen: Observation, commands: Commands) -> Deployment:
+    """Take every step, each with its number."""
+    with tempfile.TemporaryDirectory() as folder:
+        deployment = Deployment(plan, seen, commands, Path(folder))
+        for number, step in enumerate(STEPS, 1):
+            commands.progress = f"[{number}/{len(STEPS)}]"
+            step(deployment)
+    return deployment
 
 
 def _stop_on(problems: Sequence[str]) -> None:

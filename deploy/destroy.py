@@ -28,11 +28,19 @@ def destroy(plan: Plan, record: Record | None, commands: Commands) -> None:
     if record is None:
         click.echo(f"There is nothing to delete: {plan.record_uri} does not exist.")
         return
-    for deletion in (*_sql(record, commands), *_connection(plan, record, commands), *_function(plan, record)):
+    deletions = [
+        *_sql(record, commands),
+        *_connection(plan, record, commands),
+        *_function(plan, record),
+        Deletion(
+            "Deleting the record",
+            f"Ask for roles/storage.objectUser on gs://{plan.bucket}.",
+            ["gcloud", "storage", "rm", plan.record_uri, "--no-user-output-enabled"],
+        ),
+    ]
+    for number, deletion in enumerate(deletions, 1):
+        commands.progress = f"[{number}/{len(deletions)}]"
         _delete(deletion, commands)
-    advice = f"Ask for roles/storage.objectUser on gs://{plan.bucket}."
-    command = ["gcloud", "storage", "rm", plan.record_uri, "--no-user-output-enabled"]
-    _delete(Deletion("Deleting the record", advice, command), commands)
     if not commands.dry_run:
         click.echo(f"Everything that deploy.sh created is deleted; the model in {plan.model_uri} stays.")
 

@@ -5,8 +5,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-import click
-
 from deploy.deployment import Deployment
 from deploy.errors import StepFailed
 from deploy.gcloud import ROOT, Commands
@@ -39,7 +37,7 @@ def deploy_function(deployment: Deployment) -> None:
     arguments = [plan.function, "--gen2", "--trigger-http", *(f"--{name}={value}" for name, value in options.items())]
     source_hash = _source_hash(arguments, source)
     if existing and existing.state == "ACTIVE" and existing.source_hash == source_hash:
-        click.echo(f"The function {plan.function} is up to date")
+        deployment.commands.say(f"The function {plan.function} is up to date")
         return
     # Updating an existing function with this flag would also remove callers that others have allowed.
     private = [] if existing else ["--no-allow-unauthenticated"]

@@ -87,6 +87,8 @@ class Commands:
         self.project = project
         self.wait = wait
         self.dry_run = dry_run
+        self.changes: list[list[str]] = []  # as they ran, or would run
+        self.progress = ""  # which step this is, such as [3/11]
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -152,9 +154,14 @@ class Commands:
             time.sleep(pause)
             pause = min(2 * pause, MAX_PAUSE)
 
+    def say(self, text: str) -> None:
+        """Print what a step does or found, after its number."""
+        click.echo(f"{self.progress} {text}".lstrip())
+
     def change(self, step: str, advice: str, command: Sequence[str]) -> Result:
         """Make one change, or print its command in a dry run. Raise StepFailed with the advice."""
-        click.echo(step)
+        self.say(step)
+        self.changes.append(list(command))
         if self.dry_run:
             click.echo(f"    {shlex.join(command)}")
             return Result(0, "", "")
@@ -165,7 +172,8 @@ class Commands:
 
     def create(self, step: str, advice: str, command: Sequence[str], shows: Sequence[str]) -> None:
         """Create a resource as `change` does; one that another run created first, which `shows` finds, will do."""
-        click.echo(step)
+        self.say(step)
+        self.changes.append(list(command))
         if self.dry_run:
             click.echo(f"    {shlex.join(command)}")
             return

@@ -4,8 +4,6 @@ import dataclasses
 import hashlib
 from functools import partial
 
-import click
-
 from deploy.deployment import Deployment
 from deploy.gcloud import ROOT, Commands
 from deploy.observation import CONNECTION_USER, NO_POLICY, ROUTINE_CALLER, Policy
@@ -20,7 +18,7 @@ def register_sql(deployment: Deployment) -> None:
     entry = Entry("sql", f"{plan.dataset_id} {_sql_hash(deployment)}")
     existing = deployment.seen.dataset.routines if deployment.seen.dataset else frozenset()
     if entry in deployment.record and existing.issuperset(deployment.record.routines(plan.dataset_id)):
-        click.echo(f"The SQL functions in {plan.dataset} are up to date")
+        deployment.commands.say(f"The SQL functions in {plan.dataset} are up to date")
         return
     statements = _render(deployment)
     deployment.remember(*(Entry("routine", f"{plan.dataset_id}.{name}") for name in deployment.model.functions))

@@ -1,6 +1,7 @@
 """The end of a deployment: the SQL functions must give the model's own predictions for its input example."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,12 +25,14 @@ NOT_GRANTED = (
 def verify(deployment: Deployment) -> None:
     """Score the input example in BigQuery and compare. Wait for new grants to take effect."""
     plan, commands = deployment.plan, deployment.commands
-    if commands.dry_run:
-        return
     step = "Comparing what SQL returns with the model's own predictions"
-    click.echo(step)
+    commands.say(step)
+    command = commands.bq(f"--location={deployment.location}", "query", "--nouse_legacy_sql", "--max_rows=1000")
+    if commands.dry_run:
+        click.echo(f"    {shlex.join(command)} <<< {shlex.quote(deployment.model.parity_query)}")
+        return
     result = commands.retry(
-        commands.bq(f"--location={deployment.location}", "query", "--nouse_legacy_sql", "--max_rows=1000"),
+        command,
         f"{TRANSIENT}|{NOT_GRANTED}",
         plan.wait,
         stdin=deployment.model.parity_query,
