@@ -13,6 +13,7 @@ from deploy.plan import Plan, default_account, location_problem
 from deploy.sizes import CPU, MEMORY, size_problems
 from launch.registry import ALIAS, Registered
 from launch.registry import PATTERN as REGISTERED
+from sql.names import DOMAIN
 
 MODEL_URI = r"gs://[a-z0-9][a-z0-9._-]+/[^\s,*?]+"
 
@@ -54,7 +55,7 @@ class Option:
 OPTIONS = (
     Option(
         "project", "", "my-project", "The Google Cloud project.",
-        r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "6 to 30 lowercase letters, digits and hyphens", required=True,
+        DOMAIN + r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "6 to 30 lowercase letters, digits and hyphens", required=True,
     ),
     Option(
         "region", "", "us-central1", "The region where the function runs.",

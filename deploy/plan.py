@@ -78,7 +78,9 @@ class Plan:
         """The email of the account that the function runs as."""
         if "@" in self.service_account:
             return self.service_account
-        return f"{self.service_account}@{self.project}.iam.gserviceaccount.com"
+        # That of example.com:my-project is at my-project.example.com.iam.gserviceaccount.com.
+        domain, _, project = self.project.rpartition(":")
+        return f"{self.service_account}@{'.'.join(filter(None, (project, domain)))}.iam.gserviceaccount.com"
 
     @property
     def new_location(self) -> str:

@@ -15,7 +15,7 @@ def example_query(signature: Signature, rows: Sequence[Sequence[Any]], dataset: 
     It returns the rows in order, with the columns `example`, the row's number from 0; `predicted`, the prediction as a
     JSON string; and `digest`, the digest of the model that answered.
     """
-    project, _, name = dataset.partition(".")
+    project, _, name = dataset.rpartition(".")
     place = f"`{project}`.{name}"
     columns = signature.columns
     wide = exceeds_arguments(columns)

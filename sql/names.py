@@ -11,6 +11,8 @@ from serving.functions import SqlFunction, available_functions
 from serving.model import Model
 
 MAX_ARGUMENTS = 256  # per function
+# Before the project's name in old organizations, such as example.com:my-project.
+DOMAIN = r"(?:[a-z0-9][a-z0-9.-]*[.][a-z]{2,63}:)?"
 
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/lexical#reserved_keywords
 _RESERVED = """

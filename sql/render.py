@@ -9,7 +9,7 @@ import click
 from launch.examine import examined
 from serving.model import Model
 from sql.declarations import Declaration, declarations
-from sql.names import identifier, string_literal
+from sql.names import DOMAIN, identifier, string_literal
 from sql.terraform import terraform
 
 ENDPOINT_PATH = r"(/(?!eventlog$|_ah/)[A-Za-z0-9_/-]*(?<!z))?"  # what BigQuery allows after the host
@@ -17,8 +17,8 @@ ENDPOINT_PATH = r"(/(?!eventlog$|_ah/)[A-Za-z0-9_/-]*(?<!z))?"  # what BigQuery 
 # option -> (pattern, what to expect)
 PLACES = {
     "project": (
-        r"[a-z][a-z0-9-]{2,61}[a-z0-9]",
-        "lower-case letters, digits and hyphens, such as my-project",
+        DOMAIN + r"[a-z][a-z0-9-]{2,61}[a-z0-9]",
+        "lower-case letters, digits and hyphens, such as my-project or example.com:my-project",
     ),
     "dataset": (r"\w{1,1024}", "letters, digits and underscores, such as models"),
     "connection": (r"[a-z][a-z0-9-]*\.[\w-]+", "location.name, such as us.remote-models"),

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from deploy.options import OPTIONS
+from deploy.options import OPTIONS, find_problems, to_plan
 from tests.deploy.conftest import MAX_SECONDS, ROOT
 
 GOOD = ["--project", "my-project", "--region", "us-central1", "--dataset", "ds", "--model", "gs://models/tree"]
@@ -72,6 +72,21 @@ def test_all_problems_at_once() -> None:
         "deploy.sh: --project is ", "deploy.sh: --region is required", "deploy.sh: --dataset is required", "deploy.sh: --cpu is ",
         "deploy.sh: --timeout is ", "deploy.sh: --model is required",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("project", "account"),
+    [
+        ("my-project", "sql-fn-predict@my-project.iam.gserviceaccount.com"),
+        ("example.com:my-project", "sql-fn-predict@my-project.example.com.iam.gserviceaccount.com"),
+    ],
+)
+def test_account_of_a_project(project: str, account: str) -> None:
+    """A project of an old organization has its domain after its name in the email of an account."""
+    given = {"project": project, "region": "us-central1", "dataset": "ds", "model": "gs://models/tree"}
+    values = {option.key: given.get(option.name, option.default) for option in OPTIONS}
+    assert not find_problems(values)
+    assert to_plan(values).account == account
 
 
 def test_help() -> None:

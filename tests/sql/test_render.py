@@ -102,8 +102,15 @@ def test_max_batching_rows_is_optional(saved: Saved) -> None:
     assert render(load(saved("tensor")), **PLACE, max_batching_rows=128).count("max_batching_rows = 128") == 3
 
 
+def test_project_of_an_old_organization(saved: Saved) -> None:
+    """A project with a domain is quoted as one name."""
+    script = render(load(saved("tensor")), **{**PLACE, "project": "example.com:my-project"})
+    assert script.startswith("CREATE OR REPLACE FUNCTION `example.com:my-project`.models.predict(")
+    assert f"REMOTE WITH CONNECTION `example.com:my-project.{PLACE['connection']}`" in script
+
+
 MALFORMED = {
-    "project": ["My-Project", "p", "my project", "p`; DROP TABLE x", "project-"],
+    "project": ["example.com:", "example:my-project", ":my-project", "a.com:b.com:my-project", "My-Project", "p", "my project", "p`; DROP TABLE x", "project-"],
     "dataset": ["my-dataset", "", "a.b"],
     "connection": ["remote-models", "us/remote", "us.a b", "p.us.c"],
     "endpoint": [
