@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from deploy.builds import build_advice
 from deploy.deployment import Deployment
 from deploy.errors import StepFailed
 from deploy.gcloud import ROOT, Commands
@@ -34,6 +35,9 @@ def deploy_function(deployment: Deployment) -> None:
         "max-instances": plan.max_instances,
         **environment_options(deployment),
     }
+    if plan.build_service_account:
+        account = f"projects/{plan.project}/serviceAccounts/{plan.build_service_account}"
+        options["build-service-account"] = account
     arguments = [plan.function, "--gen2", "--trigger-http", *(f"--{name}={value}" for name, value in options.items())]
     source_hash = _source_hash(arguments, source)
     if existing and existing.state == "ACTIVE" and existing.source_hash == source_hash:
@@ -41,15 +45,16 @@ def deploy_function(deployment: Deployment) -> None:
         return
     # Updating an existing function with this flag would also remove callers that others have allowed.
     private = [] if existing else ["--no-allow-unauthenticated"]
-    result = deployment.commands.change(
-        f"Deploying the function {plan.function}, which takes a few minutes",
-        f"Read the build's log: gcloud functions logs read {plan.function} --gen2 --region={plan.region} "
-        f"--project={plan.project}.",
-        [
-            "gcloud", "functions", "deploy", *arguments, *private, f"--source={source}",
-            f"--update-labels=deployed={source_hash}", "--quiet", "--format=json(serviceConfig.uri)",
-        ],
-    )  # fmt: skip
+    step = f"Deploying the function {plan.function}, which takes a few minutes"
+    command = [
+        "gcloud", "functions", "deploy", *arguments, *private, f"--source={source}",
+        f"--update-labels=deployed={source_hash}", "--quiet", "--format=json(serviceConfig.uri)",
+    ]  # fmt: skip
+    try:
+        result = deployment.commands.change(step, "", command)
+    except StepFailed as failure:
+        log, advice = build_advice(deployment.commands, failure.reason, plan.function, plan.region)
+        raise StepFailed(step, f"{failure.reason}{log}", advice) from failure
     if not deployment.commands.dry_run:
         deployment.function_url = result.json()["serviceConfig"]["uri"]
 

@@ -106,6 +106,11 @@ OPTIONS = (
         r"[a-z][a-z0-9-]{4,28}[a-z0-9](@[a-z0-9.-]+)?", "6 to 30 lowercase letters, digits and hyphens, or an email",
     ),
     Option(
+        "build-service-account", "", "builder@my-project.iam.gserviceaccount.com",
+        "The account that builds the function; default: the project's own choice.",
+        r"[a-z0-9-]+@[a-z0-9.-]+", "the email of a service account",
+    ),
+    Option(
         "connection", "", "houses", "The BigQuery connection; default: the function's name.",
         r"[A-Za-z0-9_-]+", "letters, digits, _ and -",
     ),
@@ -214,6 +219,7 @@ def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> 
         signature_from=Path(values["signature_from"]).resolve() if values["signature_from"] else None,
         function=values["function"],
         service_account=values["service_account"] or default_account(values["function"]),
+        build_service_account=values["build_service_account"],
         connection=values["connection"] or values["function"],
         memory=values["memory"],
         cpu=values["cpu"],

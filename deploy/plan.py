@@ -34,6 +34,7 @@ class Plan:
     signature_from: Path | None  # a table to make the model's signature from
     function: str
     service_account: str  # an email, or the name of an account in the project
+    build_service_account: str  # an email; empty for the project's own choice
     connection: str
     memory: str
     cpu: str
