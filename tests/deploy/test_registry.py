@@ -49,7 +49,7 @@ def test_fixed_version() -> None:
     """A version in a bucket is read where it is, pinned to its digest, and called by its name and number."""
     assert look_up({**VALUES, "model": "gs://models/tree"}) is None
     assert variables(VALUES, CHAMPION) == {
-        "remove-env-vars": "MODEL_REFRESH_SECONDS,MLFLOW_TRACKING_URI",
+        "remove-env-vars": "MODEL_REFRESH_SECONDS,MLFLOW_TRACKING_URI,MODEL_PLAN",
         "update-env-vars": "MODEL_URI=gs://models/tree,MODEL_DIGEST=d,MODEL_VERSION=houses/3,WORKERS=1",
     }
 
@@ -58,7 +58,9 @@ def test_plan_that_differs() -> None:
     """A model whose plan differed in its examination answers itself, however few rows the function compares."""
     differs = "the model, since its plan differs: sklearn.Ridge, row 7 of 3000"
     assert variables(VALUES, CHAMPION, differs)["update-env-vars"].endswith(",WORKERS=1,MODEL_PLAN=off")
-    assert "MODEL_PLAN" not in str(variables(VALUES, CHAMPION, "the model, since a plan doesn't cover it: it's R"))
+    others = variables(VALUES, CHAMPION, "the model, since a plan doesn't cover it: it's R")
+    assert "MODEL_PLAN" not in others["update-env-vars"]
+    assert others["remove-env-vars"].endswith(",MODEL_PLAN")  # of an earlier model
 
 
 def test_version_with_comma() -> None:
@@ -74,7 +76,7 @@ def test_followed_alias() -> None:
     values = {**VALUES, "follow": "300"}
     assert to_plan(values, CHAMPION).bucket == "models"
     assert variables(values, CHAMPION) == {
-        "remove-env-vars": "MODEL_DIGEST,MODEL_VERSION",
+        "remove-env-vars": "MODEL_DIGEST,MODEL_VERSION,MODEL_PLAN",
         "update-env-vars": f"MODEL_URI={CHAMPION.uri},MODEL_REFRESH_SECONDS=300,MLFLOW_TRACKING_URI={SERVER},WORKERS=1",
     }
 
