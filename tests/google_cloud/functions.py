@@ -30,6 +30,8 @@ class Functions:
         self.archives: list[bytes] = []
         self._folder = folder
         self._running: dict[str, Function] = {}
+        self._sources: dict[str, str] = {}  # from which each of them was started
+        self._restarts = threading.Lock()
         self._operations: dict[str, dict[str, Any]] = {}
 
     def close(self) -> None:
@@ -104,11 +106,8 @@ class Functions:
         self.cloud.functions[name] = {**function, "state": "DEPLOYING"}
 
         def start() -> None:
-            source = function["buildConfig"]["source"]["storageSource"]["object"]
-            if name in self._running:
-                self._running.pop(name).__exit__(None, None, None)
             try:
-                self._running[name] = self._run(function, int(source.removesuffix(".zip")))
+                self._run(name, function)
             except (ProcessError, zipfile.BadZipFile) as error:
                 self.cloud.functions[name] = {**function, "state": "FAILED"}
                 raise ApiError(400, f"Build failed: {error}") from error
@@ -116,7 +115,11 @@ class Functions:
 
         return self._started(name, start)
 
-    def _run(self, function: dict[str, Any], number: int) -> Function:
+    def _run(self, name: str, function: dict[str, Any]) -> None:
+        """Start the process of a function in place of its present one."""
+        number = int(_source(function).removesuffix(".zip"))
+        if name in self._running:
+            self._running.pop(name).__exit__(None, None, None)
         folder = self._folder / f"source-{number}"
         with zipfile.ZipFile(io.BytesIO(self.archives[number])) as archive:
             archive.extractall(folder)
@@ -125,7 +128,15 @@ class Functions:
         account = config["serviceAccountEmail"]
         variables["STORAGE_EMULATOR_HOST"] = f"{self.cloud.url}/as/{account}"
         running = Function(variables["MODEL_URI"], variables, source=folder, log=folder / "log")
-        return running.__enter__()
+        self._running[name] = running.__enter__()
+        self._sources[name] = _source(function)
+
+    def _return(self, name: str) -> None:
+        """Start the function's process again if a test returned to a snapshot in which it had another source."""
+        with self._restarts:
+            function = self.cloud.functions[name]
+            if self._sources[name] != _source(function):
+                self._run(name, function)
 
     def _started(self, name: str, work: Any) -> Any:
         place = name.partition("/functions/")[0]
@@ -170,6 +181,7 @@ class Functions:
             self.cloud.delay -= 1
             raise ApiError(403, "Your client does not have permission to get this URL from this server.")
         body = await request.body()
+        await run_in_threadpool(self._return, named[0])
         answer = await run_in_threadpool(
             lambda: httpx.request(
                 request.method, self._running[named[0]].url, content=body, timeout=60, trust_env=False,
@@ -177,6 +189,10 @@ class Functions:
             )
         )  # fmt: skip
         return Response(answer.content, answer.status_code, media_type="application/json")
+
+
+def _source(function: dict[str, Any]) -> str:
+    return str(function["buildConfig"]["source"]["storageSource"]["object"])
 
 
 def _place(request: Request) -> str:
