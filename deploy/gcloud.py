@@ -28,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 READ_SECONDS = 300.0  # for a command that only reads
 MAX_PAUSE = 16.0  # seconds between two tries
 CREATED_SECONDS = 60.0  # until a resource that exists, as Google Cloud says when it's created, can be read
+CREATED_PAUSE = 4.0  # seconds between two looks for it
 REASON_LINES = 6  # of a tool's error
 
 TRANSIENT = r"HTTPError 429|status=\[429\]|RESOURCE_EXHAUSTED|rateLimitExceeded|UNAVAILABLE|Too Many Requests"
@@ -160,10 +161,7 @@ class Commands:
 
     def change(self, step: str, advice: str, command: Sequence[str]) -> Result:
         """Make one change, or print its command in a dry run. Raise StepFailed with the advice."""
-        self.say(step)
-        self.changes.append(list(command))
-        if self.dry_run:
-            click.echo(f"    {shlex.join(command)}")
+        if self._only_announced(step, command):
             return Result(0, "", "")
         result = self.retry(command, f"{TRANSIENT}|{SETTLING}|{CONFLICT}", self.wait)
         if not result.ok:
@@ -172,16 +170,21 @@ class Commands:
 
     def create(self, step: str, advice: str, command: Sequence[str], shows: Sequence[str]) -> None:
         """Create a resource as `change` does; one that another run created first, which `shows` finds, will do."""
-        self.say(step)
-        self.changes.append(list(command))
-        if self.dry_run:
-            click.echo(f"    {shlex.join(command)}")
+        if self._only_announced(step, command):
             return
         deadline = time.monotonic() + min(self.wait, CREATED_SECONDS)
         while True:
             result = self.retry(command, f"{TRANSIENT}|{SETTLING}", self.wait)
             if result.ok or self.run(shows).ok:
                 return
-            if not result.matches(CONFLICT) or time.monotonic() + MAX_PAUSE / 4 >= deadline:
+            if not result.matches(CONFLICT) or time.monotonic() + CREATED_PAUSE >= deadline:
                 raise StepFailed(step, result.reason, advice)
-            time.sleep(MAX_PAUSE / 4)
+            time.sleep(CREATED_PAUSE)
+
+    def _only_announced(self, step: str, command: Sequence[str]) -> bool:
+        """Print a step before its command runs; tell whether that is all, because the run is dry."""
+        self.say(step)
+        self.changes.append(list(command))
+        if self.dry_run:
+            click.echo(f"    {shlex.join(command)}")
+        return self.dry_run

@@ -16,7 +16,6 @@ from typing import Any
 
 import mlflow
 import pytest
-import yaml
 from google.cloud import storage
 from starlette.testclient import TestClient
 
@@ -58,9 +57,7 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> str:
     """Apply a change to the MLmodel file of a folder; return the folder."""
-    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
-    change(mlmodel)
-    (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
+    models.edit(folder, change)
     return str(folder)
 
 

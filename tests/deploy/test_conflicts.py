@@ -1,9 +1,7 @@
 """Other changes under way: deploy.sh waits for them within --wait, and two runs at once both end well."""
 
 import copy
-import os
 import signal
-import subprocess
 import time
 from typing import Any
 
@@ -44,9 +42,7 @@ def test_one_conflict(
 def test_two_at_once(deployment: Deployment, before: dict[str, Any]) -> None:
     """Two runs in an empty project both end with status 0, and --destroy deletes what they created."""
     deployment.restore(before)
-    environment = {**os.environ, **deployment.google.environment}
-    options: dict[str, Any] = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    runs = [subprocess.Popen(deployment.command(), **options) for _ in range(2)]
+    runs = [deployment.start() for _ in range(2)]
     ends = [run.communicate(timeout=MAX_SECONDS) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], ends
     assert deployment.run("--destroy").status == 0
@@ -56,8 +52,7 @@ def test_two_at_once(deployment: Deployment, before: dict[str, Any]) -> None:
 def test_run_after_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> None:
     """A run right after Ctrl-C waits for the function that is still being deployed, then goes on."""
     deployment.restore(before)
-    environment = {**os.environ, **deployment.google.environment}
-    with subprocess.Popen(deployment.command(), env=environment, stdout=subprocess.PIPE) as run:
+    with deployment.start() as run:
         while FUNCTION not in deployment.cloud.functions and run.poll() is None:
             time.sleep(0.05)
         run.send_signal(signal.SIGINT)

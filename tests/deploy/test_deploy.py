@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import signal
-import subprocess
 import time
 import zipfile
 from pathlib import Path
@@ -172,8 +170,7 @@ def test_options_from_environment(deployment: Deployment) -> None:
 def test_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> None:
     """Ctrl-C ends the run with status 130, and every command that it started."""
     deployment.restore(before)
-    environment = {**os.environ, **deployment.google.environment}
-    with subprocess.Popen(deployment.command(), env=environment, stdout=subprocess.PIPE) as run:
+    with deployment.start() as run:
         while not deployment.cloud.requests and run.poll() is None:
             time.sleep(0.05)
         started = psutil.Process(run.pid).children(recursive=True)

@@ -110,7 +110,10 @@ def test_project_of_an_old_organization(saved: Saved) -> None:
 
 
 MALFORMED = {
-    "project": ["example.com:", "example:my-project", ":my-project", "a.com:b.com:my-project", "My-Project", "p", "my project", "p`; DROP TABLE x", "project-"],
+    "project": [
+        "My-Project", "p", "my project", "p`; DROP TABLE x", "project-",
+        "example.com:", "example:my-project", ":my-project", "a.com:b.com:my-project",
+    ],
     "dataset": ["my-dataset", "", "a.b"],
     "connection": ["remote-models", "us/remote", "us.a b", "p.us.c"],
     "endpoint": [
