@@ -31,6 +31,8 @@ class Queries:
         self.cloud = cloud
         self.bigquery = BigQuery(PROJECT, retry_delay=0.01)
         self._one_at_a_time = threading.Lock()
+        self._scripts: list[str] = []  # that created routines, each at the number that is the routines' etag
+        self._registered: dict[str, str] = {}  # the etag of each routine that bqlocal has
         self._jobs: dict[str, dict[str, Any]] = {}
         self._results: dict[str, dict[str, Any]] = {}
 
@@ -120,9 +122,22 @@ class Queries:
         for function in created:
             self.cloud.found(self.cloud.datasets, function.name.split(".")[1], "Dataset")
         with self._one_at_a_time:
+            self._return()
             table = self.bigquery.sql(text).table
-        self.cloud.routines |= {function.name.partition(".")[2]: _routine(function) for function in created}
+            etag = str(len(self._scripts))
+            self._scripts.append(text)
+            found = {function.name.partition(".")[2]: _routine(function, etag) for function in created}
+            self._registered |= dict.fromkeys(found, etag)
+            self.cloud.routines |= found
         return encoded(table)
+
+    def _return(self) -> None:
+        """Create the routines again if a test returned to a snapshot in which they were others."""
+        wanted = {name: routine["etag"] for name, routine in self.cloud.routines.items()}
+        if not wanted.items() <= self._registered.items():
+            for etag in sorted(set(wanted.values()), key=int):
+                self.bigquery.sql(self._scripts[int(etag)])
+            self._registered |= wanted
 
     async def _job(self, request: Request) -> Any:
         return self.cloud.found(self._jobs, request.path_params["job"], "Job")
@@ -150,11 +165,12 @@ class Queries:
         return found
 
 
-def _routine(function: RemoteFunction) -> dict[str, Any]:
+def _routine(function: RemoteFunction, etag: str) -> dict[str, Any]:
     project, dataset, name = function.name.split(".")
     return {
         "routineReference": {"projectId": project, "datasetId": dataset, "routineId": name},
         "routineType": "SCALAR_FUNCTION",
+        "etag": etag,
         "creationTime": "1",
         "lastModifiedTime": "1",
         "description": function.description,
