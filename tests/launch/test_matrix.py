@@ -83,7 +83,7 @@ CELLS = [
     *((year, kind, tolerance) for year in YEARS if year != "libraries" for kind, tolerance in SKLEARN.items()),
     *(("libraries", kind, tolerance) for kind, tolerance in LIBRARIES.items()),
 ]
-CHECKED = {("2023", "texts"), ("2024", "forest")}  # in make check; all others in make slow
+CHECKED = {("2023", "texts")}  # in make check; all others in make slow
 
 
 def cells() -> list[Any]:
