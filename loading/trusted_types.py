@@ -39,6 +39,13 @@ _SCORE_FUNCTIONS = ("sklearn.feature_selection._univariate_selection.f_classif",
 # KBinsDiscretizer keeps the dtype of its output, which skops reads from an empty array that NumPy loads without pickle.
 _DESCRIPTIONS = ("numpy.dtype",)
 
+# Histogram gradient boosting with categorical features checks its input by a function with fixed arguments. skops
+# builds it only from a function that is trusted itself, and calls nothing; check_array returns its input as an array.
+_CATEGORICAL_FEATURES = ("functools.partial", "sklearn.utils.validation.check_array")
+
+# Target encoders keep the splitter that they took means of other rows by; it has no restoring code, and is used in fit.
+_SPLITTERS = ("sklearn.model_selection._split.KFold",)
+
 # MLflow saves LightGBM's scikit-learn models with these. A booster is restored from LightGBM's text format, by a parser
 # that checks as little as the trees above.
 _LIGHTGBM = (
@@ -49,5 +56,12 @@ _LIGHTGBM = (
 )
 
 TRUSTED_TYPES: frozenset[str] = frozenset(
-    _TREES + _NEIGHBORS + _OPTIMIZERS + _SCORE_FUNCTIONS + _DESCRIPTIONS + _LIGHTGBM
+    _TREES
+    + _NEIGHBORS
+    + _OPTIMIZERS
+    + _SCORE_FUNCTIONS
+    + _DESCRIPTIONS
+    + _CATEGORICAL_FEATURES
+    + _SPLITTERS
+    + _LIGHTGBM
 )

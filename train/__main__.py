@@ -58,10 +58,10 @@ Examples:
 @click.option(
     "--search-space",
     "space",
-    type=click.Choice(["plain", "linear", "linear-light"]),
+    type=click.Choice(["plain", "boosting", "linear", "linear-light"]),
     default="plain",
     show_default=True,
-    help="Space to search: scikit-learn's steps, or the TPOT template of this name.",
+    help="Space to search: scikit-learn's steps, these with XGBoost and LightGBM, or the TPOT template of this name.",
 )
 @click.option(
     "--seed",
@@ -131,7 +131,7 @@ def main(
         with _publish_errors():
             check_bucket(uri)
     with output(folder) as draft:
-        from train.data import load, split
+        from train.data import load
 
         data = load(source, target, task)
         if scheduler is None:
@@ -139,6 +139,8 @@ def main(
         from train.scores import choose_scorer
 
         scorer = choose_scorer(data, scorer)
+        from train.split import split
+
         rows = split(data, seed)
         from train.tracking import Tracking
 

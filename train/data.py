@@ -15,7 +15,6 @@ from typing import Any, Literal
 import click
 import pandas as pd
 from sklearn import datasets
-from sklearn.model_selection import train_test_split
 
 from train import files
 from train.errors import TrainError
@@ -26,7 +25,6 @@ DOWNLOAD_SECONDS = 20  # for all of the 400 kB; a blocked host must not hold up 
 MAX_CLASSES = 20  # an integer target with more distinct values is a quantity
 MIN_ROWS = 20  # fewer rows give held-out rows and folds too small to mean anything
 MIN_CLASS_ROWS = 10  # fewer rows of a class may miss the held-out rows or a fold
-HELD_OUT = 0.3  # share of the rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +40,6 @@ class Data:
     integers: tuple[str, ...] = ()  # integer columns of the file, which the model takes as optional doubles
 
 
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Training rows, and held-out rows that neither the search nor the final fit sees."""
-
-    train_features: pd.DataFrame
-    train_target: pd.Series
-    test_features: pd.DataFrame
-    test_target: pd.Series
-
-
 def load(source: str, target: str | None, task: Task | None = None) -> Data:
     """Load a data set by name, or a CSV or Parquet file by path. Raise TrainError."""
     if source in _BUNDLED:
@@ -64,14 +52,6 @@ def load(source: str, target: str | None, task: Task | None = None) -> Data:
         known = ", ".join(sorted(_BUNDLED))
         raise TrainError(f"--data {source!r} is neither one of {known} nor the path of a .csv or .parquet file.")
     return _checked(dataclasses.replace(data, task=task or data.task))
-
-
-def split(data: Data, seed: int) -> Split:
-    """Hold out 30% of the rows, the same rows for the same seed; classes keep their shares."""
-    by_class = data.target if data.task == "classification" else None
-    parts = train_test_split(data.features, data.target, test_size=HELD_OUT, random_state=seed, stratify=by_class)
-    train_features, test_features, train_target, test_target = parts
-    return Split(train_features, train_target, test_features, test_target)
 
 
 def _california() -> Data:

@@ -17,8 +17,9 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 from sklearn.pipeline import Pipeline
 
-from train.data import Split, Task
+from train.data import Task
 from train.search import SearchSettings
+from train.split import Split
 
 MAX_ROWS = 3000
 MAX_COLUMNS = 20  # of the importance figure

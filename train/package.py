@@ -90,6 +90,20 @@ def requirements(pipeline: Pipeline, model_format: ModelFormat) -> list[str]:
     return [f"{name}=={importlib.metadata.version(name)}" for name in packages]
 
 
+def beyond_sklearn(pipeline: Pipeline) -> list[str]:
+    """Return a sentence for each package that the function installs for this pipeline in addition to scikit-learn."""
+    sentences = []
+    for name in BOOSTERS:
+        if name in modules(pipeline):
+            files = importlib.metadata.files(name) or []
+            megabytes = sum(file.size or 0 for file in files) / 1e6
+            sentences.append(
+                f"The model isn't plain scikit-learn: the function installs and imports {name} for it, "
+                f"{megabytes:,.0f} MB of files."
+            )
+    return sentences
+
+
 def modules(estimator: BaseEstimator) -> set[str]:
     """Return the top-level packages of an estimator and of all estimators inside it."""
     parts = [estimator, *estimator.get_params(deep=True).values()]

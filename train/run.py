@@ -14,23 +14,29 @@ import time
 from pathlib import Path
 
 import click
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from train.data import Data, Split
-from train.features import preprocessor
+from train.data import Data
+from train.evolver import FINAL_SHARE
+from train.features import Columns
 from train.figures import figures
+from train.measure import fit_in_time
 from train.output import SCORES
-from train.package import ModelFormat, save
+from train.package import ModelFormat, beyond_sklearn, save
 from train.report import report
-from train.rewrite import check_predictions, to_sklearn
 from train.scores import Scores, evaluate, evaluate_baselines, table
 from train.script import script
 from train.search import SearchResult, SearchSettings, search
+from train.split import Split
 from train.tracking import Tracking
 
 SEARCH_ROWS = 30_000  # more rows make a search slower and hardly better
-MAX_FIT_SECONDS = 60.0  # for the final fit on all rows, unless the search takes longer
+MIN_SEARCH_ROWS = 2_000
+ROWS_PER_SECOND = 500  # of the time limit; a short search measures little on many rows
+NEARLY_ALL = 1.25  # times the sample; up to here, the search uses all rows
+MIN_FIT_SECONDS = 10.0  # for the final fit; with a long search, a share of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,31 +104,34 @@ def run(
 
 
 def train(data: Data, rows: Split, settings: SearchSettings) -> Trained:
-    """Search on at most SEARCH_ROWS rows, rewrite the best pipeline, and fit it on all rows if time allows."""
+    """Search, on a sample if there are many rows, and fit the best pipeline on all rows if time allows."""
     features, target, notes = rows.train_features, rows.train_target, []
     total = len(features)
-    if total > SEARCH_ROWS:
-        features = features.sample(SEARCH_ROWS, random_state=settings.seed)
-        target = target[features.index]
-        notes.append(f"The search used a sample of {SEARCH_ROWS:,} of the {total:,} training rows.")
+    sample = int(min(SEARCH_ROWS, max(MIN_SEARCH_ROWS, settings.minutes * 60 * ROWS_PER_SECOND)))
+    if total > sample * NEARLY_ALL:
+        by_class = target if data.task == "classification" else None
+        features, _, target, _ = train_test_split(
+            features, target, train_size=sample, random_state=settings.seed, stratify=by_class
+        )
+        notes.append(f"The search used a sample of {sample:,} of the {total:,} training rows.")
         click.echo(notes[-1])
-    result = search(features, target, data.task, preprocessor(features, data.integers), settings)
+    columns = Columns.of(rows.train_features, data.integers)
+    result = search(features, target, data.task, columns, settings, total / len(features))
 
-    started = time.monotonic()
-    pipeline = to_sklearn(result.pipeline, features).fit(features, target)
-    seconds = time.monotonic() - started
-    check_predictions(pipeline, result.pipeline, result.labels, rows.test_features[:SEARCH_ROWS])
-    if total <= SEARCH_ROWS:
-        return Trained(pipeline, result, None, notes)
-
-    expected = seconds * total / SEARCH_ROWS
-    if expected > max(MAX_FIT_SECONDS, settings.minutes * 60):
-        notes.append(f"The model is fitted on the sample only: all rows would take about {expected / 60:.0f} minutes.")
+    # A fit takes about as many times longer as it has more rows.
+    limit = max(MIN_FIT_SECONDS, settings.minutes * 60 * FINAL_SHARE)
+    measured_rows = result.few_rows or len(features)
+    affordable = int(measured_rows * limit / max(result.best.fit_seconds, 1e-3))
+    pipeline, fitted = fit_in_time(
+        result.best.pipeline, rows.train_features, rows.train_target, affordable, limit, settings.seed
+    )
+    if fitted < total:
+        notes.append(f"The model is fitted on {fitted:,} of the {total:,} training rows; all would take too long.")
         click.echo(notes[-1])
-        return Trained(pipeline, result, SEARCH_ROWS, notes)
-    notes.append("The model is fitted on all training rows.")
-    click.echo(notes[-1])
-    return Trained(pipeline.fit(rows.train_features, rows.train_target), result, None, notes)
+    for sentence in beyond_sklearn(pipeline):
+        notes.append(sentence)
+        click.echo(sentence)
+    return Trained(pipeline, result, fitted if fitted < total else None, notes)
 
 
 def _details(
@@ -183,8 +192,11 @@ def _metrics(scores: dict[str, Scores]) -> dict[str, float]:
 
 def _summary(result: SearchResult, settings: SearchSettings) -> str:
     """Return the outcome of the search in a sentence."""
-    if not result.history:
-        return "The search was too short to compare pipelines; this one does well on most data."
+    if result.few_rows:
+        return (
+            f"The search was too short for all rows; the best of {result.evaluated} known pipelines, measured on "
+            f"{result.few_rows:,} rows (cross-validated {settings.metric} {result.history[-1]:.5g})."
+        )
     count = len(result.history)
     searched = f"{result.evaluated} pipelines in {count} generation{'s' if count > 1 else ''}"
     return f"The best of {searched} (cross-validated {settings.metric} {result.history[-1]:.5g})."

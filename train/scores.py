@@ -6,6 +6,7 @@ All three get the same measures, so each number can be read against its neighbor
 import warnings
 from collections.abc import Collection
 
+import numpy as np
 import pandas as pd
 from sklearn import metrics
 from sklearn.base import BaseEstimator
@@ -14,12 +15,16 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from train.data import Data, Split, Task
+from train.data import Data, Task
 from train.errors import TrainError
-from train.features import preprocessor
+from train.features import Columns, encoder
+from train.measure import fit_in_time, log_loss
+from train.split import Split
 
 Scores = dict[str, float]  # measure -> value
 
+BASELINE_SECONDS = 5.0  # for one fit
+LINEAR_RARE = 0.002  # share of the rows from which a category has a column of the linear model
 DEFAULT_SCORERS = {"regression": "neg_mean_absolute_error", "classification": "neg_log_loss"}
 
 
@@ -37,22 +42,24 @@ def evaluate(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, ta
         "balanced accuracy": float(metrics.balanced_accuracy_score(target, predicted)),
     }
     if hasattr(model, "predict_proba"):
-        scores["log loss"] = float(metrics.log_loss(target, model.predict_proba(features), labels=model.classes_))
+        classes = np.union1d(model.classes_, np.unique(target))
+        scores["log loss"] = log_loss(model, features, target, classes)
     return scores
 
 
 def evaluate_baselines(split: Split, task: Task, optional: Collection[str]) -> dict[str, Scores]:
     """Return the measures of a constant prediction (the median, or each class's share) and of a linear model."""
     constant = DummyRegressor(strategy="median") if task == "regression" else DummyClassifier(strategy="prior")
-    linear = RidgeCV() if task == "regression" else LogisticRegression(max_iter=1000)
-    prepare = preprocessor(split.train_features, optional) or "passthrough"
+    linear = RidgeCV() if task == "regression" else LogisticRegression(max_iter=300)
+    prepare = encoder(Columns.of(split.train_features, optional), rare=LINEAR_RARE)
     models = {"baseline": constant, "linear": make_pipeline(prepare, StandardScaler(), linear)}
     scores = {}
     for name, model in models.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a linear model that does not converge is a baseline all the same
-            model.fit(split.train_features, split.train_target)
-        scores[name] = evaluate(model, split.test_features, split.test_target, task)
+        # A linear model that doesn't converge, or sees a part of the rows only, is a baseline all the same.
+        fitted, _ = fit_in_time(
+            model, split.train_features, split.train_target, len(split.train_target), BASELINE_SECONDS, seed=0
+        )
+        scores[name] = evaluate(fitted, split.test_features, split.test_target, task)
     return scores
 
 

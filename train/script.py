@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 import model_steps
 from train import files
-from train.data import HELD_OUT, Data
+from train.data import Data
 from train.package import modules
+from train.split import HELD_OUT
 
 Names = set[tuple[str, str]]  # module and name of what the script imports
 
@@ -145,6 +147,8 @@ def _source(value: Any, indent: int, column: int, names: Names) -> str:
     elif isinstance(value, list | tuple):
         head, tail, parts = ("[", "]", []) if isinstance(value, list) else ("(", ")", [])
         parts = [("", item) for item in value]
+    elif value is pd.NA:
+        return "pd.NA"
     elif callable(value):  # a class or a function
         return _name(value, names)
     elif isinstance(value, str):

@@ -21,9 +21,9 @@ from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from loading.causes import root_cause
-from train.data import Split
 from train.errors import TrainError
 from train.search import SearchSettings
+from train.split import Split
 
 CHAMPION = "champion"
 DEFAULT_STORE = "sqlite:///mlflow.db"

@@ -197,13 +197,17 @@ def _steps(pipeline: Any) -> list[Any]:
 
 
 def _encoding(steps: Sequence[Any], columns: Columns) -> int:
-    """Return how many steps to ask as a table: up to the first encoder, if only imputers are before it."""
-    for count, step in enumerate(steps, start=1):
+    """Return how many steps to ask as a table: up to the last encoder in a row, if only imputers are before the first.
+
+    An encoder of another encoder's codes is part of the table, since it computes each column by itself, too.
+    """
+    count = 0
+    for number, step in enumerate(steps, start=1):
         if name_of(step) in ENCODERS:
-            return 0 if all(column.mlflow_type in ("double", "float") for column in columns) else count
-        if name_of(step) not in BY_COLUMN:
-            return 0
-    return 0
+            count = number
+        elif count or name_of(step) not in BY_COLUMN:
+            break
+    return 0 if all(column.mlflow_type in ("double", "float") for column in columns) else count
 
 
 def _target(step: Any) -> Kernel:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from train.data import _within, load, split
+from train.data import _within, load
 from train.errors import TrainError
 from train.scores import choose_scorer
 
@@ -107,15 +107,6 @@ def test_unusable_scorer_is_rejected(name: str, message: str) -> None:
     """A scorer that does not exist or does not fit the task is rejected before the search."""
     with pytest.raises(TrainError, match=message):
         choose_scorer(load("diabetes", None), name)
-
-
-def test_same_seed_holds_out_the_same_rows() -> None:
-    """The split depends on the seed alone, and no row is in both parts."""
-    data = load("diabetes", None)
-    first, again, other = split(data, 1), split(data, 1), split(data, 2)
-    assert first.test_features.equals(again.test_features)
-    assert not first.test_features.equals(other.test_features)
-    assert not set(first.train_features.index) & set(first.test_features.index)
 
 
 def test_diabetes_replaces_california_offline(

@@ -10,7 +10,7 @@ import pytest
 
 from train.data import load
 from train.errors import TrainError
-from train.features import preprocessor
+from train.features import Columns, encoder
 
 COUNT = 60
 ROWS = pd.DataFrame(
@@ -56,8 +56,7 @@ def test_preprocessing_makes_finite_numbers(tmp_path: Path) -> None:
     """Every type of column becomes numbers without gaps, for values never seen before too."""
     ROWS.to_parquet(tmp_path / "rows.parquet")
     data = load(str(tmp_path / "rows.parquet"), "y")
-    step = preprocessor(data.features, data.integers)
-    assert step is not None
+    step = encoder(Columns.of(data.features, data.integers))
     numbers = step.fit_transform(data.features)
     assert numbers.shape == (COUNT, 5 + 2 * 6 + 3)
     assert np.isfinite(numbers).all()

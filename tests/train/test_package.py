@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 
 from train.data import Data
-from train.features import preprocessor
+from train.features import Columns, encoder
 from train.package import ModelFormat, save, signature
 
 ROWS = pd.DataFrame(
@@ -27,7 +27,7 @@ PRICE = pd.Series(np.linspace(1.0, 9.0, 80), name="price")
 @pytest.mark.parametrize(("model_format", "file"), [("skops", "model.skops"), ("cloudpickle", "model.pkl")])
 def test_preprocessing_is_part_of_the_model(model_format: ModelFormat, file: str, tmp_path: Path) -> None:
     """A model saved in either format predicts the same as before for rows with gaps, and takes unseen values."""
-    pipeline = make_pipeline(preprocessor(ROWS), HistGradientBoostingRegressor(max_iter=5)).fit(ROWS, PRICE)
+    pipeline = make_pipeline(encoder(Columns.of(ROWS)), HistGradientBoostingRegressor(max_iter=5)).fit(ROWS, PRICE)
     data = Data("homes", ROWS, PRICE, "regression")
     assert save(pipeline, data, tmp_path / "model", model_format, {"seed": 1}) == model_format
     assert (tmp_path / "model" / file).is_file()
@@ -45,7 +45,7 @@ def test_preprocessing_is_part_of_the_model(model_format: ModelFormat, file: str
 
 def test_complete_numbers_need_no_preprocessing() -> None:
     """Columns of numbers without gaps go to the estimator as they are."""
-    assert preprocessor(ROWS[["new"]].assign(size=1.0)) is None
+    assert Columns.of(ROWS[["new"]].assign(size=1.0)).plain
 
 
 def test_untrusted_type_is_saved_with_cloudpickle(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from model_loader import folder_digest
 from tests.train.conftest import Run
-from train.data import Data, load, split
+from train.data import Data, load
 from train.errors import TrainError
 from train.package import save
 from train.search import SearchSettings
+from train.split import split
 from train.tracking import Tracking
 
 SETTINGS = SearchSettings(1, None, 8, 42, 1, "neg_mean_absolute_error", "plain", None)

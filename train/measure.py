@@ -1,0 +1,87 @@
+"""Measures a pipeline: fits it in each fold, scores it on the other rows, and takes the time.
+
+Every fit has a limit in seconds, the final one included: what a fit costs isn't known before, and boosting for 20
+classes grows 20 trees where a regression grows one.
+"""
+
+import dataclasses
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from func_timeout import FunctionTimedOut, func_timeout
+from sklearn import metrics
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from train.split import Folds
+
+FEW_ROWS = 1000  # always fitted, without a limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    pipeline: Pipeline  # unfitted
+    score: float  # the mean over the folds, of a scikit-learn scorer
+    seconds: float  # of all fits and scores
+    fit_seconds: float  # of the longest fit
+    generation: int = 1
+
+
+def measure(pipeline: Pipeline, features: pd.DataFrame, target: pd.Series, folds: Folds, scorer: str) -> Measured:
+    """Return the cross-validated score of an unfitted pipeline, and how long that took."""
+    started, scores, fits = time.monotonic(), [], []
+    classes = np.unique(target)
+    for fitted_rows, scored_rows in folds:
+        begin = time.monotonic()
+        model = clone(pipeline).fit(features.iloc[fitted_rows], target.iloc[fitted_rows])
+        fits.append(time.monotonic() - begin)
+        scores.append(score(model, features.iloc[scored_rows], target.iloc[scored_rows], scorer, classes))
+    return Measured(pipeline, float(np.mean(scores)), time.monotonic() - started, max(fits))
+
+
+def measure_alone(*arguments: Any) -> Measured:
+    """Do the same with one thread and without warnings. OpenMP reads the limit of the thread that fits."""
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        return measure(*arguments)
+
+
+def score(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, scorer: str, classes: np.ndarray) -> float:
+    """Return the score of a fitted model by a scikit-learn scorer. The log loss is over these classes."""
+    if scorer == "neg_log_loss":
+        return -log_loss(model, features, target, classes)
+    return float(metrics.get_scorer(scorer)(model, features, target))
+
+
+def log_loss(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, classes: np.ndarray) -> float:
+    """Return the log loss. A class that the model never saw has a probability of zero; scikit-learn raises an error."""
+    probabilities = np.zeros((len(features), len(classes)))
+    probabilities[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(features)
+    return float(metrics.log_loss(target, probabilities, labels=classes))
+
+
+def fit_in_time(
+    pipeline: Pipeline, features: pd.DataFrame, target: pd.Series, rows: int, seconds: float, seed: int
+) -> tuple[Pipeline, int]:
+    """Return the pipeline, fitted on `rows` random rows or on fewer if that takes longer, and the number of rows."""
+    while True:
+        rows = min(rows, len(features))
+        part = features if rows == len(features) else features.sample(rows, random_state=seed)
+        arguments = (clone(pipeline), part, target[part.index])
+        if rows <= FEW_ROWS:
+            return _fit(*arguments), rows
+        try:
+            return func_timeout(seconds, _fit, arguments), rows
+        except FunctionTimedOut:
+            rows = max(FEW_ROWS, rows // 4)
+
+
+def _fit(pipeline: Pipeline, features: pd.DataFrame, target: pd.Series) -> Pipeline:
+    """Fit with one thread; OpenMP reads the limit of the thread that fits."""
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        return pipeline.fit(features, target)
