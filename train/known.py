@@ -24,6 +24,8 @@ DEFAULTS: dict[str, Any] = {  # scikit-learn's
     "l2_regularization": 0.0,
 }
 SLOW: dict[str, Any] = DEFAULTS | {"learning_rate": 0.05, "max_iter": 1000, "l2_regularization": 1e-3}
+MANY_CLASSES = 5  # from which boosting has to be quick before it is thorough: an iteration grows a tree for each class
+QUICK: dict[str, Any] = DEFAULTS | {"learning_rate": 0.2, "max_leaf_nodes": 15, "l2_regularization": 1e-3}
 SMALL: dict[str, Any] = DEFAULTS | {"max_leaf_nodes": 7, "min_samples_leaf": 5}
 
 
@@ -52,12 +54,15 @@ def known_pipelines(space: SearchSpace, table: Table, scorer: str) -> list[Sklea
     fixed = stopping if table.classes > 2 else {"early_stopping": False}
     slow = (SLOW if table.stops_early else SLOW | {"max_iter": 200}) | stopping
     pipelines = [_linear(space, table)]
+    if table.classes >= MANY_CLASSES:
+        quick = QUICK | stopping | {"max_iter": max(20, 400 // table.classes)}
+        pipelines += [_boosted(space, table, {"loss": losses[0], **quick}), _forest(space, table)]
     pipelines += [_boosted(space, table, {"loss": loss, **slow}) for loss in losses]
     if table.log_target:
         pipelines.append(_boosted(space, table, {"loss": "squared_error", "log_target": True, **slow}))
     pipelines += [_boosted(space, table, {"loss": loss, **DEFAULTS, **fixed}) for loss in losses]
-    pipelines += [_boosted(space, table, {"loss": losses[0], **SMALL, **fixed}), _forest(space, table)]
-    return pipelines
+    pipelines.append(_boosted(space, table, {"loss": losses[0], **SMALL, **fixed}))
+    return pipelines if table.classes >= MANY_CLASSES else [*pipelines, _forest(space, table)]
 
 
 def _boosted(space: SearchSpace, table: Table, settings: dict[str, Any]) -> SklearnIndividual:

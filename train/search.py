@@ -27,7 +27,7 @@ from train.space import Table, search_space
 from train.split import folds
 from train.workers import workers
 
-FEW_SECONDS = 2.0  # for each known pipeline on a few rows, where time ran out before any score
+FEW_SECONDS = 4.0  # for the known pipelines on a few rows, where time ran out before any score
 SHORT_NAMES = {"mean_absolute_error": "MAE", "root_mean_squared_error": "RMSE", "r2": "R2"}
 
 
@@ -132,9 +132,11 @@ def _on_few_rows(
     rows = (features, target, folds(target, task, settings.seed), settings.scorer)
     first, *others = known
     tried = [measure_alone(first, *rows)]
+    end = time.monotonic() + FEW_SECONDS
     for pipeline in others:
-        with contextlib.suppress(FunctionTimedOut):
-            tried.append(func_timeout(FEW_SECONDS, measure_alone, (pipeline, *rows)))
+        if (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(FunctionTimedOut):
+                tried.append(func_timeout(left, measure_alone, (pipeline, *rows)))
     best = max(tried, key=lambda each: each.score)
     return SearchResult(best, tried, [settings.display(best.score)], len(features))
 
