@@ -17,7 +17,8 @@ from deploy.deployment import Deployment
 from deploy.destroy import destroy
 from deploy.gcloud import Commands
 from deploy.observation import Observation
-from deploy.options import OPTIONS, Option, find_problems, to_plan
+from deploy.option import Option
+from deploy.options import OPTIONS, find_problems, to_plan
 from deploy.plan import Plan
 from deploy.preflight import blockers, missing_tools, permission_notes, runtime_notes
 from deploy.reading import Reader, observe

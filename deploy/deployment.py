@@ -5,8 +5,9 @@ from pathlib import Path
 
 from deploy.gcloud import Commands
 from deploy.observation import BUCKET_READER, CONNECTION_USER, Observation
+from deploy.passed_flags import settings
 from deploy.plan import Plan
-from deploy.record import Entry
+from deploy.record import Entry, Record
 
 
 class Deployment:
@@ -41,10 +42,18 @@ class Deployment:
         for member in plan.grant:
             if not (seen.connection and seen.connection.policy.grants(CONNECTION_USER, member)):
                 yield Entry("analyst", f"{self.connection_id} {member}")
+        for name in settings(plan):
+            yield Entry("setting", name)
 
     def remember(self, *entries: Entry) -> None:
         """Record resources before they are created; nothing is written if the record has them."""
-        record = self.record.add(entries)
+        self._write(self.record.add(entries))
+
+    def forget(self, *entries: Entry) -> None:
+        """Remove what is no longer there from the record."""
+        self._write(self.record.remove(entries))
+
+    def _write(self, record: Record) -> None:
         if record == self.record:
             return
         file = self.folder / "record.txt"

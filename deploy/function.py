@@ -2,13 +2,17 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from deploy.builds import build_advice
 from deploy.deployment import Deployment
 from deploy.errors import StepFailed
 from deploy.gcloud import ROOT, Commands
+from deploy.option import to_text
+from deploy.passed import OWN_LABEL
+from deploy.passed_flags import obsolete, passed_flags, removed_keys, reset_flags
+from deploy.record import Entry
 from launch.description import Description
 from loading.packages import RESOLVED
 
@@ -21,7 +25,7 @@ def deploy_function(deployment: Deployment) -> None:
     if plan.follow:  # the function compares what other versions require
         lines = Description.parse(deployment.model.description).model.info.requirements
         (source / RESOLVED).write_text("".join(f"{line}\n" for line in lines))
-    options = {
+    options: dict[str, str] = {
         "project": plan.project,
         "region": plan.region,
         "runtime": deployment.model.runtime,
@@ -29,26 +33,30 @@ def deploy_function(deployment: Deployment) -> None:
         "service-account": plan.account,
         "memory": plan.memory,
         "cpu": plan.cpu,
-        "concurrency": plan.concurrency,
+        "concurrency": str(plan.concurrency),
         "timeout": f"{plan.timeout}s",
-        "min-instances": plan.min_instances,
-        "max-instances": plan.max_instances,
+        "min-instances": str(plan.min_instances),
+        "max-instances": str(plan.max_instances),
         **environment_options(deployment),
+        **passed_flags(plan),
     }
-    if plan.build_service_account:
-        account = f"projects/{plan.project}/serviceAccounts/{plan.build_service_account}"
-        options["build-service-account"] = account
-    arguments = [plan.function, "--gen2", "--trigger-http", *(f"--{name}={value}" for name, value in options.items())]
-    source_hash = _source_hash(arguments, source)
+    source_hash = _source_hash([plan.function, "--gen2", "--trigger-http", *_flags(options)], source)
     if existing and existing.state == "ACTIVE" and existing.source_hash == source_hash:
         deployment.commands.say(f"The function {plan.function} is up to date")
         return
     # Updating an existing function with this flag would also remove callers that others have allowed.
     private = [] if existing else ["--no-allow-unauthenticated"]
     step = f"Deploying the function {plan.function}, which takes a few minutes"
+    gone = obsolete(plan, deployment.record.names("setting"))
+    options |= {
+        "remove-env-vars": ",".join([options["remove-env-vars"], *removed_keys(gone, "update-env-vars")]),
+        "update-labels": to_text({**plan.update_labels, OWN_LABEL: source_hash}),
+    }
+    if labels := removed_keys(gone, "update-labels"):
+        options["remove-labels"] = ",".join(labels)
     command = [
-        "gcloud", "functions", "deploy", *arguments, *private, f"--source={source}",
-        f"--update-labels=deployed={source_hash}", "--quiet", "--format=json(serviceConfig.uri)",
+        "gcloud", "functions", "deploy", plan.function, "--gen2", "--trigger-http", *_flags(options),
+        *reset_flags(plan, gone), *private, f"--source={source}", "--quiet", "--format=json(serviceConfig.uri)",
     ]  # fmt: skip
     try:
         result = deployment.commands.change(step, "", command)
@@ -57,6 +65,11 @@ def deploy_function(deployment: Deployment) -> None:
         raise StepFailed(step, f"{failure.reason}{log}", advice) from failure
     if not deployment.commands.dry_run:
         deployment.function_url = result.json()["serviceConfig"]["uri"]
+    deployment.forget(*(Entry("setting", name) for name in gone))
+
+
+def _flags(options: Mapping[str, str]) -> list[str]:
+    return [f"--{name}={value}" for name, value in options.items()]
 
 
 def environment_options(deployment: Deployment) -> dict[str, str]:
@@ -72,12 +85,10 @@ def environment_options(deployment: Deployment) -> dict[str, str]:
         "MODEL_PLAN": "",
         **Description.parse(deployment.model.description).settings,
     }
-    # A registered name may have a comma, which separates variables; gcloud takes another separator between two ^.
-    comma = "@@" if any("," in value for value in variables.values()) else ","
-    given = comma.join(f"{name}={value}" for name, value in variables.items() if value)
+    given = {name: value for name, value in variables.items() if value}
     return {
-        "remove-env-vars": ",".join(name for name, value in variables.items() if not value),
-        "update-env-vars": given if comma == "," else f"^{comma}^{given}",
+        "remove-env-vars": ",".join(name for name in variables if name not in given),
+        "update-env-vars": to_text({**given, **plan.update_env_vars}),
     }
 
 

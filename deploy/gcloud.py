@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import click
 
 from deploy.errors import StepFailed
+from deploy.symptoms import known_advice
 from launch.processes import end
 
 T = TypeVar("T")
@@ -165,7 +166,7 @@ class Commands:
             return Result(0, "", "")
         result = self.retry(command, f"{TRANSIENT}|{SETTLING}|{CONFLICT}", self.wait)
         if not result.ok:
-            raise StepFailed(step, result.reason, advice)
+            raise StepFailed(step, result.reason, known_advice(result.reason) or advice)
         return result
 
     def create(self, step: str, advice: str, command: Sequence[str], shows: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ A resource that does not exist is None.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,27 @@ class Policy:
 
 
 NO_POLICY = Policy({})
+
+
+def has_role(policies: Iterable[Policy | None], roles: Collection[str], member: str) -> bool | None:
+    """Tell whether a member has one of the roles by one of the policies; None if that can't be told.
+
+    It can't where a policy couldn't be read (None), where a custom role of the member may contain the permission, and
+    where a group has the role, since a policy doesn't say who is in a group.
+    """
+    known = True
+    for policy in policies:
+        if policy is None:
+            known = False
+            continue
+        for role, members in policy.members.items():
+            if role in roles and member in members:
+                return True
+            known = known and not (member in members and not role.startswith("roles/"))
+            known = known and not (
+                role in roles and any(it.startswith(("group:", "domain:", "principal")) for it in members)
+            )
+    return False if known else None
 
 
 @dataclass(frozen=True)
@@ -80,6 +101,24 @@ class Connection:
 
 
 @dataclass(frozen=True)
+class Secret:
+    """One version of a secret."""
+
+    project: str
+    name: str
+    version: str  # a number or latest
+
+
+@dataclass(frozen=True)
+class FoundSecret:
+    """What could be read about a secret; None where the caller may not read it."""
+
+    secret: Secret
+    state: str | None  # of the version, such as ENABLED; empty if there is no such version
+    policy: Policy | None
+
+
+@dataclass(frozen=True)
 class ModelReport:
     """What `deploy.model` found out about a model that can be deployed."""
 
@@ -114,4 +153,6 @@ class Observation:
     dataset: Dataset | None
     connection: Connection | None
     model: ModelReport | None
+    project_policy: Policy | None  # None: may not be read
+    secrets: tuple[FoundSecret, ...]
     problems: tuple[str, ...]  # what could not be read, and why a model cannot be deployed

@@ -1,4 +1,4 @@
-"""The options of deploy.sh, in one table: name, default, example, meaning and check.
+"""The options of deploy.sh, in one table; those that go to gcloud as they are stand in passed.py.
 
 Each option is also an environment variable: its name in capitals, with _ for -. The checks return every problem rather
 than stop at the first.
@@ -6,9 +6,11 @@ than stop at the first.
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from deploy.option import Option, to_mapping
+from deploy.passed import PASSED, passed_problems
 from deploy.plan import Plan, default_account, location_problem
 from deploy.sizes import CPU, MEMORY, size_problems
 from launch.registry import ALIAS, Registered
@@ -16,41 +18,6 @@ from launch.registry import PATTERN as REGISTERED
 from sql.names import DOMAIN
 
 MODEL_URI = r"gs://[a-z0-9][a-z0-9._-]+/[^\s,*?]+"
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option. A value must match `pattern`; the values of a repeatable option are separated by spaces."""
-
-    name: str
-    default: str
-    example: str
-    meaning: str
-    pattern: str
-    expected: str
-    required: bool = False
-    repeatable: bool = False
-
-    @property
-    def key(self) -> str:
-        """The option's name as a Python identifier."""
-        return self.name.replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        """The environment variable used when the option is not given."""
-        return self.key.upper()
-
-    def problem(self, value: str) -> str:
-        """Return what is wrong with a value in one sentence, or an empty text."""
-        expected = f"expected {self.expected}, such as {self.example}"
-        if not value:
-            return f"--{self.name} is required; {expected}." if self.required else ""
-        for text in value.split() if self.repeatable else [value]:
-            if not re.fullmatch(self.pattern, text, re.ASCII):
-                return f"--{self.name} is {text!r}; {expected}."
-        return ""
-
 
 OPTIONS = (
     Option(
@@ -106,11 +73,6 @@ OPTIONS = (
         r"[a-z][a-z0-9-]{4,28}[a-z0-9](@[a-z0-9.-]+)?", "6 to 30 lowercase letters, digits and hyphens, or an email",
     ),
     Option(
-        "build-service-account", "", "builder@my-project.iam.gserviceaccount.com",
-        "The account that builds the function; default: the project's own choice.",
-        r"[a-z0-9-]+@[a-z0-9.-]+", "the email of a service account",
-    ),
-    Option(
         "connection", "", "houses", "The BigQuery connection; default: the function's name.",
         r"[A-Za-z0-9_-]+", "letters, digits, _ and -",
     ),
@@ -133,6 +95,7 @@ OPTIONS = (
         "max-batching-rows", "", "1000", "Maximum number of rows per request; default: BigQuery chooses.",
         r"[1-9][0-9]{0,8}", "a whole number from 1",
     ),
+    *PASSED,
     Option(
         "grant", "", "user:ana@example.com",
         "Who may call the SQL functions: user:, group: or serviceAccount: and an email; repeatable.",
@@ -161,6 +124,8 @@ def find_problems(values: Mapping[str, str], without_value: Collection[str] = ()
     ]
     if not {"memory", "cpu", "concurrency"} & set(without_value):
         problems += size_problems(values)
+    if not {option.key for option in PASSED} & set(without_value):
+        problems += passed_problems(values)
     fewest, most = values["min_instances"], values["max_instances"]
     if fewest.isdecimal() and most.isdecimal() and int(fewest) > int(most):
         problems.append(f"--min-instances {fewest} is greater than --max-instances {most}.")
@@ -219,7 +184,6 @@ def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> 
         signature_from=Path(values["signature_from"]).resolve() if values["signature_from"] else None,
         function=values["function"],
         service_account=values["service_account"] or default_account(values["function"]),
-        build_service_account=values["build_service_account"],
         connection=values["connection"] or values["function"],
         memory=values["memory"],
         cpu=values["cpu"],
@@ -231,4 +195,14 @@ def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> 
         max_batching_rows=int(values["max_batching_rows"]) if values["max_batching_rows"] else None,
         grant=tuple(values["grant"].split()),
         wait=int(values["wait"]),
+        ingress_settings=values["ingress_settings"],
+        vpc_connector=values["vpc_connector"],
+        egress_settings=values["egress_settings"],
+        kms_key=values["kms_key"],
+        build_worker_pool=values["build_worker_pool"],
+        docker_repository=values["docker_repository"],
+        build_service_account=values["build_service_account"],
+        update_labels=to_mapping(values["update_labels"]),
+        update_env_vars=to_mapping(values["update_env_vars"]),
+        set_secrets=to_mapping(values["set_secrets"]),
     )

@@ -1,6 +1,7 @@
 """What to deploy, where and for whom: the options as a typed plan, and every name that follows from them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,6 @@ class Plan:
     signature_from: Path | None  # a table to make the model's signature from
     function: str
     service_account: str  # an email, or the name of an account in the project
-    build_service_account: str  # an email; empty for the project's own choice
     connection: str
     memory: str
     cpu: str
@@ -46,6 +46,17 @@ class Plan:
     max_batching_rows: int | None  # None: BigQuery chooses
     grant: tuple[str, ...]
     wait: int  # seconds per step
+    # The options of passed.py, as gcloud takes them; empty if not given.
+    ingress_settings: str
+    vpc_connector: str
+    egress_settings: str
+    kms_key: str
+    build_worker_pool: str
+    docker_repository: str
+    build_service_account: str
+    update_labels: Mapping[str, str]
+    update_env_vars: Mapping[str, str]
+    set_secrets: Mapping[str, str]  # a secret and its version for each variable or file
 
     @property
     def model_options(self) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from deploy.observation import INVOKER, Observation, runtime
 from deploy.plan import Plan, location_problem
 from deploy.record import Entry
+from deploy.secrets import SECRET_MANAGER, secret_note, secret_problems
 from launch.lock import PYTHONS
 
 GONE = "DECOMMISSIONED"  # gcloud's word for a runtime in which nothing can be deployed any more
@@ -17,6 +18,12 @@ APIS = tuple(
         "iam", "run", "storage",
     )
 )  # fmt: skip
+# The APIs that an option needs.
+OPTIONAL_APIS = {
+    SECRET_MANAGER: "set_secrets",
+    "vpcaccess.googleapis.com": "vpc_connector",
+    "cloudkms.googleapis.com": "kms_key",
+}
 # What the steps may need of the person or account that runs them, on the project or on one resource.
 PERMISSIONS = (
     "bigquery.connections.create", "bigquery.connections.delegate", "bigquery.connections.get",
@@ -43,6 +50,11 @@ def blockers(plan: Plan, seen: Observation) -> list[str]:
         *_project_blockers(plan, seen),
         *_function_blockers(plan, seen),
         *_dataset_blockers(plan, seen),
+        *(
+            it
+            for found in seen.secrets
+            for it in secret_problems(plan, found, seen.project_policy, seen.account_exists)
+        ),
     ]
 
 
@@ -69,6 +81,7 @@ def permission_notes(plan: Plan, seen: Observation) -> Iterator[str]:
     for name, resource in _needed(plan, seen).items():
         if resource and name not in granted:
             yield f"You lack {name} on {plan.project}; it must be granted on {resource}, which cannot be tested."
+    yield from filter(None, (secret_note(plan, found, seen.project_policy) for found in seen.secrets))
 
 
 def _needed(plan: Plan, seen: Observation) -> dict[str, str]:
@@ -105,7 +118,8 @@ def _version_blockers(seen: Observation) -> Iterator[str]:
 
 
 def _project_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
-    if seen.apis is not None and (missing := [api for api in APIS if api not in seen.apis]):
+    required_apis = [*APIS, *(api for api, wants in OPTIONAL_APIS.items() if getattr(plan, wants))]
+    if seen.apis is not None and (missing := [api for api in required_apis if api not in seen.apis]):
         yield f"APIs are not enabled; run: gcloud services enable {' '.join(missing)} --project={plan.project}"
     if seen.permissions is None:
         return

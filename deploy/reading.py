@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,10 +15,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from deploy.gcloud import Commands, Result
-from deploy.observation import NO_POLICY, Connection, Dataset, Function, ModelReport, Observation, Policy
+from deploy.observation import NO_POLICY, Connection, Dataset, FoundSecret, Function, ModelReport, Observation, Policy
 from deploy.plan import Plan
 from deploy.preflight import PERMISSIONS, offered
 from deploy.record import Record
+from deploy.secrets import SECRET_MANAGER, read_secret, secrets
 from launch.lock import PYTHONS
 from serving.errors import describe_error
 
@@ -44,6 +46,8 @@ def observe(plan: Plan, commands: Commands) -> Observation:
     dataset = commands.start(reader.dataset)
     connection = commands.start(lambda: reader.connection(dataset.result()))
     model = commands.start(lambda: reader.model(runtimes.result()))
+    project_policy = commands.start(reader.project_policy)
+    secrets = commands.start(lambda: reader.secrets(apis.result()))
     return Observation(
         gcloud_version=version.result(),
         runtimes=runtimes.result(),
@@ -56,6 +60,8 @@ def observe(plan: Plan, commands: Commands) -> Observation:
         dataset=dataset.result(),
         connection=connection.result(),
         model=model.result(),
+        project_policy=project_policy.result(),
+        secrets=secrets.result(),
         problems=tuple(sorted(_without_login(reader.problems))),
     )
 
@@ -124,6 +130,18 @@ class Reader:
         command = ["gcloud", "iam", "service-accounts", "describe", self.plan.account, self._project, "--format=json"]
         found = self._existing("service account", command)
         return str(found["email"]) if found else None
+
+    def project_policy(self) -> Policy | None:
+        """Return who has which role on the whole project; None if the caller may not read that."""
+        result = self.commands.run(["gcloud", "projects", "get-iam-policy", self.plan.project, "--format=json"])
+        return Policy.parse(result.json()) if result.ok else None
+
+    def secrets(self, apis: frozenset[str] | None) -> tuple[FoundSecret, ...]:
+        """Return what can be read about the secrets of --set-secrets."""
+        if apis is not None and SECRET_MANAGER not in apis:
+            return ()  # which preflight reports
+        reads = [self.commands.start(partial(read_secret, it, self.commands)) for it in secrets(self.plan)]
+        return tuple(read.result() for read in reads)
 
     def bucket_policy(self) -> Policy:
         """Return who may do what with the bucket."""

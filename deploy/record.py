@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Resource = Literal["account", "reader", "function", "connection", "dataset", "analyst", "routine", "sql"]
+Resource = Literal["account", "reader", "function", "connection", "dataset", "analyst", "setting", "routine", "sql"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Entry:
     """One resource that deploy.sh created.
 
     Datasets and routines have their project in their names. A `reader` is an account that may read the bucket. An
-    `analyst` is a connection and who may use it. `sql` is a dataset and the hash of what its SQL functions were
-    registered with.
+    `analyst` is a connection and who may use it. A `setting` is an option of passed.py, with its key if it has keys.
+    `sql` is a dataset and the hash of what its SQL functions were registered with.
     """
 
     resource: Resource
@@ -73,3 +73,8 @@ class Record:
         replaced = {entry.name.partition(" ")[0] for entry in new if entry.resource == "sql"}
         kept = [it for it in self.entries if not (it.resource == "sql" and it.name.partition(" ")[0] in replaced)]
         return Record((*kept, *new))
+
+    def remove(self, entries: Iterable[Entry]) -> "Record":
+        """Return the record without these entries."""
+        gone = set(entries)
+        return Record(tuple(entry for entry in self.entries if entry not in gone))

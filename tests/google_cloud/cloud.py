@@ -13,7 +13,7 @@ PROJECT = "my-project"
 NUMBER = "123456789012"
 APIS = (
     "artifactregistry", "bigquery", "bigqueryconnection", "cloudbuild", "cloudfunctions", "cloudresourcemanager",
-    "iam", "run", "serviceusage", "storage",
+    "cloudkms", "iam", "run", "secretmanager", "serviceusage", "storage", "vpcaccess",
 )  # fmt: skip
 
 
@@ -82,6 +82,7 @@ class Cloud:
     connections: dict[str, dict[str, Any]] = field(default_factory=dict)
     datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
     routines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)  # the state of each version, by secret
     requests: list[Recorded] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     stuck: bool = False  # operations never end
@@ -97,6 +98,7 @@ class Cloud:
         "connections",
         "datasets",
         "routines",
+        "secrets",
     )
 
     def snapshot(self) -> dict[str, Any]:

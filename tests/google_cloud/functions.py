@@ -1,6 +1,8 @@
 """Cloud Functions v2 and the Cloud Run service behind each: unpacks the uploaded source and runs it."""
 
+import copy
 import io
+import re
 import threading
 import zipfile
 from pathlib import Path
@@ -14,6 +16,7 @@ from starlette.routing import Route
 
 from launch.function import Function
 from launch.processes import ProcessError
+from tests.google_cloud import secrets
 from tests.google_cloud.cloud import ApiError, Cloud
 
 SERVICE = "projects/{project}/locations/{region}/services/{name}"
@@ -78,13 +81,13 @@ class Functions:
         self._check_idle(name)
         if name in self.cloud.functions:
             raise ApiError(409, f"Function {name} already exists.")
-        return self._deploy(name, await request.json(), {})
+        return self._deploy(name, await request.json())
 
     async def _patch(self, request: Request) -> Any:
         name = _name(request)
         before = self.cloud.found(self.cloud.functions, name, "function")
         self._check_idle(name)
-        return self._deploy(name, await request.json(), before)
+        return self._deploy(name, _updated(before, await request.json(), request.query_params["updateMask"]))
 
     def _check_idle(self, name: str) -> None:
         if self.cloud.functions.get(name, {}).get("state") == "DEPLOYING":
@@ -98,11 +101,11 @@ class Functions:
         # Its process runs on, so that a test can return to a snapshot.
         return self._started(name, lambda: None)
 
-    def _deploy(self, name: str, wanted: dict[str, Any], before: dict[str, Any]) -> Any:
+    def _deploy(self, name: str, wanted: dict[str, Any]) -> Any:
         short = name.rpartition("/")[2]
         uri = f"{self.cloud.url}/service/{short}"
         config = {**wanted["serviceConfig"], "uri": uri, "service": name.replace("/functions/", "/services/")}
-        function = {**before, **wanted, **CONSTANT, "name": name, "serviceConfig": config, "url": uri}
+        function = {**wanted, **CONSTANT, "name": name, "serviceConfig": config, "url": uri}
         self.cloud.functions[name] = {**function, "state": "DEPLOYING"}
 
         def start() -> None:
@@ -124,7 +127,7 @@ class Functions:
         with zipfile.ZipFile(io.BytesIO(self.archives[number])) as archive:
             archive.extractall(folder)
         config = function["serviceConfig"]
-        variables = dict(config.get("environmentVariables", {}))
+        variables = {**config.get("environmentVariables", {}), **secrets.variables(self.cloud, config)}
         account = config["serviceAccountEmail"]
         variables["STORAGE_EMULATOR_HOST"] = f"{self.cloud.url}/as/{account}"
         running = Function(variables["MODEL_URI"], variables, source=folder, log=folder / "log")
@@ -193,6 +196,20 @@ class Functions:
 
 def _source(function: dict[str, Any]) -> str:
     return str(function["buildConfig"]["source"]["storageSource"]["object"])
+
+
+def _updated(before: dict[str, Any], wanted: dict[str, Any], mask: str) -> dict[str, Any]:
+    """Return a function with the fields of a mask as the request has them, without those that it omits."""
+    result = copy.deepcopy(before)
+    for path in mask.split(","):
+        *parents, field = (re.sub("_(.)", lambda match: match[1].upper(), part) for part in path.split("."))
+        target, source = result, wanted
+        for parent in parents:
+            target, source = target.setdefault(parent, {}), source.get(parent, {})
+        target.pop(field, None)
+        if field in source:
+            target[field] = source[field]
+    return result
 
 
 def _place(request: Request) -> str:

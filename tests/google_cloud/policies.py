@@ -10,6 +10,7 @@ from tests.google_cloud.cloud import Cloud
 RESOURCES = (
     ("/v1/", "projects/{project}/locations/{region}/services/{name}"),
     ("/v1/", "projects/{project}/locations/{region}/connections/{name}"),
+    ("/v1/", "projects/{project}"),
     ("/bigquery/v2/", "projects/{project}/datasets/{dataset}/routines/{name}"),
 )
 
