@@ -94,15 +94,17 @@ class BigQuery:
         """Close all connections; without `state`, tables and functions are gone."""
         self._engine.close()
 
-    def load(self, name: str, source: tables.Source) -> None:
-        """Create or replace a table from a DataFrame, an Arrow table, or a CSV, Parquet or JSON lines file.
+    def load(self, name: str, source: tables.Source, reading: tables.Reading = tables.AS_FOUND) -> list[str]:
+        """Create or replace a table from a DataFrame, an Arrow table, or a CSV, TSV, Parquet or JSON lines file.
 
-        `name` is `dataset.table` or `project.dataset.table`. Raises SourceError when the source cannot be read.
+        `name` is `dataset.table` or `project.dataset.table`; `reading` says how to read a file. Returns sentences
+        on what was guessed in reading it. Raises SourceError when the source cannot be read.
         """
         name = tables.full_name(name, self.project)
         self._create_dataset(name)
-        tables.create(self._engine.connection, duckdb_table(name).sql("duckdb"), source)
+        notes = tables.create(self._engine.connection, duckdb_table(name).sql("duckdb"), source, reading)
         self._tables.add(name)
+        return notes
 
     def sql(self, text: str, parameters: Parameters = ()) -> Result:
         """Run one or more statements; return the rows of the last one and the calls of all.

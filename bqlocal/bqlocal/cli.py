@@ -17,6 +17,7 @@ from bqlocal.lint import find
 from bqlocal.output import FORMATS, show
 from bqlocal.parameters import Parameters, typed_literal
 from bqlocal.progress import ProgressBar
+from bqlocal.tables.reading import HELP, Reading
 
 
 class _Command(click.Command):
@@ -53,8 +54,9 @@ def main() -> None:
     "tables",
     multiple=True,
     metavar="DATASET.TABLE=FILE",
-    help="Load a CSV, Parquet or JSON lines file as a table; repeatable.",
+    help="Load a CSV, TSV, Parquet or JSON lines file as a table; repeatable.",
 )
+@click.option("--read", "read_options", multiple=True, metavar="OPTION=VALUE", help=HELP)
 @click.option(
     "--parameter",
     "parameters",
@@ -84,6 +86,7 @@ def sql(
     statements: str,
     file: TextIO | None,
     tables: tuple[str, ...],
+    read_options: tuple[str, ...],
     parameters: tuple[str, ...],
     output_format: str,
     state: Path | None,
@@ -102,6 +105,7 @@ def sql(
     if file and statements:
         raise click.UsageError("Give the statements or --file, not both.")
     values = _parameters(parameters)
+    reading = Reading.parse(read_options)
     text = file.read() if file else statements
     bar = ProgressBar()
     with BigQuery(state=state, chaos=chaos, on_rows=bar.on_rows) as bigquery:
@@ -109,7 +113,8 @@ def sql(
             name, equals, path = table.partition("=")
             if not equals:
                 raise BqlocalError(f"--table {table!r} names no file; write DATASET.TABLE=FILE.")
-            bigquery.load(name, path)
+            for note in bigquery.load(name, path, reading):
+                click.echo(f"{path}: {note}", err=True)
         if text:
             with bar.watching():
                 result = bigquery.sql(text, values)

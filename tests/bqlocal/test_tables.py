@@ -44,7 +44,7 @@ def test_read(suffix: str, tmp_path: Path) -> None:
         frame.astype({"i": "int8", "f": "float32"}).to_parquet(path)
     else:
         frame.to_json(path, orient="records", lines=True, force_ascii=False)
-    table = read(path)
+    table = read(path).rows
     assert [str(field.type) for field in table.schema] == ["int64", "double", "string"]
     assert table.to_pydict() == {"i": [3, 1, 2], "f": [0.5, None, 2.0], "s": ["x", None, "é"]}
 
@@ -65,8 +65,9 @@ def test_read_errors(tmp_path: Path) -> None:
         (
             "ds.t",
             "x.xlsx",
-            "Cannot load 'x.xlsx'; expected a file that ends in .csv, .parquet, .json, .jsonl, .ndjson.",
+            "Cannot read the workbook 'x.xlsx'; save the sheet as CSV, in UTF-8.",
         ),
+        ("ds.t", "x.doc", "Cannot load 'x.doc'; expected a file that ends in .csv, .tsv, .txt, .parquet, .json,"),
         ("ds.t", "nowhere.csv", "There is no file 'nowhere.csv'; check the path."),
         ("ds.t", pd.DataFrame({"a": [1, "x"]}), "The DataFrame mixes types in a column: "),
     ],

@@ -1,0 +1,230 @@
+"""Reads tables from DataFrames and from CSV, TSV, Parquet and JSON lines files, with BigQuery's types.
+
+The types are those that BigQuery gives to the same values: every integer is INT64, every float FLOAT64, text STRING;
+missing values are NULL. In a text file, every column has the type that fits all of its values (`columns`), and notes
+say what was guessed.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from sqlglot import exp
+
+from bqlocal.errors import SourceError
+from bqlocal.tables import text
+from bqlocal.tables.columns import Typed, typed
+from bqlocal.tables.hints import Hint, sentences
+from bqlocal.tables.reading import AS_FOUND, Column, Reading
+from bqlocal.tables.texts import Texts
+
+__all__ = [
+    "AS_FOUND",
+    "Column",
+    "Hint",
+    "Reading",
+    "Source",
+    "Table",
+    "create",
+    "full_name",
+    "read",
+    "retype",
+    "select_all",
+    "sentences",
+]
+
+Source: TypeAlias = pd.DataFrame | pa.Table | str | Path
+
+DELIMITED = (".csv", ".tsv", ".txt")
+# Suffix of other files -> DuckDB's function that reads it, and its options.
+READERS = {
+    ".parquet": ("read_parquet", ""),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), ("read_json", ", format = 'newline_delimited'")),
+}
+SUFFIXES = (*DELIMITED, *READERS)  # each but .parquet also with .gz
+WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+INDEX = re.compile(r"__index_level_\d+__")  # the index of a DataFrame, without a name, in a Parquet file
+_WIDENED = {
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"), "BIGINT"),
+    **dict.fromkeys(("UBIGINT", "HUGEINT", "UHUGEINT"), "BIGINT"),
+    "FLOAT": "DOUBLE",
+    "UUID": "VARCHAR",
+    **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows in the order of a file, how it was read, and what a person should know about that."""
+
+    rows: pa.Table
+    reading: Reading  # with what was found out about each column of texts
+    notes: list[str]  # what was guessed or left out, in sentences
+    hints: list[Hint]  # what columns of texts look like
+    numbers: np.ndarray  # of each row in the file, counted from 1
+    unnamed: tuple[str, ...] = ()  # columns without a name in the file
+
+
+def read(path: str | Path, reading: Reading = AS_FOUND) -> Table:
+    """Return the rows of a CSV, TSV, Parquet or JSON lines file, in the order of the file.
+
+    Integers are int64, floats float64, times have microseconds. Raises SourceError when the file cannot be read.
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    if suffix not in DELIMITED:
+        return retype(_typed_file(path), reading)
+    found = text.read(path, reading)
+    _check_names(found.columns, reading, path)
+    read_columns = {
+        name: typed(Texts(name, column, found.rows, reading.null_markers), found.reading)
+        for name, column in found.columns.items()
+    }
+    read_columns = _without_thousands(read_columns, found)
+    return _table(read_columns, found.reading, found.notes, found.rows, found.unnamed)
+
+
+def retype(rows: pa.Table, reading: Reading, *, guess_dates: bool = False) -> Table:
+    """Return rows from a source with types; columns of texts are read where `reading` asks for it."""
+    kept = [name for name in rows.column_names if not INDEX.fullmatch(name)]
+    left_out = [name for name in rows.column_names if name not in kept]
+    notes = [f"Left out: {', '.join(left_out)}, the index of the DataFrame that was saved."] if left_out else []
+    _check_names(kept, reading, None)
+    places = np.arange(1, len(rows) + 1)
+    columns = {}
+    for name in kept:
+        column = rows[name]
+        if pa.types.is_string(column.type):
+            texts = Texts(name, column, places, reading.null_markers)
+            columns[name] = typed(texts, reading, guess_numbers=False, guess_dates=guess_dates)
+        else:
+            columns[name] = Typed(column, Column("text"))
+    return _table(columns, reading, notes, places, ())
+
+
+def create(connection: duckdb.DuckDBPyConnection, table: str, source: Source, reading: Reading = AS_FOUND) -> list[str]:
+    """Create or replace a table, whose name is given in DuckDB's SQL; return what was guessed in reading a file.
+
+    Raises SourceError if the source is unreadable.
+    """
+    notes: list[str] = []
+    if isinstance(source, pd.DataFrame):
+        source = _arrow(source)
+    elif not isinstance(source, pa.Table):
+        found = read(source, reading)
+        source, notes = found.rows, [*found.notes, *sentences(found.hints)]
+    connection.register("loaded", source)
+    try:
+        connection.execute(f"CREATE OR REPLACE TABLE {table} AS {select_all(connection, 'loaded')}")
+    except duckdb.Error as error:
+        raise SourceError(f"Cannot load the table: {str(error).splitlines()[0]}") from error
+    finally:
+        connection.unregister("loaded")
+    return notes
+
+
+def select_all(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
+    """Return the query of all rows and columns of a FROM item, every column cast to one of BigQuery's types."""
+    columns = connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()
+    return f"SELECT {', '.join(_cast(*column[:2]) for column in columns)} FROM {rows}"
+
+
+def full_name(name: str, project: str) -> str:
+    """Return `project.dataset.table` for a name with or without its project."""
+    parts = name.replace("`", "").split(".")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise SourceError(f"{name!r} is not a table name; write dataset.table or project.dataset.table.")
+    return ".".join(parts if len(parts) == 3 else [project, *parts])
+
+
+def _arrow(frame: pd.DataFrame) -> pa.Table:
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SourceError(f"The DataFrame mixes types in a column: {error.args[0]}.") from error
+
+
+def _suffix(path: Path) -> str:
+    """Return the suffix of a file that can be read, without .gz; raise SourceError for others."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffix = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
+    if suffix in WORKBOOKS:
+        raise SourceError(f"Cannot read the workbook {str(path)!r}; save the sheet as CSV, in UTF-8.")
+    if suffix not in SUFFIXES or (suffix == ".parquet" and suffixes[-1] == ".gz"):
+        raise SourceError(
+            f"Cannot load {str(path)!r}; expected a file that ends in {', '.join(SUFFIXES)}, .csv.gz and so on."
+        )
+    if not path.is_file():
+        raise SourceError(f"There is no file {str(path)!r}; check the path.")
+    return suffix
+
+
+def _typed_file(path: Path) -> pa.Table:
+    """Return the rows of a Parquet or JSON lines file."""
+    reader, options = READERS[_suffix(path)]
+    rows = f"{reader}({exp.Literal.string(str(path)).sql('duckdb')}{options})"
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        try:
+            return connection.sql(select_all(connection, rows)).to_arrow_table()
+        except duckdb.Error as error:
+            raise SourceError(f"Cannot load {str(path)!r}: {str(error).splitlines()[0]}") from error
+
+
+def _check_names(names: Iterable[str], reading: Reading, path: Path | None) -> None:
+    missing = [name for name in reading.numbers if name not in names]
+    if missing:
+        where = repr(str(path)) if path else "The data"
+        raise SourceError(
+            f"--read number={missing[0]}: {where} has no column {missing[0]!r}; it has {', '.join(names)}."
+        )
+
+
+def _without_thousands(columns: dict[str, Typed], found: text.Text) -> dict[str, Typed]:
+    """Return columns such as 1.234 as texts if other columns, or a semicolon, say that a point may group thousands."""
+    has_comma = found.reading.delimiter == ";" or any(each.column.decimal == "," for each in columns.values())
+    has_point = any(each.grouped is False for each in columns.values())
+    unclear = [name for name, each in columns.items() if each.grouped]
+    if not has_comma or has_point or found.reading.decimal == ".":
+        return columns
+    texts = {name: found.columns[name] for name in unclear}
+    return columns | {
+        name: Typed(column, Column("text"), hints=(Hint("ambiguous number", name, repr(_with_point(column))),))
+        for name, column in texts.items()
+    }
+
+
+def _with_point(column: pa.ChunkedArray) -> str:
+    return str(next(value for value in column.to_pylist() if value and "." in value))
+
+
+def _table(
+    columns: dict[str, Typed], reading: Reading, notes: list[str], rows: np.ndarray, unnamed: tuple[str, ...]
+) -> Table:
+    """Return the columns as a table; notes of one kind are one sentence."""
+    by_kind: dict[str, list[str]] = {}
+    for each in columns.values():
+        for what, where in each.notes:
+            by_kind.setdefault(what, []).append(where)
+    sentences = [f"Read {what}: {', '.join(places)}." for what, places in by_kind.items()]
+    how = {name: each.column for name, each in columns.items()}
+    return Table(
+        pa.table({name: each.values for name, each in columns.items()}),
+        dataclasses.replace(reading, columns=how),
+        [*notes, *sentences],
+        [each for column in columns.values() for each in column.hints],
+        rows,
+        unnamed,
+    )
+
+
+def _cast(column: str, duckdb_type: str) -> str:
+    name = exp.to_identifier(column, quoted=True).sql("duckdb")
+    wanted = "VARCHAR" if duckdb_type.startswith("ENUM(") else _WIDENED.get(duckdb_type)
+    return f"CAST({name} AS {wanted}) AS {name}" if wanted else name
