@@ -12,6 +12,7 @@ import json
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 from sklearn.model_selection import train_test_split
@@ -26,11 +27,12 @@ from train.measure import fit_in_time
 from train.output import SCORES
 from train.package import ModelFormat, beyond_sklearn, save
 from train.report import report
-from train.scores import Scores, evaluate, evaluate_baselines, table
+from train.scores import Scores, evaluate, fit_baselines, table
 from train.script import script
-from train.search import SearchResult, SearchSettings, search
+from train.search import SearchResult, SearchSettings, leaderboard, search
 from train.split import Split
 from train.tracking import Tracking
+from train.verdict import verdict
 
 SEARCH_ROWS = 30_000  # more rows make a search slower and hardly better
 MIN_SEARCH_ROWS = 2_000
@@ -65,10 +67,13 @@ def run(
     with threadpool_limits(1):
         started = time.monotonic()
         trained = train(data, rows, settings)
+        models = {"model": trained.pipeline, **fit_baselines(rows, data.task, data.integers)}
         scores = {
-            "model": evaluate(trained.pipeline, rows.test_features, rows.test_target, data.task),
-            **evaluate_baselines(rows, data.task, data.integers),
+            name: evaluate(model, rows.test_features, rows.test_target, data.task) for name, model in models.items()
         }
+        errors = {name: values["RMSE"] for name, values in scores.items()} if data.task == "regression" else None
+        expected = settings.display(trained.search.best.score)
+        found = verdict(models, rows.test_features, rows.test_target, data.task, settings, expected, errors)
         lead = (
             f"{data.name}: {len(rows.train_features):,} training rows, {len(rows.test_features):,} held-out rows. "
             f"{_summary(trained.search, settings)}"
@@ -77,16 +82,17 @@ def run(
             f"{name} holds integers; the model takes it as an optional double, since its values may be missing later."
             for name in data.integers
         ]
-        click.echo("\n".join([lead, str(trained.pipeline), "", table(scores), *integer_notes]))
+        click.echo("\n".join([lead, str(trained.pipeline), "", table(scores), "", found.sentence, *integer_notes]))
 
         details = _details(data, rows, settings, trained.search, time.monotonic() - started)
-        _write(trained, data, rows, settings, model_format, folder, details, scores)
+        results = scores | {"verdict": found.to_dict(), "leaderboard": leaderboard(trained.search, settings)}
+        _write(trained, data, rows, settings, model_format, folder, details, results)
         pngs = figures(trained.pipeline, rows, data.task, trained.search.history, settings)
         page = report(
             title=f"{data.target.name} of {data.name}",
             lead=lead,
             scores=scores,
-            notes=[*integer_notes, *trained.notes],
+            notes=[found.sentence, *integer_notes, *trained.notes],
             figures=pngs,
             pipeline=trained.pipeline,
             model=folder / "model",
@@ -100,7 +106,11 @@ def run(
         run_id = tracking.log(details, _metrics(scores), history, pngs, folder)
         click.echo(f"Tracked: run {run_id} in {tracking.uri}")
         if tracking.name is not None:
-            click.echo(tracking.register(run_id, trained.pipeline, rows, settings))
+            click.echo(
+                tracking.register(
+                    run_id, trained.pipeline, rows, settings, worse_than_guessing=found.worse_than_guessing
+                )
+            )
 
 
 def train(data: Data, rows: Split, settings: SearchSettings) -> Trained:
@@ -163,11 +173,11 @@ def _write(
     model_format: ModelFormat,
     folder: Path,
     details: dict[str, object],
-    scores: dict[str, Scores],
+    results: dict[str, Any],
 ) -> None:
-    """Write the model, its script, the held-out rows and the scores."""
+    """Write the model, its script, the held-out rows and the results."""
     learned = dataclasses.replace(data, features=rows.train_features, target=rows.train_target)
-    saved = save(trained.pipeline, learned, folder / "model", model_format, details | {"scores": scores["model"]})
+    saved = save(trained.pipeline, learned, folder / "model", model_format, details | {"scores": results["model"]})
     if saved != model_format:
         click.echo(
             f"Saved with {saved}: the pipeline holds types that the loader does not trust in {model_format} files.",
@@ -177,7 +187,7 @@ def _write(
     heldout.to_parquet(folder / "heldout.parquet", index=False)
     source = script(trained.pipeline, data, settings.seed, trained.sample)
     (folder / "pipeline.py").write_text(source, encoding="utf-8")
-    text = json.dumps(details | scores, indent=2, ensure_ascii=False)
+    text = json.dumps(details | results, indent=2, ensure_ascii=False)
     (folder / SCORES).write_text(text + "\n", encoding="utf-8")
 
 

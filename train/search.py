@@ -28,6 +28,7 @@ from train.split import folds
 from train.workers import workers
 
 FEW_SECONDS = 4.0  # for the known pipelines on a few rows, where time ran out before any score
+LEADERBOARD = 20  # pipelines
 SHORT_NAMES = {"mean_absolute_error": "MAE", "root_mean_squared_error": "RMSE", "r2": "R2"}
 
 
@@ -118,6 +119,20 @@ def search(
     scores = pd.Series([each.score for each in evolver.tried], [each.generation for each in evolver.tried])
     history = [settings.display(float(score)) for score in scores.groupby(level=0).max().cummax()]
     return SearchResult(max(evolver.tried, key=lambda each: each.score), evolver.tried, history, None)
+
+
+def leaderboard(result: SearchResult, settings: SearchSettings) -> list[dict[str, object]]:
+    """Return the best pipelines that were tried, the best first: steps, cross-validated score, seconds, generation."""
+    best = sorted(result.tried, key=lambda each: each.score, reverse=True)[:LEADERBOARD]
+    return [
+        {
+            "pipeline": " -> ".join(type(step).__name__ for _, step in each.pipeline.steps),
+            settings.metric: settings.display(each.score),
+            "seconds": round(each.seconds, 2),
+            "generation": each.generation,
+        }
+        for each in best
+    ]
 
 
 def _on_few_rows(

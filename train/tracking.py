@@ -87,13 +87,21 @@ class Tracking:
                 raise
         return str(run)
 
-    def register(self, run: str, model: Pipeline, split: Split, settings: SearchSettings) -> str:
-        """Register the run's model, make it the champion if it scores best, and return a sentence that says so."""
+    def register(
+        self, run: str, model: Pipeline, split: Split, settings: SearchSettings, *, worse_than_guessing: bool
+    ) -> str:
+        """Register the run's model, make it the champion if it scores best, and return a sentence that says so.
+
+        A model that is `worse_than_guessing` never becomes the champion.
+        """
         with self._store_errors():
             with contextlib.suppress(MlflowException):  # it exists
                 self.client.create_registered_model(self.name)
             source = self.client.get_run(run).info.artifact_uri + "/model"
             version = self.client.create_model_version(self.name, source, run).version
+            if worse_than_guessing:
+                kept = f"worse than guessing, it doesn't become the {CHAMPION}"
+                return f"Registered {self.name} version {version}; {kept}."
             try:
                 champion = self.client.get_model_version_by_alias(self.name, CHAMPION).version
             except MlflowException:

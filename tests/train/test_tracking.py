@@ -46,14 +46,16 @@ def test_registered_model_is_the_saved_one(diabetes: Run) -> None:
     assert folder_digest(Path(version.source.removeprefix("file://"))) == folder_digest(diabetes.folder / "model")
 
 
-def _registered(tracking: Tracking, model: Pipeline, data: Data, folder: Path) -> str:
+def _registered(
+    tracking: Tracking, model: Pipeline, data: Data, folder: Path, *, worse_than_guessing: bool = False
+) -> str:
     """Fit, track and register a pipeline, and return the sentence about the champion."""
     rows = split(data, 42)
     model.fit(rows.train_features, rows.train_target)
     save(model, data, folder / "run" / "model", "skops", {})
     run = tracking.log({}, {}, ("MAE", []), {}, folder / "run")
     shutil.rmtree(folder / "run")
-    return tracking.register(run, model, rows, SETTINGS)
+    return tracking.register(run, model, rows, SETTINGS, worse_than_guessing=worse_than_guessing)
 
 
 def test_only_a_better_model_becomes_champion(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +75,8 @@ def test_only_a_better_model_becomes_champion(store: str, tmp_path: Path, monkey
     fewer = Data("diabetes", data.features[["age", "bmi"]], data.target, "regression")
     other = _registered(tracking, make_pipeline(LinearRegression()), fewer, tmp_path)
     assert other.startswith("Registered best version 5; version 2 remains the champion, but it cannot score these rows")
+    worse = _registered(tracking, make_pipeline(LinearRegression()), data, tmp_path, worse_than_guessing=True)
+    assert worse == "Registered best version 6; worse than guessing, it doesn't become the champion."
     client = MlflowClient(store)
     assert client.get_model_version_by_alias("best", "champion").version == 2
 
