@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from loading.fitted import categories, steps_of_columns
-from loading.plan.lookup import UNKNOWN
+from loading.fitted import steps_of_columns
+from loading.plan.kernel import MAX_EXACT
+from loading.plan.lookup import UNKNOWN, known_values
 from loading.plan.thresholds import Thresholds
 from serving.model import Model, Unplanned
 from serving.rows import Block, Rows
@@ -47,12 +48,14 @@ class HardRows:
             for column in model.signature.columns
         }
         if not self._answers(planned):
-            for column in model.signature.columns:
-                usual = self._candidates[column.name]
-                if len(self._candidates) > MAX_COLUMNS:  # to try each would take too long
-                    self._candidates[column.name] = [value for value in usual if value not in _EXTREME]
-                else:
-                    self._candidates[column.name] = self._planned(column, usual, planned)
+            self._keep(lambda value: not _is_inexact(value))
+        if not self._answers(planned):
+            if len(self._candidates) > MAX_COLUMNS:  # to try each would take too long
+                self._keep(lambda value: value not in _EXTREME)
+            else:
+                for column in model.signature.columns:
+                    values = self._candidates[column.name]
+                    self._candidates[column.name] = self._planned(column, values, planned)
 
     @property
     def longest(self) -> int:
@@ -99,6 +102,10 @@ class HardRows:
             blocks.append(Block(array, nulls if nulls.any() else None))
         return Rows(self._signature, count, blocks)
 
+    def _keep(self, is_kept: Callable[[Any], bool]) -> None:
+        for name, values in self._candidates.items():
+            self._candidates[name] = list(filter(is_kept, values))
+
     def _answers(self, planned: Callable[[Rows], object]) -> bool:
         """Return whether a plan answers rows with all candidates."""
         with contextlib.suppress(Unplanned):
@@ -127,7 +134,7 @@ def _usual_values(model: Model, known: Mapping[str, Any]) -> dict[str, list[Any]
         if rows is not None:
             pairs = zip(rows[column.name], rows.nulls(column.name), strict=True)
             values = [value for value, null in pairs if not null]
-        texts = [value for step, place in known[column.name] for value in _categories(step, place)]
+        texts = [value for step, place in known[column.name] for value in known_values(step, place)]
         found[column.name] = values or [value for value in texts if _fits(column, value)] or [_any_value(column)]
     return found
 
@@ -136,9 +143,8 @@ def _any_value(column: Column) -> Any:
     return {"O": "a", "M": np.datetime64("2020-01-01", "ns")}.get(column.type.dtype.kind, 1)
 
 
-def _categories(step: Any, place: int) -> Sequence[Any]:
-    known = categories(step)
-    return known[place] if place < len(known) else ()
+def _is_inexact(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) > MAX_EXACT
 
 
 def _fits(column: Column, value: Any) -> bool:
@@ -151,7 +157,7 @@ def _candidates(column: Column, steps: Sequence[tuple[Any, int]], splits: list[A
     """Return the candidates of a column, the most important first."""
     found: list[Any] = [] if column.required else [None]
     dtype = column.type.dtype
-    known = [value for step, place in steps for value in _categories(step, place) if _fits(column, value)]
+    known = [value for step, place in steps for value in known_values(step, place) if _fits(column, value)]
     if dtype.kind == "O":
         return [*found, UNKNOWN, "", *dict.fromkeys(known)]
     if dtype.kind == "M":
@@ -160,5 +166,6 @@ def _candidates(column: Column, steps: Sequence[tuple[Any, int]], splits: list[A
         return [*found, False, True]
     if dtype.kind == "i":
         ends = np.iinfo(dtype)
-        return [*found, *splits, *dict.fromkeys(known), 0, 1, -1, 2, 100, ends.min, ends.max]
+        exact = (MAX_EXACT, -MAX_EXACT) if ends.max > MAX_EXACT else ()
+        return [*found, *splits, *dict.fromkeys(known), 0, 1, -1, 2, 100, *exact, ends.min, ends.max]
     return [*found, *splits, *dict.fromkeys(known), *(_DOUBLES if dtype == np.float64 else _FLOATS)]

@@ -15,6 +15,7 @@ Head = Callable[[Rows], Array]
 Columns = Sequence[Column]
 
 MAX_DENSE = 1_000_000  # numbers of a sparse matrix that are made dense at once
+MAX_EXACT = 2**53  # up to which float64 has every whole number
 _NUMBERS = ("double", "float", "long", "integer", "boolean")
 
 
@@ -34,6 +35,12 @@ def refuse_replaced(step: Any) -> None:
         raise NotCovered(f"{name_of(step)} has a {min(replaced)} of its own")
 
 
+def gives_frames(step: Any) -> bool:
+    """Return whether set_output lets a step return DataFrames."""
+    config = getattr(step, "_sklearn_output_config", {})
+    return config.get("transform", "default") not in (None, "default")
+
+
 def are_numbers(columns: Columns) -> bool:
     """Return whether all columns are numbers or booleans, which a matrix can hold."""
     return all(column.mlflow_type in _NUMBERS for column in columns)
@@ -43,7 +50,7 @@ def gather(columns: Columns, signature: Signature) -> Head:
     """Return what puts columns of numbers into a new array of shape (rows, columns).
 
     Its dtype and its memory layout are those that scikit-learn gives a DataFrame of these columns. Rows with an
-    infinite number are left to the model.
+    infinite number, or with a whole one that the dtype can't hold exactly, are left to the model.
     """
     if not are_numbers(columns):
         others = next(column for column in columns if column.mlflow_type not in _NUMBERS)
@@ -64,7 +71,10 @@ def gather(columns: Columns, signature: Signature) -> Head:
             found = np.empty((len(columns), len(rows)), dtype)
             for group, taken, put in parts:
                 block = rows.blocks[group]
-                found[put] = block.array[taken]
+                values = block.array[taken]
+                if dtype.kind == "f":
+                    refuse_inexact(values)
+                found[put] = values
                 if block.nulls is not None and group in nullable:
                     _fill_nulls(found, put, block.nulls[taken])
         if dtype.kind == "f" and np.isinf(found).any():
@@ -72,6 +82,12 @@ def gather(columns: Columns, signature: Signature) -> Head:
         return found.T
 
     return from_rows
+
+
+def refuse_inexact(values: Array) -> None:
+    """Raise Unplanned for whole numbers that float64 rounds: whether the model rounds them, once or twice, varies."""
+    if values.dtype == np.int64 and values.size and (values.max() > MAX_EXACT or values.min() < -MAX_EXACT):
+        raise Unplanned
 
 
 def _fill_nulls(found: Array, put: Array, nulls: Array) -> None:

@@ -8,6 +8,7 @@ A table has a row of outputs per category. A wide one-hot has the place of each 
 sparse matrix where the encoder does.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 
 from loading.fitted import categories
 from loading.plan.asking import Asker, Case, Frame, through
-from loading.plan.kernel import Columns, Head, NotCovered, dense, name_of
+from loading.plan.kernel import Columns, Head, NotCovered, dense, name_of, refuse_inexact
 from serving.model import Unplanned
 from serving.rows import Rows
 from serving.types import Array
@@ -38,16 +39,19 @@ class _Codes:
     """The values of one column as numbers from 0 on; `unknown` is the number of others.
 
     A code of -1 is a value that the steps refuse. `masked` says that the column's dtype has no None, so that its mask
-    tells where it is NULL.
+    tells where it is NULL; `rounded` that the steps may compare the column's numbers as float64.
     """
 
     name: str
     masked: bool
+    rounded: bool
     known: Mapping[Any, int]
     unknown: int
 
     def of(self, rows: Rows) -> list[int]:
         get, unknown = self.known.get, self.unknown
+        if self.rounded:
+            refuse_inexact(rows[self.name])
         values = rows[self.name].tolist()
         if self.masked:
             nulls = rows.nulls(self.name)
@@ -128,7 +132,8 @@ def _answers(ask: Asker, columns: Columns, known: Sequence[Sequence[Any]]) -> li
         numbers = dict(zip(texts, codes[start : start + len(texts)].tolist(), strict=True))
         start += len(texts)
         numbers[None] = missing.get(at, -1)
-        own = _Codes(column.name, column.type.dtype.kind != "O", numbers, int(codes[at - len(columns)]))
+        rounded = not column.required or any(isinstance(value, float) for value in texts)
+        own = _Codes(column.name, column.type.dtype.kind != "O", rounded, numbers, int(codes[at - len(columns)]))
         mine = owners[changes.cases] == at
         places, positions = np.unique(changes.places[mine], return_inverse=True)
         count = int(np.count_nonzero((owners == at) & ~changes.refused))
@@ -193,17 +198,19 @@ def _as_slice(places: list[int]) -> Any:
 
 def _known(steps: Sequence[Any], place: int, sql_type: str) -> list[Any]:
     """Return the values of a column that some step knows, as they come in a request."""
-    found: dict[Any, None] = {}
-    for step in steps:
-        known = categories(step)
-        if place < len(known):
-            found |= dict.fromkeys(value for value in _plain(known[place]) if _is_of(value, sql_type))
+    known = [value for step in steps for value in known_values(step, place)]
+    found = dict.fromkeys(value for value in known if _is_of(value, sql_type))
     if not found:
         raise NotCovered("an encoder has no categories of its column's type")
     return list(found)
 
 
-def _plain(values: Any) -> list[Any]:
+def known_values(step: Any, place: int) -> list[Any]:
+    """Return the values that a step knows in its column at this place: categories, or what an imputer replaces."""
+    if hasattr(step, "missing_values"):
+        return [step.missing_values]
+    known = categories(step)
+    values = known[place] if place < len(known) else []
     return values.tolist() if isinstance(values, np.ndarray) else list(values)
 
 
@@ -220,4 +227,5 @@ def _unknown(sql_type: str, known: Sequence[Any]) -> Any:
         return UNKNOWN
     if sql_type == "BOOL":
         return next((value for value in (False, True) if value not in known), known[0])
-    return max(known) + 1
+    numbers = set(known)
+    return next(number for number in itertools.count() if number not in numbers)
