@@ -5,6 +5,7 @@ become an array; columns of categories go through the tables of their encoders; 
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,21 +15,20 @@ import numpy as np
 from loading.fitted import takes_array
 from loading.plan import boosters, dates, ensembles, trees
 from loading.plan.asking import Frame
+from loading.plan.joining import chained, one_after_another, side_by_side, to_sparse, unless_sparse
 from loading.plan.kernel import (
     Columns,
     Head,
     Kernel,
     NotCovered,
     are_numbers,
-    dense,
     gather,
-    is_sparse,
+    gives_frames,
     name_of,
     refuse_replaced,
 )
 from loading.plan.kernels import PREDICTORS, transformer
 from loading.plan.lookup import BY_COLUMN, ENCODERS, lookup, transformed
-from serving.rows import Rows
 from serving.signature import Signature
 from serving.types import Array
 
@@ -70,7 +70,7 @@ class Planner:
         if name in _SEARCHES:
             return self._predict(step.best_estimator_, columns, method)
         if name == "sklearn.TransformedTargetRegressor" and method == "predict":
-            return _chained(self._predict(step.regressor_, columns, method), _target(step))
+            return chained(self._predict(step.regressor_, columns, method), _target(step))
         if name in ensembles.NAMES and not getattr(step, "passthrough", False):
             head: Head = ensembles.planned(step, method, lambda each, own: self._predict(each, columns, own))
             return head
@@ -82,8 +82,8 @@ class Planner:
     def _ended(self, last: Any, head: Head, method: str) -> Head:
         self.last = last, head
         if head in self._sparse and name_of(last) not in _DENSE:
-            head = _chained(head, _to_sparse)
-        return _chained(head, self.predict_array(last, method))
+            head = chained(head, to_sparse)
+        return chained(head, self.predict_array(last, method))
 
     def _transform(self, steps: Sequence[Any], columns: Columns) -> Head:
         """Return what gives the array that these steps in order make of columns."""
@@ -111,13 +111,13 @@ class Planner:
         elif name_of(first) == "model_steps.DateParts":
             head = dates.date_parts(first, columns)
         elif takes_array(first) and are_numbers(columns):
-            head = _chained(gather(columns, self._signature), self._transform_array(first))
+            head = chained(gather(columns, self._signature), self._transform_array(first))
         else:
             raise NotCovered(f"{name_of(first)} gets a DataFrame")
         if sparse and rest:
-            return _chained(head, _to_sparse, *(step.transform for step in rest))
+            return chained(head, to_sparse, *(step.transform for step in rest))
         if rest:
-            head = _chained(head, *map(self._transform_array, rest))
+            head = chained(head, *map(self._transform_array, rest))
         if sparse:
             self._sparse.add(head)
         return head
@@ -133,7 +133,7 @@ class Planner:
                 continue
             passed = isinstance(part, str) or (name_of(part) == "sklearn.FunctionTransformer" and part.func is None)
             heads.append(self._transform([] if passed else [part], [columns[at] for at in places]))
-        return _side_by_side(heads, sparse=step.sparse_output_)
+        return side_by_side(heads, sparse=step.sparse_output_, frames=gives_frames(step))
 
     def _union(self, step: Any, columns: Columns) -> Head:
         if step.transformer_weights:
@@ -142,7 +142,7 @@ class Planner:
         heads = [self._transform([] if isinstance(part, str) else [part], columns) for part in parts]
         if self._sparse.intersection(heads):
             raise NotCovered("FeatureUnion with sparse parts")
-        return _side_by_side(heads, sparse=False)
+        return side_by_side(heads, sparse=True, frames=gives_frames(step))
 
     def predict_array(self, step: Any, method: str) -> Kernel:
         """Return what a step answers for an array."""
@@ -150,11 +150,11 @@ class Planner:
         name = name_of(step)
         if name in _PIPELINES:
             *before, last = _steps(step)
-            return _one_after_another(*map(self._transform_array, before), self.predict_array(last, method))
+            return one_after_another(*map(self._transform_array, before), self.predict_array(last, method))
         if name in _SEARCHES:
             return self.predict_array(step.best_estimator_, method)
         if name == "sklearn.TransformedTargetRegressor" and method == "predict":
-            return _one_after_another(self.predict_array(step.regressor_, method), _target(step))
+            return one_after_another(self.predict_array(step.regressor_, method), _target(step))
         if name == "model_steps.LabelEncoded":
             inner, classes = self.predict_array(step.estimator_, method), step.classes_
             return inner if method == "predict_proba" else lambda values: classes[inner(values)]
@@ -165,35 +165,25 @@ class Planner:
         if special := PREDICTORS.get(name):
             with contextlib.suppress(NotCovered):
                 kernel = self._admit(step, special(step, method), own)
-                return _unless_sparse(kernel, own) if name in boosters.KERNELS else kernel
+                return unless_sparse(kernel, own) if name in boosters.KERNELS else kernel
         return own
 
     def _transform_array(self, step: Any) -> Kernel:
         if name_of(step) in _PIPELINES:
-            return _one_after_another(*map(self._transform_array, _steps(step)))
+            return one_after_another(*map(self._transform_array, _steps(step)))
         kernel: Kernel = self._admit(step, transformer(step), step.transform)
         return kernel
-
-
-def _unless_sparse(kernel: Kernel, own: Kernel) -> Kernel:
-    """Return a kernel that leaves sparse matrices to the step: to XGBoost, what they leave out is missing and not 0."""
-    return lambda values: own(values) if is_sparse(values) else kernel(values)
-
-
-def _to_sparse(values: Any) -> Any:
-    """Return the matrix as scikit-learn's steps give it; a product with it adds in another order than a dense one."""
-    if is_sparse(values):
-        return values
-    from scipy.sparse import csr_matrix
-
-    return csr_matrix(values)
 
 
 def _steps(pipeline: Any) -> list[Any]:
     """Return the steps of a pipeline that count when it predicts; imblearn's samplers and passthrough don't."""
     refuse_replaced(pipeline)
     steps = [step for _, step in pipeline.steps if step is not None and not isinstance(step, str)]
-    return [step for step in steps if not hasattr(type(step), "fit_resample")]
+    steps = [step for step in steps if not hasattr(type(step), "fit_resample")]
+    for before, after in itertools.pairwise(steps):
+        if gives_frames(before) and name_of(after) not in PREDICTORS and not takes_array(after):
+            raise NotCovered(f"{name_of(after)} gets a DataFrame")
+    return steps
 
 
 def _encoding(steps: Sequence[Any], columns: Columns) -> int:
@@ -221,36 +211,3 @@ def _target(step: Any) -> Kernel:
         return np.asarray(found)
 
     return original
-
-
-def _chained(head: Head, *kernels: Kernel) -> Head:
-    chain = _one_after_another(*kernels)
-    return lambda rows: chain(head(rows))
-
-
-def _one_after_another(*kernels: Kernel) -> Kernel:
-    if len(kernels) == 1:
-        return kernels[0]
-
-    def chain(values: Array) -> Array:
-        for kernel in kernels:
-            values = kernel(values)
-        return values
-
-    return chain
-
-
-def _side_by_side(heads: Sequence[Head], *, sparse: bool) -> Head:
-    """Return what puts the columns of all parts side by side: in a sparse matrix if one is, and if that's wanted."""
-
-    def joined(rows: Rows) -> Any:
-        parts = [head(rows) for head in heads]
-        if not any(map(is_sparse, parts)):
-            return np.hstack(parts)
-        if not sparse:
-            return np.hstack([dense(part) for part in parts])
-        from scipy.sparse import hstack
-
-        return hstack(parts, "csr")
-
-    return joined
