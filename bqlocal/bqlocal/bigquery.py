@@ -12,7 +12,7 @@ A statement is parsed as GoogleSQL, translated, and run by DuckDB.
 import dataclasses
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from bqlocal import ddl, tables, writes
 from bqlocal.batching import Caller
 from bqlocal.engine import Engine, OnRows
 from bqlocal.errors import NotSupportedError, QueryError
+from bqlocal.names import resolve
 from bqlocal.parameters import Parameters, bind
 from bqlocal.remote import Calls, Job, RemoteFunction
 from bqlocal.translate import duckdb_table, quote_projects, table_not_found, to_duckdb
@@ -116,7 +117,9 @@ class BigQuery:
             parsed = sqlglot.parse(quote_projects(text, projects), read="bigquery")
         except sqlglot.errors.SqlglotError as error:
             raise QueryError(f"Syntax error: {_first_error(error)}") from error
-        statements = [bind(statement, parameters) for statement in parsed if statement is not None]
+        # A comment after the last semicolon is parsed as a statement of its own.
+        written = [statement for statement in parsed if not isinstance(statement, exp.Semicolon | None)]
+        statements = [bind(statement, parameters) for statement in written]
         if not statements:
             raise QueryError("There is no statement to run; write one, e.g. SELECT 1.")
         job = self._engine.job = Job(self.project, SESSION_USER)
@@ -151,7 +154,7 @@ class BigQuery:
 
     def _drop_function(self, drop: exp.Drop) -> None:
         for table in drop.args["tables"]:
-            name = ddl.full_name(table, self.project, "Function")
+            name = self._resolve(table, "Function", self._engine.functions)
             if name not in self._engine.functions and not drop.args.get("exists"):
                 raise QueryError(f"Not found: Routine {name}; write DROP FUNCTION IF EXISTS if it may not exist.")
             self._engine.forget(name)
@@ -177,7 +180,7 @@ class BigQuery:
 
     def _drop_table(self, drop: exp.Drop) -> None:
         for table in drop.args["tables"]:
-            if not drop.args.get("exists") or ddl.full_name(table, self.project, "Table") in self._tables:
+            if not drop.args.get("exists") or self._resolve(table, "Table", self._tables) in self._tables:
                 name = self._existing_table(table)
                 self._engine.execute(f"DROP TABLE {duckdb_table(name).sql('duckdb')}")
                 self._tables.discard(name)
@@ -189,10 +192,15 @@ class BigQuery:
         writes.merge(self._engine, self._existing_table(statement.this), statement, self._translate)
 
     def _existing_table(self, table: exp.Table | None) -> str:
-        name = ddl.full_name(table, self.project, "Table")
+        name = self._resolve(table, "Table", self._tables)
         if name not in self._tables:
             raise table_not_found(name, self._tables)
         return name
+
+    def _resolve(self, table: exp.Table | None, entity: str, known: Collection[str]) -> str:
+        """Return the full name of a table or function that a statement changes or drops."""
+        name = ddl.full_name(table, self.project, entity)
+        return name if table is None or table.catalog else resolve([table.db, table.name], self.project, known)
 
     def _already_exists(self, exists: bool, entity: str, name: str, create: exp.Create) -> bool:
         """Return whether IF NOT EXISTS leaves nothing to do; raise QueryError for a CREATE of what already exists."""

@@ -1,8 +1,9 @@
-"""CAST and SAFE_CAST to INT64, BOOL and STRING over whole Arrow columns, where DuckDB's casts differ.
+"""CAST and SAFE_CAST to INT64, BOOL and STRING over whole Arrow columns, where DuckDB's casts differ; values of JSON.
 
 For example, a FLOAT64 becomes an INT64 by rounding halves away from zero, and `CAST(1.0 AS STRING)` is `1`.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -41,6 +42,32 @@ def safe_cast_bool(array: pa.Array) -> pa.Array:
     return _cast(array, _null_on_error(_bool), pa.bool_())
 
 
+def string(array: pa.Array) -> pa.Array:
+    """`STRING` of a date, a time or a JSON string."""
+    sql_type, _ = with_sql_type(array)
+    if sql_type == "JSON":
+        return _cast(array, _json("a string", str), pa.string())
+    if sql_type not in ("DATE", "DATETIME", "TIME", "TIMESTAMP", "NULL"):
+        raise QueryError(f"No matching signature for function STRING for argument type {sql_type}; write CAST.")
+    return cast_string(array)
+
+
+def json_int64(array: pa.Array) -> pa.Array:
+    """`INT64` of a JSON number."""
+    return _cast(array, lambda sql_type, value: _int64("INT64", _whole(sql_type, value)), pa.int64())
+
+
+def json_float64(array: pa.Array) -> pa.Array:
+    """`FLOAT64` of a JSON number."""
+    number = _json("a number", int, float)
+    return _cast(array, lambda sql_type, value: float(number(sql_type, value)), pa.float64())
+
+
+def json_bool(array: pa.Array) -> pa.Array:
+    """`BOOL` of a JSON boolean."""
+    return _cast(array, _json("a boolean", bool), pa.bool_())
+
+
 def _cast(array: pa.Array, cast: Callable[[str, Any], Any], arrow_type: pa.DataType) -> pa.Array:
     sql_type, values = with_sql_type(array)
     return pa.array([None if value is None else cast(sql_type, value) for value in values.to_pylist()], arrow_type)
@@ -54,6 +81,25 @@ def _null_on_error(cast: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]
             return None
 
     return safe_cast
+
+
+def _json(expected: str, *types: type) -> Callable[[str, Any], Any]:
+    """Return what reads a JSON value of one of these Python types, and rejects all others."""
+
+    def read(sql_type: str, value: Any) -> Any:
+        parsed = json.loads(value) if sql_type == "JSON" else None
+        if type(parsed) not in types:
+            raise QueryError(f"The provided {sql_type} input is not {expected}: {value}")
+        return parsed
+
+    return read
+
+
+def _whole(sql_type: str, value: Any) -> int:
+    number = _json("an integer", int, float)(sql_type, value)
+    if not math.isfinite(number) or number != int(number):
+        raise QueryError(f"The provided JSON number cannot be converted to an int64: {value}")
+    return int(number)
 
 
 def _int64(sql_type: str, value: Any) -> int:

@@ -48,7 +48,7 @@ def main() -> None:
 
 @main.command(cls=_Command)
 @click.argument("statements", required=False, default="")
-@click.option("--file", type=click.File(encoding="utf-8"), help="Read the statements from a file; - is stdin.")
+@click.option("--file", type=click.File(encoding="utf-8"), help="Run the statements of this file first; - is stdin.")
 @click.option(
     "--table",
     "tables",
@@ -92,21 +92,20 @@ def sql(
     state: Path | None,
     chaos: int | None,
 ) -> None:
-    """Run STATEMENTS and print the rows of the last one.
+    """Run the statements of --file, then STATEMENTS, and print the rows of the last one.
 
-    Without STATEMENTS and --file, prompt for them; a statement ends in a semicolon.
+    Without both, prompt for statements, which end in a semicolon.
 
     \b
     Examples:
       bqlocal sql "SELECT COUNT(*) AS n FROM shop.orders" --table shop.orders=orders.csv
+      bqlocal sql "SELECT shop.predict(1.5) AS price" --file functions.sql
       bqlocal sql --file report.sql --parameter least:FLOAT64:2.5 --format json > rows.json
       bqlocal sql --state session.db
     """
-    if file and statements:
-        raise click.UsageError("Give the statements or --file, not both.")
     values = _parameters(parameters)
     reading = Reading.parse(read_options)
-    text = file.read() if file else statements
+    texts = ([file.read()] if file else []) + ([statements] if statements else [])
     bar = ProgressBar()
     with BigQuery(state=state, chaos=chaos, on_rows=bar.on_rows) as bigquery:
         for table in tables:
@@ -115,9 +114,10 @@ def sql(
                 raise BqlocalError(f"--table {table!r} names no file; write DATASET.TABLE=FILE.")
             for note in bigquery.load(name, path, reading):
                 click.echo(f"{path}: {note}", err=True)
-        if text:
+        for text in texts:
             with bar.watching():
                 result = bigquery.sql(text, values)
+        if texts:
             show(result, output_format)
         else:
             _run_prompt(bigquery, values, output_format, bar)

@@ -5,6 +5,7 @@ what `rewrites.py` may call: name -> (function, DuckDB return type). The casts a
 columns of any type, since DuckDB knows the types only once it has bound the query.
 """
 
+import datetime as dt
 import math
 import re
 from collections.abc import Callable
@@ -26,6 +27,8 @@ _MICROSECONDS = {
     "HOUR": 3600 * 10**6,
     "DAY": 86400 * 10**6,
 }
+_DATETIME = pa.timestamp("us")
+_WITHOUT_ZONE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[Tt ](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,6}))?)?")
 _DIRECTIVE = re.compile(r"%(%|[-+ 0]*\d*(?:\.\d+)?[a-zA-Z])")
 _DIRECTIVE_TYPES = {"d": ("INT64",), "f": ("FLOAT64", "INT64"), "s": ("STRING",)}
 
@@ -107,6 +110,16 @@ def date(array: pa.Array) -> pa.Array:
     return values.cast(pa.date32())
 
 
+def without_zone(array: pa.Array) -> pa.Array:
+    """Return DATETIMEs, dates and texts without a time zone as DATETIMEs, for TIMESTAMP(x, zone)."""
+    sql_type, values = with_sql_type(array)
+    if sql_type not in ("DATE", "DATETIME", "STRING", "NULL"):
+        raise QueryError(f"No matching signature for function TIMESTAMP with a time zone for argument type {sql_type}")
+    if sql_type == "STRING":
+        return pa.array([None if text is None else _datetime(text) for text in values.to_pylist()], _DATETIME)
+    return values.cast(_DATETIME)
+
+
 def timestamp_diff(left: pa.Array, right: pa.Array, unit: pa.Array) -> pa.Array:
     """`TIMESTAMP_DIFF` in whole units, the fraction dropped."""
     columns = [with_sql_type(left), with_sql_type(right)]
@@ -142,6 +155,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., pa.Array], str]] = {
     "googlesql_cast_bool": (casts.cast_bool, "BOOLEAN"),
     "googlesql_safe_cast_bool": (casts.safe_cast_bool, "BOOLEAN"),
     "googlesql_cast_string": (casts.cast_string, "VARCHAR"),
+    "googlesql_string": (casts.string, "VARCHAR"),
+    "googlesql_json_int64": (casts.json_int64, "BIGINT"),
+    "googlesql_json_float64": (casts.json_float64, "DOUBLE"),
+    "googlesql_json_bool": (casts.json_bool, "BOOLEAN"),
+    "googlesql_without_zone": (without_zone, "TIMESTAMP"),
     "googlesql_substr": (substr, "VARCHAR"),
     "googlesql_date": (date, "DATE"),
     "googlesql_timestamp_diff": (timestamp_diff, "BIGINT"),
@@ -150,6 +168,17 @@ FUNCTIONS: dict[str, tuple[Callable[..., pa.Array], str]] = {
     "googlesql_to_json": (to_json, "JSON"),
     "googlesql_to_json_string": (to_json_string, "VARCHAR"),
 }
+
+
+def _datetime(text: str) -> dt.datetime:
+    found = _WITHOUT_ZONE.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
+        return dt.datetime(year, month, day, hour, minute, second, int(f"{found[7] or '':0<6}"))
+    except ValueError:
+        raise QueryError(f"Expected a date and time without a time zone, not {text!r}") from None
 
 
 def _number_text(value: pa.Scalar) -> str:

@@ -9,6 +9,14 @@ from pathlib import Path
 import click
 
 FIRST, FURTHER = "sql> ", "...> "
+LEAVE = ("exit", "quit")
+BANNER = "A statement ends in a semicolon; help says more, exit leaves."
+UNFINISHED = "The statement isn't finished: end it with a semicolon, or press Ctrl-C to discard it."
+HELP = """\
+SELECT ...;   run a statement, over as many lines as it takes up to a semicolon at the end of a line
+Ctrl-C        discard the lines typed so far, or interrupt a running query
+exit, quit    leave, as does Ctrl-D
+Tables come from --table DATASET.TABLE=FILE, remote functions from CREATE FUNCTION or --file; --state keeps both."""
 
 
 @contextlib.contextmanager
@@ -31,12 +39,20 @@ def history() -> Iterator[None]:
 
 
 def statements() -> Iterator[str]:
-    """Yield the text typed up to a semicolon at the end of a line, until Ctrl-D; Ctrl-C discards unfinished lines."""
+    """Yield the text typed up to a semicolon at the end of a line, until `exit`, `quit` or Ctrl-D.
+
+    In a terminal, Ctrl-C discards unfinished lines.
+    """
     lines: list[str] = []
+    interactive = sys.stdin.isatty()
+    if interactive:
+        click.echo(BANNER, err=True)
     while True:
         try:
-            lines.append(input((FURTHER if lines else FIRST) if sys.stdin.isatty() else ""))
+            lines.append(input((FURTHER if lines else FIRST) if interactive else ""))
         except KeyboardInterrupt:
+            if not interactive:
+                raise
             click.echo(err=True)
             lines = []
             continue
@@ -44,7 +60,16 @@ def statements() -> Iterator[str]:
             if "".join(lines).strip():
                 yield "\n".join(lines)
             return
-        if lines[-1].rstrip().endswith(";"):
+        word = lines[-1].strip().rstrip("; ").lower()
+        if word in LEAVE and not lines[:-1]:
+            return
+        if word in ("help", "?") and not lines[:-1]:
+            click.echo(HELP, err=True)
+            lines = []
+        elif word in (*LEAVE, "help") and interactive and not lines[-1].rstrip().endswith(";"):
+            click.echo(UNFINISHED, err=True)
+            lines.pop()
+        elif lines[-1].rstrip().endswith(";"):
             yield "\n".join(lines)
             lines = []
         elif not "".join(lines).strip():

@@ -166,13 +166,16 @@ def _calls(function: RemoteFunction, columns: Sequence[pa.Array], rows: int) -> 
 
 def _arguments(function: RemoteFunction, columns: Sequence[pa.Array]) -> list[list[str]]:
     typed = [with_sql_type(column) for column in columns]
-    for (have, _), (_, want) in zip(typed, function.arguments, strict=True):
-        if not accepts(want, have):
-            types = ", ".join(have for have, _ in typed)
-            raise QueryError(
-                f"No matching signature for function {function.name} for argument types: {types}. "
-                f"Supported signature: {function.signature()}"
-            )
+    wrong = [
+        f"argument {position} ({name}) is {have}, not {want}"
+        for position, ((have, _), (name, want)) in enumerate(zip(typed, function.arguments, strict=True), start=1)
+        if not accepts(want, have)
+    ]
+    if wrong:
+        raise QueryError(
+            f"No matching signature for function {function.name}: {'; '.join(wrong)}. "
+            f"CAST the values; supported signature: {function.signature()}"
+        )
     return [
         encode(want, coerce(column, have, want))
         for (have, column), (_, want) in zip(typed, function.arguments, strict=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from sqlglot import exp, parse_one
 
 from bqlocal.checks import REMOTE, cast_type
+from bqlocal.conversions import CONVERSIONS
 from bqlocal.errors import NotSupportedError
 from bqlocal.types import DUCKDB_TYPES
 
@@ -138,7 +139,7 @@ def _extract(node: exp.Extract) -> exp.Expr:
     return exp.paren(node.copy() + 1) if part == "DAYOFWEEK" else node
 
 
-REWRITES: dict[type[exp.Expr], Callable[..., exp.Expr]] = {
+REWRITES: dict[type[exp.Expr], Callable[..., exp.Expr]] = CONVERSIONS | {
     exp.Div: lambda node: _call("divide", node.this, node.expression),
     exp.SafeDivide: lambda node: _call("safe_divide", node.this, node.expression),
     exp.Cast: _cast,

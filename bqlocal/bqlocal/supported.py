@@ -5,7 +5,8 @@ two agree, add its sqlglot class below. Where they differ, first rewrite it in `
 `googlesql.py`.
 
 Known differences that nothing catches: NaN compares as the largest number and as equal to itself, in LEAST too; a
-FLOAT64 product that overflows is infinite where BigQuery fails; AVG of NUMERIC is FLOAT64.
+FLOAT64 product that overflows is infinite where BigQuery fails; AVG of NUMERIC is FLOAT64; texts such as '2020/01/02',
+'2020-01-02 03:04' and a DATETIME's text with a time zone are read where BigQuery fails.
 """
 
 from sqlglot import exp
@@ -27,13 +28,15 @@ _NAMES = """
     Abs Ceil Exp Floor Ln Log Pow Round SafeDivide Sign Sqrt Trunc IsInf IsNan Acos Asin Atan Atan2 Cos Sin Tan Rand
     Concat EndsWith Format Left Length Lower Pad Repeat Replace Reverse Right StartsWith StrPosition Substring Trim
     Upper RegexpExtract RegexpLike RegexpReplace Split ArrayToString LowerHex ToBase64 FromBase64 Uuid
-    CurrentDate CurrentTimestamp Date DateAdd DateDiff DateFromParts DateSub DateTrunc DatetimeAdd DatetimeTrunc
-    Extract LastDay StrToDate TimestampAdd TimestampDiff TimestampSub TimestampTrunc TimeToStr TsOrDsToDate
-    TsOrDsToTimestamp UnixDate UnixMillis UnixSeconds WeekStart
+    CurrentDate CurrentTimestamp Date DateAdd DateDiff DateFromParts DateFromUnixDate DateSub DateTrunc Datetime
+    DatetimeAdd DatetimeTrunc Extract LastDay ParseDatetime StrToDate StrToTime Time TimeFromParts Timestamp
+    TimestampAdd TimestampDiff TimestampFromParts TimestampSub TimestampTrunc TimeToStr TsOrDsToDate TsOrDsToDatetime
+    TsOrDsToTime TsOrDsToTimestamp UnixDate UnixMicros UnixMillis UnixSeconds UnixToTime WeekStart
     AnyValue ApproxDistinct ArrayAgg Avg Corr Count CountIf CovarPop GroupConcat LogicalAnd LogicalOr Max Min Stddev
     StddevPop StddevSamp Sum Variance VariancePop
     CumeDist DenseRank FirstValue Lag LastValue Lead NthValue Ntile PercentRank Rank RowNumber
-    Array ArrayConcat ArraySize GenerateSeries Struct Unnest JSONExtractScalar JSONFormat ParseJSON
+    Array ArrayConcat ArraySize GenerateSeries Struct Unnest
+    Float64 Int64 JSONBool JSONExtractScalar JSONFormat ParseJSON String
 """
 
 FUNCTIONS: frozenset[type] = frozenset(getattr(exp, name) for name in _NAMES.split())

@@ -12,6 +12,7 @@ from sqlglot import Token, TokenType, exp, tokenize
 
 from bqlocal.checks import ONE_ROW, REMOTE, check
 from bqlocal.errors import NotSupportedError, QueryError
+from bqlocal.names import resolve
 from bqlocal.remote import RemoteFunction
 from bqlocal.rewrites import REWRITES
 
@@ -120,7 +121,8 @@ def _qualify_tables(query: exp.Expr, project: str, tables: Collection[str]) -> N
             if table.name.lower() not in ctes:
                 raise QueryError(f'Table "{table.name}" must be qualified with a dataset (e.g. dataset.table).')
             continue
-        name = f"{table.catalog or project}.{table.db}.{table.name}"
+        path = [table.catalog, table.db, table.name] if table.catalog else [table.db, table.name]
+        name = resolve(path, project, tables)
         if name not in tables:
             raise table_not_found(name, tables)
         table.replace(duckdb_table(name, table))
@@ -129,6 +131,15 @@ def _qualify_tables(query: exp.Expr, project: str, tables: Collection[str]) -> N
 def table_not_found(name: str, tables: Collection[str]) -> QueryError:
     """Return the error for a table that does not exist."""
     return QueryError(f"Not found: Table {name}; loaded tables: {', '.join(sorted(tables)) or 'none'}.")
+
+
+def function_not_found(name: str, functions: Collection[str]) -> QueryError:
+    """Return the error for a function that does not exist."""
+    others = f"known functions: {', '.join(sorted(functions))}"
+    return QueryError(
+        f"Function not found: {name}; "
+        f"{others if functions else f'create it with CREATE FUNCTION {name}(...) ... REMOTE ...'}."
+    )
 
 
 def _replace_dotted_call(dot: exp.Dot, project: str, remote: RemoteFunctions) -> None:
@@ -145,9 +156,9 @@ def _replace_dotted_call(dot: exp.Dot, project: str, remote: RemoteFunctions) ->
 def _replace_remote_call(
     node: exp.Expr, call: exp.Anonymous, path: list[str], project: str, remote: RemoteFunctions
 ) -> None:
-    name = ".".join(path if len(path) > 2 else [project, *path])
+    name = resolve(path, project, remote)
     if name not in remote:
-        raise QueryError(f"Function not found: {name}; create it with CREATE FUNCTION {name}(...) ... REMOTE ... .")
+        raise function_not_found(name, remote)
     duckdb_name, function = remote[name]
     arguments = call.expressions
     if len(arguments) != len(function.arguments):

@@ -4,6 +4,7 @@ DuckDB's many types become BigQuery's few without losing a digit, or fail. `arro
 HUGEINT (the sum of integers) and BOOL then arrive as extension types.
 """
 
+import datetime as dt
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
@@ -12,6 +13,8 @@ import pyarrow.compute as pc
 
 from bqlocal.errors import QueryError
 from bqlocal.types import ARROW_TYPES
+
+_FIRST, _LAST = dt.datetime.min, dt.datetime.max  # of BigQuery's dates and times
 
 
 def with_sql_type(array: pa.Array) -> tuple[str, pa.Array]:
@@ -39,11 +42,12 @@ def with_sql_type(array: pa.Array) -> tuple[str, pa.Array]:
     if pa.types.is_binary(arrow_type) or pa.types.is_large_binary(arrow_type):
         return "BYTES", array
     if pa.types.is_date(arrow_type):
-        return "DATE", array
+        return "DATE", _in_range(array, arrow_type)
     if pa.types.is_time(arrow_type):
         return "TIME", array.cast(pa.time64("us"), safe=False)
     if pa.types.is_timestamp(arrow_type):
-        return ("TIMESTAMP" if arrow_type.tz else "DATETIME"), array.cast(pa.timestamp("us"), safe=False)
+        values = _in_range(array.cast(pa.timestamp("us"), safe=False), pa.timestamp("us"))
+        return ("TIMESTAMP" if arrow_type.tz else "DATETIME"), values
     if pa.types.is_struct(arrow_type):
         return "STRUCT", array
     if pa.types.is_list(arrow_type) or pa.types.is_fixed_size_list(arrow_type):
@@ -75,6 +79,16 @@ def _extension(array: pa.ExtensionArray) -> tuple[str, pa.Array]:
     if getattr(arrow_type, "type_name", "") == "hugeint":
         return "INT64", _int64([_hugeint(value) for value in array.storage.to_pylist()])
     return str(getattr(arrow_type, "type_name", arrow_type.extension_name)), array
+
+
+def _in_range(array: pa.Array, arrow_type: pa.DataType) -> pa.Array:
+    """Return dates or times; raise QueryError for one that BigQuery cannot hold and DuckDB can, such as infinity."""
+    limits = pc.min_max(array)
+    for limit, beyond in ((limits["min"], pc.less), (limits["max"], pc.greater)):
+        bound = pa.scalar(_FIRST if beyond is pc.less else _LAST).cast(arrow_type)
+        if beyond(limit, bound).as_py():
+            raise QueryError("A date or time is outside of the years 1 to 9999, which BigQuery supports.")
+    return array
 
 
 def _hugeint(value: bytes | None) -> int | None:

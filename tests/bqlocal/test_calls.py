@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bqlocal import BigQuery, NotSupportedError
+from bqlocal import BigQuery, NotSupportedError, QueryError
 from tests.bqlocal.conftest import Create
 from tests.endpoint import Endpoint
 
@@ -42,6 +42,23 @@ def test_function_names(name: str, endpoint: Endpoint) -> None:
         bigquery.load("my-project.ds.t", pd.DataFrame({"a": [7]}))
         result = bigquery.sql(f"SELECT 1 + {name}(a) AS x FROM `my-project.ds.t` AS t")
     assert result.table["x"].to_pylist() == [2]
+
+
+def test_names_of_other_projects(bigquery: BigQuery, endpoint: Endpoint, create: Create) -> None:
+    """A table or function without a project is the only other project's, unless the session's project has one."""
+    endpoint.answer = endpoint.echoing
+    create("`my-project`.ds.f(a INT64)")
+    bigquery.load("my-project.ds.t", pd.DataFrame({"a": [7]}))
+    assert bigquery.sql("SELECT ds.f(a) AS x FROM ds.t").table["x"].to_pylist() == [7]
+    bigquery.sql("INSERT INTO ds.t (a) VALUES (8)")
+    bigquery.load("other.ds.t", pd.DataFrame({"a": [9]}))
+    with pytest.raises(QueryError, match=r"^ds\.t may be my-project\.ds\.t or other\.ds\.t; write the project too\.$"):
+        bigquery.sql("SELECT a FROM ds.t")
+    bigquery.load("ds.t", pd.DataFrame({"a": [1]}))
+    assert bigquery.sql("SELECT a FROM ds.t").table["a"].to_pylist() == [1]
+    assert bigquery.sql("SELECT a FROM `my-project.ds.t` ORDER BY a").table["a"].to_pylist() == [7, 8]
+    with pytest.raises(QueryError, match=r"^Function not found: local\.ds\.g; known functions: my-project\.ds\.f\.$"):
+        bigquery.sql("SELECT ds.g(1)")
 
 
 @pytest.mark.parametrize(

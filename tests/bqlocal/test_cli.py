@@ -91,6 +91,22 @@ def test_state(tmp_path: Path, endpoint: Endpoint) -> None:
     assert endpoint.requests[0]["userDefinedContext"] == {"k": "v"}
 
 
+def test_file_then_statement(tmp_path: Path, endpoint: Endpoint) -> None:
+    """The statements of --file run before the one on the command line, which finds the functions of any project."""
+    (tmp_path / "functions.sql").write_text(function_ddl(endpoint, "`my-project`.ds.f(a INT64)") + "\n-- the end")
+    done = invoke("sql", "SELECT ds.f(1) AS n", "--file", str(tmp_path / "functions.sql"), "--format", "csv")
+    assert (done.exit_code, done.stdout) == (0, "n\n1\n")
+    assert done.stderr.startswith("my-project.ds.f: 1 request of 1 row")
+
+
+@pytest.mark.parametrize("word", ["exit", "QUIT;", "quit"])
+def test_leave_the_prompt(word: str) -> None:
+    """The prompt ends at exit or quit, and explains itself at help."""
+    done = CliRunner().invoke(main, ["sql", "--format", "csv"], input=f"help\nSELECT 1 AS a;\n{word}\nSELECT 2 AS b;\n")
+    assert (done.exit_code, done.stdout) == (0, "a\n1\n")
+    assert "exit, quit    leave" in done.stderr
+
+
 def test_prompt() -> None:
     """Without statements they are read from stdin up to semicolons, and an error does not end the session."""
     done = run(

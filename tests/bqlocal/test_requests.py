@@ -72,12 +72,12 @@ def test_argument_coercion(bigquery: BigQuery, endpoint: Endpoint, create: Creat
 def test_argument_type_mismatch(
     declared: str, given: str, types: str, bigquery: BigQuery, endpoint: Endpoint, create: Create
 ) -> None:
-    """An argument of another type is an error with both types, and is not sent."""
-    create(f"ds.f(a {declared})")
+    """An argument of another type is an error with its name, its position and both types, and is not sent."""
+    create(f"ds.f(n INT64, a {declared})")
     with pytest.raises(
         QueryError,
-        match=rf"^No matching signature for function local.ds.f for argument types: {types}. "
-        rf"Supported signature: local.ds.f\({declared}\)$",
+        match=rf"^No matching signature for function local.ds.f: argument 2 \(a\) is {types}, not {declared}. "
+        rf"CAST the values; supported signature: local.ds.f\(INT64, {declared}\)$",
     ):
-        bigquery.sql(f"SELECT ds.f({given})")
+        bigquery.sql(f"SELECT ds.f(1, {given})")
     assert endpoint.requests == []
