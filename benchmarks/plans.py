@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.bare import ONE_THREAD
 from benchmarks.models import MODELS, saved
-from benchmarks.workloads import WITH_NULL, WORKLOADS, Workload
+from benchmarks.workloads import REASONS, WITH_NULL, WORKLOADS, Workload
 from launch.function import ROOT
 from launch.processes import ProcessError
 
@@ -104,7 +104,7 @@ def _main(folder: str, rounds: str) -> None:
 
     warnings.filterwarnings("ignore")
     for workload in WORKLOADS:
-        if workload is WITH_NULL:  # the model of another workload, which never gets the rows with NULL
+        if workload in (WITH_NULL, REASONS):  # the model of another workload, which never gets the rows with NULL
             continue
         print(json.dumps(asdict(gain_of(workload, saved(workload.model, Path(folder)), int(rounds)))), flush=True)
 

@@ -48,13 +48,15 @@ class Implementation:
     def body(self, workload: Workload, rows: slice) -> bytes:
         """Return the body of a request with some of a workload's rows."""
         if self.speaks_bigquery:
-            return bigquery_body(f"[{','.join(workload.arguments[rows])}]".encode(), workload.function)
+            calls = f"[{','.join(workload.arguments[rows])}]".encode()
+            return bigquery_body(calls, workload.function, workload.on_error)
         columns, data = json.dumps(workload.names), ",".join(workload.calls[rows])
         return f'{{"dataframe_split":{{"columns":{columns},"data":[{data}]}}}}'.encode()
 
     def values(self, reply: bytes) -> list[Any]:
         """Return the predictions in a reply body."""
-        return list(json.loads(reply)["replies" if self.speaks_bigquery else "predictions"])
+        values = json.loads(reply)["replies" if self.speaks_bigquery else "predictions"]
+        return [value["value"] if isinstance(value, dict) else value for value in values]
 
     def environment(self, folder: Path) -> dict[str, str]:
         """Return the environment variables to start it with."""

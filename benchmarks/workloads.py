@@ -27,12 +27,13 @@ SQL_TYPES = {"f": "FLOAT64", "i": "INT64", "M": "TIMESTAMP"}  # by the kind of d
 
 @dataclass(frozen=True)
 class Workload:
-    """A model and the rows it is asked to score."""
+    """A model, the rows it is asked to score, and this function's setting for those that it can't."""
 
     name: str
     model: str
     rows: tables.Rows
     count: int = ROWS
+    on_error: str = "fail"
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -103,6 +104,7 @@ def slices(rows: int, count: int) -> Sequence[slice]:
 
 NUMERIC = Workload("numeric", "tree", tables.numbers)
 WITH_NULL = Workload("5% NULL", "tree", tables.with_nulls)
+REASONS = Workload("numeric, on_error = json", "tree", tables.numbers, on_error="json")
 STRINGS = Workload("strings", "strings", tables.with_strings)
 IMPUTED_RIDGE = Workload("strings with 5% NULL, ridge", "imputed ridge", tables.with_gaps)
 IMPUTED_BOOSTING = Workload("strings with 5% NULL, boosting", "imputed boosting", tables.with_gaps)
@@ -114,6 +116,6 @@ LIGHTGBM = Workload("LightGBM, named columns", "lightgbm", tables.with_integers)
 XGBOOST = Workload("XGBoost", "xgboost", tables.numbers)
 WIDE = Workload("500 columns", "wide", tables.wide, WIDE_ROWS)
 WORKLOADS = (
-    *(NUMERIC, WITH_NULL, STRINGS, IMPUTED_RIDGE, IMPUTED_BOOSTING, TIMESTAMPS, BOOSTING, FOREST),
+    *(NUMERIC, WITH_NULL, REASONS, STRINGS, IMPUTED_RIDGE, IMPUTED_BOOSTING, TIMESTAMPS, BOOSTING, FOREST),
     *(LOGISTIC, LIGHTGBM, XGBOOST, WIDE),
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from serving import reasons
 from serving.errors import BadRequest, ModelUnusable, short_repr
 from serving.json_table import Table, parse_table
 from serving.types import Replies
@@ -89,37 +90,40 @@ def request_of(message: Any, text: bytes = b"", table: Table | None = None) -> R
     )
 
 
-def write(replies: Replies) -> bytes:
+def write(replies: Replies, errors: Mapping[int, str] | None = None) -> bytes:
     """Return the body of a reply with one JSON-ready value per row.
 
-    Raise BadRequest when it would be larger than BigQuery accepts, naming the number of rows that would fit, and
+    With `errors`, a sentence for each row without a value, every reply is an object of a value and an error. Raise
+    BadRequest when the body would be larger than BigQuery accepts, naming the number of rows that would fit, and
     ModelUnusable when a value can't be written as JSON. Many rows are written piece by piece, so a body that is too
     large is never built.
     """
     rows = len(replies)
     if rows <= ROWS_PER_PIECE:
-        body = b"".join([_START, _values(replies, 0), _END])
+        body = b"".join([_START, _values(replies, 0, errors), _END])
         _check_size(rows, rows, len(body))
         return body
     pieces: list[bytes] = []
     size = len(_START) + len(_END)
     for start in range(0, rows, ROWS_PER_PIECE):
-        pieces.append(_values(replies[start : start + ROWS_PER_PIECE], start))
+        pieces.append(_values(replies[start : start + ROWS_PER_PIECE], start, errors))
         size += len(pieces[-1]) + 1  # for the comma
         _check_size(rows, min(rows, start + ROWS_PER_PIECE), size - 1)
     return b"".join([_START, b",".join(pieces), _END])
 
 
-def write_repeated(replies: Replies, rows: int) -> bytes:
+def write_repeated(replies: Replies, rows: int, errors: Mapping[int, str] | None = None) -> bytes:
     """Return the body of a reply with the same value for all of so many rows; raise as `write` does."""
-    value = _values(replies, 0)
+    value = _values(replies, 0, errors)
     _check_size(rows, rows, len(_START) + rows * (len(value) + 1) - 1 + len(_END))
     return b"".join([_START, b",".join([value] * rows), _END])
 
 
-def _values(replies: Replies, first: int) -> bytes:
+def _values(replies: Replies, first: int, errors: Mapping[int, str] | None) -> bytes:
     """Return the values of the rows from `first` on as JSON, without the brackets around them."""
     try:
+        if errors is not None:
+            return reasons.encode(replies, first, errors)
         return orjson.dumps(replies, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
     except orjson.JSONEncodeError:
         raise ModelUnusable(_why_unwritable(replies, first)) from None

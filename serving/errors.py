@@ -18,6 +18,7 @@ A message is one or two sentences for the person at a SQL prompt: what was wrong
 into a message.
 """
 
+import re
 from collections.abc import Sequence
 
 import orjson
@@ -106,6 +107,15 @@ def error_body(error: ServingError) -> bytes:
         message = message[: -max(2, (len(body) - BODY_LIMIT) // 6)] + "…"
         body = orjson.dumps({"errorMessage": message})
     return body
+
+
+def without_row(message: str) -> str:
+    """Return the message about a row without the row's number, for a reader who finds it beside the row."""
+    found = re.match(r"Row \d+(, |: | )", message)
+    if not found:
+        return message
+    text = message[found.end() :]
+    return f"The row {text}" if found[1] == " " else text[:1].upper() + text[1:]
 
 
 def describe_error(error: BaseException) -> str:

@@ -140,7 +140,11 @@ class Handler:
         del text, request  # the next request is read into the same memory, which is still in the CPU cache
         replies = await self._scheduler.score(job)
         log.null_rows = job.null_rows if len(rows) == count else job.null_rows * count
-        reply = contract.write(replies) if len(rows) == count else contract.write_repeated(replies, count)
+        errors = job.errors if options.on_error == "json" else None
+        if len(rows) == count:
+            reply = contract.write(replies, errors)
+        else:
+            reply = contract.write_repeated(replies, count, errors)
         timer.mark("encode")
         return reply
 

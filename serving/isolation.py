@@ -7,7 +7,7 @@ A model may raise anything. Timeouts, cancellations and sys.exit() derive from B
 their row like any other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -19,25 +19,28 @@ Score = Callable[[RowIndices], Replies]
 Explain = Callable[[int, BaseException], str]
 
 
-def score_rows(score: Score, rows: RowIndices, on_error: str, explain: Explain) -> tuple[RowIndices, Replies]:
-    """Return the rows that the model could score, and their values.
+def score_rows(
+    score: Score, rows: RowIndices, on_error: str, explain: Explain
+) -> tuple[RowIndices, Replies, Mapping[int, str]]:
+    """Return the rows that the model could score, their values, and under `on_error` "json" a message for each other.
 
-    Under `on_error` "fail" raise BadRequest for the first row that it couldn't, with the message that `explain` returns
-    for the row and the model's error.
+    Under "fail" raise BadRequest for the first row that it couldn't. The messages are what `explain` returns for the
+    row and the model's error.
     """
     try:
-        return rows, score(rows)
+        return rows, score(rows), {}
     except (ServingError, MemoryError):
         raise
     except BaseException as error:
-        bad_rows = _find_bad_rows(score, rows, limit=len(rows) if on_error == "null" else 1)
+        bad_rows = _find_bad_rows(score, rows, limit=1 if on_error == "fail" else len(rows))
         if not bad_rows:
-            return rows, _score_again(score, rows, error)
+            return rows, _score_again(score, rows, error), {}
         if on_error == "fail":
             row, reason = next(iter(bad_rows.items()))
             raise BadRequest(explain(row, reason)) from reason
         good = np.setdiff1d(rows, list(bad_rows))
-        return good, score(good) if len(good) else []
+        values = score(good) if len(good) else []
+        return good, values, {row: explain(row, bad_rows[row]) for row in bad_rows if on_error == "json"}
 
 
 def _score_again(score: Score, rows: RowIndices, first: BaseException) -> Replies:

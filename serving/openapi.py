@@ -118,7 +118,7 @@ def _post(model: Model, function: SqlFunction) -> Schema:
     }
     reply = {
         "type": "object",
-        "properties": {"replies": {"type": "array", "items": _nullable(REPLIES[function.sql_type(model)])}},
+        "properties": {"replies": {"type": "array", "items": _reply(REPLIES[function.sql_type(model)])}},
         "required": ["replies"],
         "additionalProperties": False,
     }
@@ -193,6 +193,18 @@ def _of_type(mlflow_type: Mapping[str, Any]) -> Schema:
             "required": [key for key in inner if key not in optional],
         }
     return SCALARS[name]
+
+
+def _reply(schema: Schema) -> Schema:
+    """Return the schema of a reply: the value, or under on_error = json an object of the value and an error."""
+    value = _nullable(schema)
+    explained = {
+        "type": "object",
+        "properties": {"value": value, "error": {"type": ["string", "null"]}},
+        "required": ["value", "error"],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [*value["anyOf"], explained]} if value else {}
 
 
 def _nullable(schema: Schema) -> Schema:

@@ -18,7 +18,7 @@ COMMON_KEYS = {
     "function": (),
     "schema": (),
     "on_null": ("null", "pass", "error"),
-    "on_error": ("fail", "null"),
+    "on_error": ("fail", "null", "json"),
 }
 
 

@@ -123,11 +123,12 @@ class Rows:
 
     def first_null_columns(self) -> dict[int, Column]:
         """Return, for each row with a NULL where the model needs a value, the first such column."""
+        rows = self.null_rows()
+        if not len(rows):
+            return {}
         required = [column for column in self._signature.columns if column.required]
-        return {
-            row: next(column for column in required if self.nulls(column.name)[row])
-            for row in self.null_rows().tolist()
-        }
+        first = np.argmax([self.nulls(column.name)[rows] for column in required], axis=0)
+        return {row: required[place] for row, place in zip(rows.tolist(), first.tolist(), strict=True)}
 
     def null_columns(self) -> list[str]:
         """Return the names of the columns that have a NULL."""

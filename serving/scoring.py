@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from serving import encoding, isolation, refusal
-from serving.errors import BadRequest, ModelBlocked, describe_error
+from serving.errors import BadRequest, ModelBlocked, describe_error, without_row
 from serving.functions import SqlFunction
 from serving.model import Model
 from serving.options import Options
@@ -30,7 +30,7 @@ class Job:
     """The rows of one request, and which of them the model should score.
 
     `size` is the request's number of bytes, `request` what identifies it in the log. After scoring, `null_rows` is the
-    number of rows answered with NULL without a prediction.
+    number of rows answered with NULL without a prediction, and `errors` says under `on_error` "json" why, by row.
     """
 
     model: Model
@@ -42,6 +42,7 @@ class Job:
     size: int = 0
     request: Mapping[str, object] = field(default_factory=current_request.get)
     null_rows: int = 0
+    errors: dict[int, str] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> Hashable:
@@ -108,9 +109,10 @@ class Batch:
 
 
 def prepare(model: Model, function: SqlFunction, options: Options, rows: Rows, timer: Timer, size: int = 0) -> Job:
-    """Return the job of a request; raise BadRequest for a row that can't be scored, unless `on_error` is `null`."""
+    """Return the job of a request; under `on_error` "fail" raise BadRequest for a row that can't be scored."""
     errors = rows.errors()
-    if options.on_null == "error":
+    explained = options.on_error == "json"
+    if options.on_null == "error" or (explained and options.on_null == "null"):
         for row, column in rows.first_null_columns().items():
             errors.setdefault(row, f"Row {row}, column {column.name} is NULL; the model needs {column.sql_type}.")
     elif options.on_null == "pass":
@@ -128,13 +130,16 @@ def prepare(model: Model, function: SqlFunction, options: Options, rows: Rows, t
         valid[null_rows] = False
         valid_rows = valid_rows[valid]
     timer.mark("decode")
-    return Job(model, function, options, rows, valid_rows, timer, size)
+    job = Job(model, function, options, rows, valid_rows, timer, size)
+    if explained:
+        job.errors = {row: without_row(message) for row, message in errors.items()}
+    return job
 
 
 def score(job: Job) -> Replies:
     """Return one JSON-ready reply per row.
 
-    Raise BadRequest for a row that the model can't score, unless `on_error` is `null`, and ModelBlocked if memory is
+    Under `on_error` "fail" raise BadRequest for a row that the model can't score. Raise ModelBlocked if memory is
     short, which is no fault of a row.
     """
     if not len(job.valid_rows):
@@ -144,12 +149,20 @@ def score(job: Job) -> Replies:
         selected = job.selected if len(rows) == len(job.valid_rows) else job.rows.take(rows)
         return Batch([job], selected).predict()
 
+    known: dict[Hashable, str] = {}  # to find the NULL that the model refuses takes a prediction per column
+
     def explain(row: int, error: BaseException) -> str:
         rows = job.rows.take(np.array([row]))
-        return refusal.explain(row, rows, job.model.example_rows, lambda rows: Batch([job], rows).predict(), error)
+        key = tuple(rows.null_columns()), describe_error(error)
+        if key not in known:
+            scored = lambda rows: Batch([job], rows).predict()  # noqa: E731
+            known[key] = refusal.explain(row, rows, job.model.example_rows, scored, error)
+        return known[key]
 
     try:
-        return job.fill(*isolation.score_rows(predict, job.valid_rows, job.options.on_error, explain))
+        scored, values, errors = isolation.score_rows(predict, job.valid_rows, job.options.on_error, explain)
+        job.errors |= {row: without_row(message) for row, message in errors.items()}
+        return job.fill(scored, values)
     except MemoryError as cause:
         first, last = int(job.valid_rows[0]), int(job.valid_rows[-1])
         rows, remedy = f"row {first}", ""

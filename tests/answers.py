@@ -11,7 +11,10 @@ from serving.telemetry import Timer
 
 
 def answer(model: Model, function: SqlFunction, options: Options, request: Request) -> list[Any]:
-    """Return one JSON-ready reply per call."""
+    """Return one JSON-ready reply per call, under on_error "json" with what was wrong with its row."""
     rows = function.decode(model, request)
-    replies = encoding.as_list(scoring.score(scoring.prepare(model, function, options, rows, Timer())))
+    job = scoring.prepare(model, function, options, rows, Timer())
+    replies = encoding.as_list(scoring.score(job))
+    if options.on_error == "json":
+        replies = [{"value": value, "error": job.errors.get(row)} for row, value in enumerate(replies)]
     return replies * (function.count(request, rows) // max(1, len(rows)))

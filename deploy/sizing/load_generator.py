@@ -29,7 +29,7 @@ _SEND_BUFFER = 1 << 21  # bytes; the kernel takes a whole request, so the server
 # What BigQuery sends before the rows of a call.
 BIGQUERY_HEAD = (
     b'{"requestId":"124ab1c","caller":"//bigquery.googleapis.com/projects/p/jobs/p:US.bquxjob_5b4c112c_17961fafeaf",'
-    b'"sessionUser":"ana@example.com","userDefinedContext":{"function":"%s"},"calls":'
+    b'"sessionUser":"ana@example.com","userDefinedContext":{"function":"%s"%s},"calls":'
 )
 
 
@@ -82,9 +82,10 @@ class Outcome:
         return sorted(self.latencies)[min(int(share * self.requests), self.requests - 1)]
 
 
-def bigquery_body(calls: bytes, function: str = "predict") -> bytes:
+def bigquery_body(calls: bytes, function: str = "predict", on_error: str = "fail") -> bytes:
     """Return the body of BigQuery's request; `calls` is a JSON array of argument lists."""
-    return BIGQUERY_HEAD % function.encode() + calls + b"}"
+    more = b"" if on_error == "fail" else b',"on_error":"%s"' % on_error.encode()
+    return BIGQUERY_HEAD % (function.encode(), more) + calls + b"}"
 
 
 def http_request(path: str, body: bytes) -> bytes:

@@ -101,7 +101,11 @@ def well_formed(draw: st.DrawFn, signature: Signature) -> bytes:
     values = [value(column, plain) for column in signature.columns]
     rows = draw(st.lists(st.tuples(*values), min_size=int(plain), max_size=8))
     context: dict[str, str] = {}
-    for key, values in {"on_null": ["null", "pass", "error"], "on_error": ["fail", "null"], "on_nul": ["pass"]}.items():
+    for key, values in {
+        "on_null": ["null", "pass", "error"],
+        "on_error": ["fail", "null", "json"],
+        "on_nul": ["pass"],
+    }.items():
         if draw(st.integers(0, 9)) < (1 if key == "on_nul" else 4):
             context[key] = draw(st.sampled_from(values))
     calls: list[list[Any]] = [list(row) for row in rows]

@@ -101,7 +101,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "dunder function": (calls(ROW, function="__class__"), "There is no SQL function"),
     "unknown key": (calls(ROW, on_nul="pass"), "on_nul"),
     "unknown policy": (calls(ROW, on_null="skip"), "expected one of null, pass, error"),
-    "unknown error policy": (calls(ROW, on_error="ignore"), "expected one of fail, null"),
+    "unknown error policy": (calls(ROW, on_error="ignore"), "expected one of fail, null, json"),
     "other schema": (calls(ROW, schema="0" * 16), "made for a model with schema"),
     "params not JSON": (calls(ROW, params="{"), "expected a JSON object"),
     "params unknown": (calls(ROW, params='{"depth": 1}'), "declares none"),
@@ -238,7 +238,7 @@ def test_reply_too_large(client: TestClient) -> None:
 
 def test_internal_error(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug is a 500 with the request id and without details."""
-    monkeypatch.setattr("serving.contract.write", lambda _: 1 / 0)
+    monkeypatch.setattr("serving.contract.write", lambda *_: 1 / 0)
     response = client.post("/", content=request(calls=[ROW], requestId="abc-123"))
     assert_error(response, 500, "abc-123")
     assert "division" not in response.text

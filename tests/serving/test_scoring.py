@@ -16,7 +16,7 @@ from tests.answers import answer
 from tests.assertions import assert_error
 from tests.serving.doubling import Doubling, request, sql_function
 
-ISOLATE = Options(on_error="null")
+ISOLATE, REASONS = Options(on_error="null"), Options(on_error="json")
 
 
 def replies(
@@ -135,6 +135,37 @@ def test_rows_that_fail_together() -> None:
 
     with pytest.raises(BadRequest, match="these 2 rows together: ValueError: too many"):
         replies(Doubling(), 1, 2, function=sql_function(fail_together))
+
+
+def test_reasons() -> None:
+    """Under on_error "json" each row has a value or the reason why it has none, without the number of a row."""
+    found = replies(Doubling(), 1, None, "x", -1, 5, options=REASONS)
+    assert found == [
+        {"value": 2.0, "error": None},
+        {"value": None, "error": "Column a is NULL; the model needs FLOAT64."},
+        {
+            "value": None,
+            "error": 'Column a: "x" is not FLOAT64 '
+            '(expected a number, a number as a string, "NaN", "Infinity" or "-Infinity").',
+        },
+        {"value": None, "error": "The model could not score it: ValueError: negative"},
+        {"value": 10.0, "error": None},
+    ]
+
+
+def test_reasons_under_other_policies() -> None:
+    """NULL is passed and scored under on_null "pass", and a reason like any other under "error"."""
+    assert replies(Doubling(), None, options=Options("pass", "json")) == [{"value": "NaN", "error": None}]
+    reason = "Column a is NULL; the model needs FLOAT64."
+    assert replies(Doubling(), None, options=Options("error", "json")) == [{"value": None, "error": reason}]
+
+
+def test_reasons_of_many_rows() -> None:
+    """Reasons cost the good rows nothing: they get the replies of one call, like under on_error "null"."""
+    doubling = Doubling()
+    found = replies(doubling, *[-1.0 if row % 100 == 7 else float(row) for row in range(1000)], options=REASONS)
+    assert [row for row, reply in enumerate(found) if reply["error"]] == list(range(7, 1000, 100))
+    assert doubling.calls[-1] == 990
 
 
 def test_out_of_memory() -> None:

@@ -156,7 +156,7 @@ def test_no_values_in_log(logged: Callable[..., dict[str, Any]]) -> None:
 
 def test_internal_error(logged: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug is an error with its stack trace."""
-    monkeypatch.setattr("serving.contract.write", lambda _: 1 / 0)
+    monkeypatch.setattr("serving.contract.write", lambda *_: 1 / 0)
     line = logged(calls=[ROW])
     assert (line["severity"], line["status"], line["error"]) == ("ERROR", 500, "ZeroDivisionError")
     assert line["message"] == "ZeroDivisionError: division by zero"
