@@ -8,7 +8,8 @@ or select them by name.
 from typing import Any
 
 from loading.category_columns import check_all_steps
-from loading.fitted import columns_used, first_steps
+from loading.column_transformer import columns_used
+from loading.fitted import first_steps
 from loading.libraries import is_library_object
 from loading.made_signature import column_count, column_names
 from serving.errors import ModelUnusable, join_names, quantity

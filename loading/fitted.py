@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from loading.column_transformer import parts_of
+
 # Steps of scikit-learn that don't turn their input into an array: they pass it to a function of the author, select its
 # columns by name, or iterate over it.
 _KEEP_FRAMES = {"FunctionTransformer", "ColumnTransformer", "DictVectorizer"}
@@ -199,26 +201,13 @@ def _inner(estimator: Any) -> list[Any]:
     return []
 
 
-def columns_used(step: Any, columns: Sequence[str]) -> set[str]:
-    """Return those of the columns that a step was fitted on without which it can't transform: not those it drops."""
-    if type(step).__name__ != "ColumnTransformer":
-        return set(columns)
-    places = step._transformer_to_input_indices
-    return {columns[at] for label, each, _ in step.transformers_ if not _is_drop(each) for at in places[label]}
-
-
-def _is_drop(step: Any) -> bool:
-    return isinstance(step, str) and step == "drop"
-
-
 def _paths(step: Any, columns: list[str]) -> dict[str, list[tuple[Any, int]]]:
     found: dict[str, list[tuple[Any, int]]] = {column: [] for column in columns}
     name = type(step).__name__
     if name == "Pipeline":
         parts = [_paths(each, columns) for each in _keeping_columns(step.steps)]
     elif name == "ColumnTransformer":
-        places = step._transformer_to_input_indices
-        parts = [_paths(each, [columns[at] for at in places[label]]) for label, each, _ in step.transformers_]
+        parts = [_paths(each, [columns[at] for at in places]) for each, places in parts_of(step, columns)]
     elif name == "FeatureUnion":
         parts = [_paths(each, columns) for _, each in step.transformer_list]
     elif (encoder := getattr(step, "_preprocessor", None)) is not None:  # of HistGradientBoosting, for categories

@@ -134,7 +134,13 @@ def _load_sklearn(folder: Path, flavors: Mapping[str, Any], uri: str) -> dict[st
             )
         return method(data)
 
-    return {"predictor": predict, "estimator": estimator, "user_code": user_code, **_classifier(estimator)}
+    return {
+        "predictor": predict,
+        "method": name,
+        "estimator": estimator,
+        "user_code": user_code,
+        **_classifier(estimator),
+    }
 
 
 def _load_pyfunc(folder: Path, _: Mapping[str, Any], uri: str) -> dict[str, Any]:

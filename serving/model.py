@@ -80,8 +80,9 @@ class Model:
 
     `predictor` takes the model's input and inference parameters or None; `probabilities`, for classifiers only, takes
     the input and returns an array of shape (rows, classes); `estimator` is the fitted object itself, None where MLflow
-    gives none; `example` holds the rows of the input example as argument lists; `user_code` says that the model runs
-    code that its author wrote, and `thread` is the one that loaded it. Trying the model on its example sets the rest:
+    gives none, and `method` the name of its method that `predictor` calls; `example` holds the rows of the input
+    example as argument lists; `user_code` says that the model runs code that its author wrote, and `thread` is the one
+    that loaded it. Trying the model on its example sets the rest:
     `form`, `plan`, `keeps_index` (whether the index of a result is its input's), `outputs` (what predict returns, None
     where nothing tells), `example_error`, `rows_depend` (its answer for a row depends on chance), and `notes` for the
     log.
@@ -93,6 +94,7 @@ class Model:
     probabilities: Callable[[Any], Any] | None = None
     classes: Sequence[Any] = ()
     estimator: Any = None
+    method: str = "predict"
     example: Sequence[Sequence[Any]] = ()
     user_code: bool = False
     thread: ModelThread | None = None

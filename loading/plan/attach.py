@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from loading.fitted import estimators
 from loading.plan.check import ROWS, Answer, Differs, check, first_difference
 from loading.plan.containers import Admit, Planner
 from loading.plan.hard_rows import HardRows
-from loading.plan.kernel import Head, Kernel, NotCovered, dense, name_of
+from loading.plan.kernel import Head, Kernel, NotCovered, dense, name_of, refuse_replaced
 from loading.plan.kernels import PREDICTORS
 from loading.plan.thresholds import Thresholds
 from serving.errors import describe_error
@@ -46,9 +47,13 @@ def _checked(model: Model, seconds: float, rows: int) -> tuple[Plan, str]:
     """Return the model's plan, and what its check left out; raise NotCovered or Differs."""
     if model.signature.tensors or model.form.kind == "series" or model.estimator is None:
         raise NotCovered("it takes no table of columns")
+    if model.method not in ("predict", "predict_proba"):
+        raise NotCovered(f"it answers by {model.method}")
     if model.rows_depend:
         raise NotCovered("its answer for a row depends on the other rows")
     started = time.perf_counter()
+    for step in estimators(model.estimator):
+        refuse_replaced(step)
     try:
         plan, planner = _made(model)
         thresholds = None
@@ -70,7 +75,7 @@ def _made(model: Model, **options: Admit) -> tuple[Plan, Planner]:
     if model.probabilities is not None:
         with contextlib.suppress(NotCovered):
             probabilities = _guarded(planner.predictor(model.estimator, "predict_proba"))
-    return Plan(_guarded(planner.predictor(model.estimator, "predict")), probabilities), planner
+    return Plan(_guarded(planner.predictor(model.estimator, model.method)), probabilities), planner
 
 
 def _scores(planner: Planner) -> list[tuple[Answer, Answer]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from loading.column_transformer import parts_of
 from loading.fitted import takes_array
 from loading.plan import boosters, dates, ensembles, trees
 from loading.plan.asking import Frame
@@ -25,7 +26,6 @@ from loading.plan.kernel import (
     gather,
     gives_frames,
     name_of,
-    refuse_replaced,
 )
 from loading.plan.kernels import PREDICTORS, transformer
 from loading.plan.lookup import BY_COLUMN, ENCODERS, lookup, transformed
@@ -60,7 +60,6 @@ class Planner:
         return self._predict(model, self._signature.columns, method)
 
     def _predict(self, step: Any, columns: Columns, method: str) -> Head:
-        refuse_replaced(step)
         name = name_of(step)
         if name in _PIPELINES:
             *before, last = _steps(step)
@@ -98,7 +97,6 @@ class Planner:
         first, *rest = steps
         if name_of(first) in _PIPELINES:
             return self._transform([*_steps(first), *rest], columns)
-        refuse_replaced(first)
         sparse = False
         if count := _encoding(steps, columns):
             head, sparse = lookup(steps[:count], columns, self._frame)
@@ -127,9 +125,8 @@ class Planner:
         if step.transformer_weights:
             raise NotCovered("ColumnTransformer with weights")
         heads = []
-        for label, part, _ in step.transformers_:
-            places = step._transformer_to_input_indices.get(label, ())
-            if (isinstance(part, str) and part == "drop") or not len(places):
+        for part, places in parts_of(step, [column.name for column in columns]):
+            if not places:
                 continue
             passed = isinstance(part, str) or (name_of(part) == "sklearn.FunctionTransformer" and part.func is None)
             heads.append(self._transform([] if passed else [part], [columns[at] for at in places]))
@@ -146,7 +143,6 @@ class Planner:
 
     def predict_array(self, step: Any, method: str) -> Kernel:
         """Return what a step answers for an array."""
-        refuse_replaced(step)
         name = name_of(step)
         if name in _PIPELINES:
             *before, last = _steps(step)
@@ -177,7 +173,6 @@ class Planner:
 
 def _steps(pipeline: Any) -> list[Any]:
     """Return the steps of a pipeline that count when it predicts; imblearn's samplers and passthrough don't."""
-    refuse_replaced(pipeline)
     steps = [step for _, step in pipeline.steps if step is not None and not isinstance(step, str)]
     steps = [step for step in steps if not hasattr(type(step), "fit_resample")]
     for before, after in itertools.pairwise(steps):

@@ -15,7 +15,7 @@ import numpy as np
 
 from loading.plan import boosters, boosting, linear, scaling, trees
 from loading.plan.joining import one_after_another
-from loading.plan.kernel import Kernel, NotCovered, dense, gives_frames, name_of, refuse_replaced
+from loading.plan.kernel import Kernel, NotCovered, dense, gives_frames, name_of
 from serving.model import Unplanned
 from serving.types import Array
 
@@ -48,7 +48,6 @@ PREDICTORS: dict[str, Callable[[Any, str], Kernel]] = {
 
 def transformer(step: Any) -> Kernel:
     """Return the kernel of a step's `transform`; infinite numbers, which scikit-learn refuses, go to the model."""
-    refuse_replaced(step)
     kernel: Kernel = step.transform
     if gives_frames(step):
         kernel = one_after_another(step.transform, dense)
