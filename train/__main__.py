@@ -35,6 +35,8 @@ Examples:
 @click.option(
     "--task", type=click.Choice(["regression", "classification"]), help="Override the task inferred from the target."
 )
+@click.option("--time", metavar="COLUMN", help="Hold out the last rows by this column, instead of random ones.")
+@click.option("--group", metavar="COLUMN", help="Keep rows with the same value together when holding out rows.")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
@@ -86,6 +88,7 @@ Examples:
     show_default=True,
     help="Serialization format of the pipeline.",
 )
+@click.option("--refit-all", is_flag=True, help="Fit the saved model on all rows, after scoring it on held-out rows.")
 @click.option(
     "--output",
     "folder",
@@ -99,6 +102,8 @@ def main(
     source: str,
     target: str | None,
     task: "Task | None",
+    time: str | None,
+    group: str | None,
     minutes: float,
     generations: int | None,
     population: int,
@@ -108,6 +113,7 @@ def main(
     jobs: int,
     scheduler: str | None,
     model_format: "ModelFormat",
+    refit_all: bool,
     folder: Path,
     register: str | None,
     uri: str | None,
@@ -141,7 +147,7 @@ def main(
         scorer = choose_scorer(data, scorer)
         from train.split import split
 
-        rows = split(data, seed)
+        rows = split(data, seed, time, group)
         from train.tracking import Tracking
 
         tracking = Tracking(data.name, register)
@@ -149,7 +155,8 @@ def main(
         from train.search import SearchSettings
 
         settings = SearchSettings(minutes, generations, population, seed, jobs, scorer, space, scheduler)
-        run(data, rows, settings, model_format, draft, uri or str(folder / "model"), tracking)
+        model_uri = uri or str(folder / "model")
+        run(data, rows, settings, model_format, draft, model_uri, tracking, refit_all=refit_all)
     click.echo(f"Model: {folder / 'model'}\nReport: {folder / 'report.html'}")
     if uri is not None:
         _publish(folder / "model", uri)

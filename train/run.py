@@ -15,38 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from train.data import Data
-from train.evolver import FINAL_SHARE
-from train.features import Columns
 from train.figures import figures
-from train.measure import fit_in_time
+from train.learn import Trained, learn
 from train.output import SCORES
-from train.package import ModelFormat, beyond_sklearn, save
+from train.package import ModelFormat, save
+from train.registry import Candidate, register
 from train.report import report
 from train.scores import Scores, evaluate, fit_baselines, table
 from train.script import script
-from train.search import SearchResult, SearchSettings, leaderboard, search
+from train.search import SearchResult, SearchSettings, leaderboard
 from train.split import Split
 from train.tracking import Tracking
 from train.verdict import verdict
-
-SEARCH_ROWS = 30_000  # more rows make a search slower and hardly better
-MIN_SEARCH_ROWS = 2_000
-ROWS_PER_SECOND = 500  # of the time limit; a short search measures little on many rows
-NEARLY_ALL = 1.25  # times the sample; up to here, the search uses all rows
-MIN_FIT_SECONDS = 10.0  # for the final fit; with a long search, a share of it
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    pipeline: Pipeline
-    search: SearchResult
-    sample: int | None  # rows that it was fitted on, None for all training rows
-    notes: list[str]
 
 
 def run(
@@ -57,16 +40,19 @@ def run(
     folder: Path,
     model_uri: str,
     tracking: Tracking,
+    *,
+    refit_all: bool,
 ) -> None:
     """Train a model, write the output folder, and track the run; print the results to stdout.
 
-    `model_uri` is where the model will be served from, for the SQL in the report.
+    `model_uri` is where the model will be served from, for the SQL in the report. With `refit_all`, the saved model is
+    fitted again on all rows once it is scored.
     """
     # One OpenMP thread, as in the workers: on cores that other processes use too, gradient boosting with two threads
     # took up to ten times as long as with one, because its threads wait for each other by spinning.
     with threadpool_limits(1):
         started = time.monotonic()
-        trained = train(data, rows, settings)
+        trained = learn(data, rows, settings, refit_all=refit_all)
         models = {"model": trained.pipeline, **fit_baselines(rows, data.task, data.integers)}
         scores = {
             name: evaluate(model, rows.test_features, rows.test_target, data.task) for name, model in models.items()
@@ -75,16 +61,18 @@ def run(
         expected = settings.display(trained.search.best.score)
         found = verdict(models, rows.test_features, rows.test_target, data.task, settings, expected, errors)
         lead = (
-            f"{data.name}: {len(rows.train_features):,} training rows, {len(rows.test_features):,} held-out rows. "
+            f"{data.name}: {len(rows.train_features):,} training rows, {len(rows.test_features):,} held-out rows"
+            f"{', ' + rows.description if rows.column else ''}. "
             f"{_summary(trained.search, settings)}"
         )
         integer_notes = [
             f"{name} holds integers; the model takes it as an optional double, since its values may be missing later."
             for name in data.integers
+            if name in rows.train_features
         ]
         click.echo("\n".join([lead, str(trained.pipeline), "", table(scores), "", found.sentence, *integer_notes]))
 
-        details = _details(data, rows, settings, trained.search, time.monotonic() - started)
+        details = _details(data, rows, settings, trained, time.monotonic() - started)
         results = scores | {"verdict": found.to_dict(), "leaderboard": leaderboard(trained.search, settings)}
         _write(trained, data, rows, settings, model_format, folder, details, results)
         pngs = figures(trained.pipeline, rows, data.task, trained.search.history, settings)
@@ -106,47 +94,11 @@ def run(
         run_id = tracking.log(details, _metrics(scores), history, pngs, folder)
         click.echo(f"Tracked: run {run_id} in {tracking.uri}")
         if tracking.name is not None:
-            click.echo(
-                tracking.register(
-                    run_id, trained.pipeline, rows, settings, worse_than_guessing=found.worse_than_guessing
-                )
-            )
+            candidate = Candidate(run_id, trained.pipeline, trained.refitted is not None, found.worse_than_guessing)
+            click.echo(register(tracking, candidate, rows, settings))
 
 
-def train(data: Data, rows: Split, settings: SearchSettings) -> Trained:
-    """Search, on a sample if there are many rows, and fit the best pipeline on all rows if time allows."""
-    features, target, notes = rows.train_features, rows.train_target, []
-    total = len(features)
-    sample = int(min(SEARCH_ROWS, max(MIN_SEARCH_ROWS, settings.minutes * 60 * ROWS_PER_SECOND)))
-    if total > sample * NEARLY_ALL:
-        by_class = target if data.task == "classification" else None
-        features, _, target, _ = train_test_split(
-            features, target, train_size=sample, random_state=settings.seed, stratify=by_class
-        )
-        notes.append(f"The search used a sample of {sample:,} of the {total:,} training rows.")
-        click.echo(notes[-1])
-    columns = Columns.of(rows.train_features, data.integers)
-    result = search(features, target, data.task, columns, settings, total / len(features))
-
-    # A fit takes about as many times longer as it has more rows.
-    limit = max(MIN_FIT_SECONDS, settings.minutes * 60 * FINAL_SHARE)
-    measured_rows = result.few_rows or len(features)
-    affordable = int(measured_rows * limit / max(result.best.fit_seconds, 1e-3))
-    pipeline, fitted = fit_in_time(
-        result.best.pipeline, rows.train_features, rows.train_target, affordable, limit, settings.seed
-    )
-    if fitted < total:
-        notes.append(f"The model is fitted on {fitted:,} of the {total:,} training rows; all would take too long.")
-        click.echo(notes[-1])
-    for sentence in beyond_sklearn(pipeline):
-        notes.append(sentence)
-        click.echo(sentence)
-    return Trained(pipeline, result, fitted if fitted < total else None, notes)
-
-
-def _details(
-    data: Data, rows: Split, settings: SearchSettings, result: SearchResult, seconds: float
-) -> dict[str, object]:
+def _details(data: Data, rows: Split, settings: SearchSettings, trained: Trained, seconds: float) -> dict[str, object]:
     """Return what describes the run in scores.json, the model's metadata, the report and the tracking store."""
     return {
         "data": data.path.name if data.path else data.name,
@@ -154,12 +106,14 @@ def _details(
         "task": data.task,
         "train_rows": len(rows.train_features),
         "heldout_rows": len(rows.test_features),
+        "split": rows.description,
+        "refit_all": trained.refitted is not None,
         "seed": settings.seed,
         "minutes": settings.minutes,
         "scorer": settings.scorer,
         "search_space": settings.space,
-        "pipelines": result.evaluated,
-        "generations": len(result.history),
+        "pipelines": trained.search.evaluated,
+        "generations": len(trained.search.history),
         "seconds": round(seconds, 1),
         "git_commit": _commit(),
     }
@@ -177,7 +131,7 @@ def _write(
 ) -> None:
     """Write the model, its script, the held-out rows and the results."""
     learned = dataclasses.replace(data, features=rows.train_features, target=rows.train_target)
-    saved = save(trained.pipeline, learned, folder / "model", model_format, details | {"scores": results["model"]})
+    saved = save(trained.saved, learned, folder / "model", model_format, details | {"scores": results["model"]})
     if saved != model_format:
         click.echo(
             f"Saved with {saved}: the pipeline holds types that the loader does not trust in {model_format} files.",
@@ -185,7 +139,7 @@ def _write(
         )
     heldout = rows.test_features.assign(**{str(data.target.name): rows.test_target})
     heldout.to_parquet(folder / "heldout.parquet", index=False)
-    source = script(trained.pipeline, data, settings.seed, trained.sample)
+    source = script(trained.saved, data, rows, settings.seed, trained.sample, refit_all=trained.refitted is not None)
     (folder / "pipeline.py").write_text(source, encoding="utf-8")
     text = json.dumps(details | results, indent=2, ensure_ascii=False)
     (folder / SCORES).write_text(text + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ import model_steps
 from train import files
 from train.data import Data
 from train.package import modules
-from train.split import HELD_OUT
+from train.split import HELD_OUT, Split
 
 Names = set[tuple[str, str]]  # module and name of what the script imports
 
@@ -51,16 +51,27 @@ def build() -> Pipeline:
 def main() -> Pipeline:
     """Fit the pipeline, print its scores and return it."""
     X, y = load()
-    X_train, X_test, y_train, y_test = train_test_split(X, y, {split})
+{split}
 {sample}    pipeline = build().fit(X_train, y_train)
     predicted = pipeline.predict(X_test)
 {scores}
-    return pipeline
+{refit}    return pipeline
 
 
 if __name__ == "__main__":
     main()
 '''
+RANDOM_SPLIT = "    X_train, X_test, y_train, y_test = train_test_split(X, y, {settings})"
+TIME_SPLIT = """\
+    late = X[{column}] >= {start}
+    X_train, X_test, y_train, y_test = X[~late], X[late], y[~late], y[late]"""
+GROUP_SPLIT = """\
+    train, test = next(GroupShuffleSplit(1, {settings}).split(X, y, X[{column}]))
+    X = X.drop(columns={column})
+    X_train, X_test, y_train, y_test = X.iloc[train], X.iloc[test], y.iloc[train], y.iloc[test]"""
+REFIT = """\
+    pipeline = build().fit(X, y)  # the saved model; the scores are those before
+"""
 SAMPLE = """\
     X_train = X_train.sample({rows}, random_state={seed})
     y_train = y_train[X_train.index]
@@ -78,25 +89,44 @@ STEP_IMPORTS = [
 ]
 
 
-def script(pipeline: Pipeline, data: Data, seed: int, sample: int | None) -> str:
+def script(pipeline: Pipeline, data: Data, rows: Split, seed: int, sample: int | None, *, refit_all: bool) -> str:
     """Return the source of a script that builds, fits and scores this pipeline again.
 
-    `sample` is the number of rows it was fitted on, None for all training rows.
+    `sample` is the number of rows it was fitted on, None for all training rows. With `refit_all`, the saved model is
+    the one that was fitted on all rows after scoring.
     """
-    names: Names = {("sklearn.model_selection", "train_test_split")}
-    names |= {("sklearn.metrics", score) for score in SCORES[data.task]}
+    names: Names = {("sklearn.metrics", score) for score in SCORES[data.task]}
     built = _source(pipeline, 4, len("    return "), names)
     constants, loader, blocks = _loader(data, names)
     steps = _own_steps(pipeline, names)
     body = BODY.format(
         loader=loader,
         pipeline=built,
-        split=f"test_size={HELD_OUT}, random_state={seed}" + (", stratify=y" if data.task == "classification" else ""),
+        split=_split(rows, seed, names),
+        refit=REFIT if refit_all else "",
         sample="" if sample is None else SAMPLE.format(rows=sample, seed=seed),
         scores="\n".join(f'    print(f"{score}: {{{score}(y_test, predicted):.6g}}")' for score in SCORES[data.task]),
     )
     head = [HEAD.format(name=data.name), _imports(names, bool(steps)), *constants]
     return "\n\n\n".join(["\n\n".join(head), *(block.strip() for block in blocks + steps), body])
+
+
+def _split(rows: Split, seed: int, names: Names) -> str:
+    """Return the statements that hold out the same rows; add what they import to `names`."""
+    column = _text(rows.column or "")
+    settings = f"test_size={HELD_OUT}, random_state={seed}"
+    match rows.folding.by:
+        case "time":
+            start = rows.start
+            text = f'pd.Timestamp("{start}")' if isinstance(start, pd.Timestamp) else repr(float(start))
+            return TIME_SPLIT.format(column=column, start=text)
+        case "group":
+            names.add(("sklearn.model_selection", "GroupShuffleSplit"))
+            return GROUP_SPLIT.format(column=column, settings=settings)
+        case _:
+            names.add(("sklearn.model_selection", "train_test_split"))
+            stratify = ", stratify=y" if rows.folding.task == "classification" else ""
+            return RANDOM_SPLIT.format(settings=settings + stratify)
 
 
 def _loader(data: Data, names: Names) -> tuple[list[str], str, list[str]]:

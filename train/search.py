@@ -16,7 +16,6 @@ from func_timeout import FunctionTimedOut, func_timeout
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
-from train.data import Task
 from train.evolver import Clock, Evolver
 from train.features import Columns
 from train.known import KnownFirst, known_pipelines
@@ -24,7 +23,7 @@ from train.measure import FEW_ROWS, Measured, measure_alone
 from train.progress import SearchBar
 from train.rewrite import to_sklearn
 from train.space import Table, search_space
-from train.split import folds
+from train.split import Folding
 from train.workers import workers
 
 FEW_SECONDS = 4.0  # for the known pipelines on a few rows, where time ran out before any score
@@ -75,8 +74,8 @@ class SearchResult:
 def search(
     features: pd.DataFrame,
     target: pd.Series,
-    task: Task,
     columns: Columns,
+    folding: Folding,
     settings: SearchSettings,
     scale: float = 1.0,
 ) -> SearchResult:
@@ -86,7 +85,7 @@ def search(
     pipeline is scored, the known ones are measured on a few rows.
     """
     clock = Clock(time.time() + settings.minutes * 60)
-    table = Table.of(features, target, task, columns, settings.seed)
+    table = Table.of(features, target, folding.task, columns, settings.seed)
     known = known_pipelines(search_space("plain", table), table, settings.scorer)
     with (
         workers(settings.jobs, settings.scheduler) as client,
@@ -95,7 +94,7 @@ def search(
         clock.stopped_by_ctrl_c(bar),
     ):
         warnings.simplefilter("ignore")  # about candidates
-        cv = folds(target, task, settings.seed)
+        cv = folding.folds(target)
         evolver = Evolver(
             KnownFirst(
                 search_space(settings.space, table),
@@ -107,7 +106,7 @@ def search(
             client=client,
             rows=client.scatter([features, target, cv], hash=False, broadcast=True),
             scorer=settings.scorer,
-            scale=scale * len(cv) / (len(cv) - 1),
+            scale=scale * len(target) / len(cv[-1][0]),
             population_size=settings.population,
             generations=settings.generations,
             rng=settings.seed,
@@ -115,7 +114,7 @@ def search(
         evolver.optimize_in_time()
     if not evolver.tried:
         pipelines = [to_sklearn(each.export_pipeline(), features, target) for each in known]
-        return _on_few_rows(features, target, task, pipelines, settings)
+        return _on_few_rows(features, target, pipelines, folding, settings)
     scores = pd.Series([each.score for each in evolver.tried], [each.generation for each in evolver.tried])
     history = [settings.display(float(score)) for score in scores.groupby(level=0).max().cummax()]
     return SearchResult(max(evolver.tried, key=lambda each: each.score), evolver.tried, history, None)
@@ -136,15 +135,15 @@ def leaderboard(result: SearchResult, settings: SearchSettings) -> list[dict[str
 
 
 def _on_few_rows(
-    features: pd.DataFrame, target: pd.Series, task: Task, known: list[Pipeline], settings: SearchSettings
+    features: pd.DataFrame, target: pd.Series, known: list[Pipeline], folding: Folding, settings: SearchSettings
 ) -> SearchResult:
     """Measure the known pipelines on at most FEW_ROWS rows; the first, a linear model, takes as long as it takes."""
     if len(features) > FEW_ROWS:
-        by_class = target if task == "classification" else None
+        by_class = target if folding.task == "classification" else None
         features, _, target, _ = train_test_split(
             features, target, train_size=FEW_ROWS, random_state=settings.seed, stratify=by_class
         )
-    rows = (features, target, folds(target, task, settings.seed), settings.scorer)
+    rows = (features, target, folding.folds(target), settings.scorer)
     first, *others = known
     tried = [measure_alone(first, *rows)]
     end = time.monotonic() + FEW_SECONDS

@@ -10,7 +10,10 @@ from train.errors import TrainError
 from train.features import Columns
 from train.search import SearchSettings, search
 from train.space import Table, search_space
+from train.split import Folding
 from train.workers import workers
+
+RANDOM = Folding("random", None, "regression", 1)
 
 
 def test_search_on_an_existing_cluster() -> None:
@@ -18,7 +21,7 @@ def test_search_on_an_existing_cluster() -> None:
     bunch = load_diabetes(as_frame=True)
     with workers(1, None) as client:  # in place of a remote cluster
         settings = SearchSettings(10, 1, 1, 1, 1, "r2", "plain", client.scheduler.address)
-        found = search(bunch.data, bunch.target, "regression", Columns.of(bunch.data), settings)
+        found = search(bunch.data, bunch.target, Columns.of(bunch.data), RANDOM, settings)
     assert found.evaluated > 0
     assert settings.metric == "R2"
     assert found.history[0] > 0.2
@@ -28,7 +31,7 @@ def test_no_time_returns_a_measured_pipeline() -> None:
     """A search that ends before any score measures the known pipelines on a few rows."""
     frame = pd.DataFrame({"city": ["Bern", "Köln", None] * 20, "size": np.linspace(1, 2, 60)})
     settings = SearchSettings(1e-6, None, 2, 1, 1, "r2", "plain", None)
-    found = search(frame, frame["size"], "regression", Columns.of(frame), settings)
+    found = search(frame, frame["size"], Columns.of(frame), RANDOM, settings)
     assert found.few_rows == 60
     assert found.history == [found.best.score]
     assert found.best.score > 0.9

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.tree import ExtraTreeRegressor
 
 from model_loader import folder_digest
 from tests.train.conftest import Run
 from train.data import Data, load
 from train.errors import TrainError
 from train.package import save
+from train.registry import Candidate, register
 from train.search import SearchSettings
 from train.split import split
 from train.tracking import Tracking
@@ -47,15 +50,17 @@ def test_registered_model_is_the_saved_one(diabetes: Run) -> None:
 
 
 def _registered(
-    tracking: Tracking, model: Pipeline, data: Data, folder: Path, *, worse_than_guessing: bool = False
-) -> str:
+    tracking: Tracking, model: Pipeline, data: Data, folder: Path, *,
+    worse_than_guessing: bool = False, refit_all: bool = False, seed: int = 42,
+) -> str:  # fmt: skip
     """Fit, track and register a pipeline, and return the sentence about the champion."""
-    rows = split(data, 42)
+    rows = split(data, seed)
     model.fit(rows.train_features, rows.train_target)
-    save(model, data, folder / "run" / "model", "skops", {})
+    saved = clone(model).fit(*rows.everything) if refit_all else model
+    save(saved, data, folder / "run" / "model", "skops", {})
     run = tracking.log({}, {}, ("MAE", []), {}, folder / "run")
     shutil.rmtree(folder / "run")
-    return tracking.register(run, model, rows, SETTINGS, worse_than_guessing=worse_than_guessing)
+    return register(tracking, Candidate(run, model, refit_all, worse_than_guessing), rows, SETTINGS)
 
 
 def test_only_a_better_model_becomes_champion(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +84,24 @@ def test_only_a_better_model_becomes_champion(store: str, tmp_path: Path, monkey
     assert worse == "Registered best version 6; worse than guessing, it doesn't become the champion."
     client = MlflowClient(store)
     assert client.get_model_version_by_alias("best", "champion").version == 2
+
+
+def test_champion_never_sees_the_held_out_rows(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A champion that was fitted on held-out rows, since it was refitted or has another seed, is fitted anew."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.chdir(tmp_path)
+    data, tracking = load("diabetes", None), Tracking("champions", "fair")
+    by_heart = make_pipeline(ExtraTreeRegressor(random_state=0))  # knows every row that it was fitted on
+    _registered(tracking, by_heart, data, tmp_path, refit_all=True)
+    assert "refit_all" in MlflowClient(store).get_model_version("fair", "1").tags
+    found = _registered(tracking, make_pipeline(LinearRegression()), data, tmp_path)
+    assert found.startswith("fair version 2 replaces version 1 as the champion: MAE 41.")
+    assert found.endswith(", version 1 fitted anew on this run's training rows.")
+    found = _registered(tracking, by_heart, data, tmp_path, seed=7)
+    assert found.startswith("Registered fair version 3; version 2 remains the champion: MAE ")
+    assert found.endswith(", version 2 fitted anew on this run's training rows.")
+    found = _registered(tracking, make_pipeline(LinearRegression()), data, tmp_path)
+    assert "anew" not in found
 
 
 @pytest.mark.parametrize(
