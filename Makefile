@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -n 2
 # For the oldest Python of the project's own environment; the function runs on an older one, with a model's packages.
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --quiet --custom-compile-command 'make lock'
 
-.PHONY: help demo test check slow fuzz soak bench lint lock clean
+.PHONY: help demo test check slow fuzz soak bench compare lint lock clean
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -33,6 +33,9 @@ soak: .venv/installed  ## put the function under full load for ten minutes: repl
 bench: .venv/installed  ## measure against the baselines, 30 minutes; with AGAINST=COMMIT against that commit; QUICK=1 for less
 	@$(BIN)/python -m benchmarks$(if $(AGAINST),.against $(AGAINST) $(if $(ROUNDS),--rounds $(ROUNDS))) $(if $(QUICK),--quick)
 
+compare: .venv/installed  ## train beside LightGBM, FLAML and others on 19 data sets, for hours; goes on where it was stopped
+	@$(BIN)/python -m benchmarks.compare $(if $(MINUTES),--minutes $(MINUTES))
+
 lint: .venv/installed  ## ruff, mypy and shellcheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,9 +47,10 @@ lock: .venv/installed  ## pin the packages of pyproject.toml again; the function
 		pyproject.toml -o requirements-dev.txt
 	$(LOCK) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
 	$(LOCK) --group mlserver -o benchmarks/mlserver.txt
+	$(LOCK) --group rivals -o benchmarks/compare/rivals.txt
 
 clean:  ## remove what make created; mlflow.db, mlruns/ and your models stay
-	rm -rf .venv .deploy benchmarks/.venv-mlserver demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
+	rm -rf .venv .deploy benchmarks/.venv-mlserver benchmarks/compare/.venv-rivals demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
 
 .venv/installed: requirements-dev.txt bqlocal/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, %s is %s: name another with make PYTHON=..." % (sys.executable, sys.version.split()[0]))'

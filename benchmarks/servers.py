@@ -173,18 +173,23 @@ PER_ROW = Implementation(
 
 
 def install_mlserver() -> str | None:
-    """Create MLServer's own environment from its lock file; return why that failed, None if it is ready."""
-    ready = MLSERVER / "installed"
-    if ready.is_file() and ready.read_text() == MLSERVER_LOCK.read_text():
+    """Create MLServer's own environment; return why that failed, None if it is ready."""
+    return install(MLSERVER, MLSERVER_LOCK)
+
+
+def install(environment: Path, lock: Path) -> str | None:
+    """Create an environment from a lock file, unless it is there; return why that failed, None if it is ready."""
+    ready = environment / "installed"
+    if ready.is_file() and ready.read_text() == lock.read_text():
         return None
     uv = str(Path(sys.executable).parent / "uv")
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(MLSERVER / "bin" / "python")]
+    python = str(environment / "bin" / "python")
     for command in (
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(MLSERVER)],
-        [*install, "-r", str(MLSERVER_LOCK)],
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)],
+        [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "-r", str(lock)],
     ):
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
-            return f"MLServer cannot be installed: {' '.join(ended.stderr.split())[:300]}"
-    ready.write_text(MLSERVER_LOCK.read_text())
+            return f"{lock.stem} cannot be installed: {' '.join(ended.stderr.split())[:300]}"
+    ready.write_text(lock.read_text())
     return None
