@@ -14,27 +14,34 @@ import click
 
 from deploy.observation import ModelReport, runtime
 from launch.errors import Blocked
-from launch.examine import Examined, Options, examined
+from launch.examine import Examined, Options, examined, predictions
 from launch.lock import PYTHONS
 from launch.options import environment_options
 from sql.example_query import example_query
 from sql.names import callable_functions
+from sql.settings import SqlSettings, problems, settings_options
 
 MAX_ROWS = 100  # in the query
 
 
-def report(found: Examined, functions: str, options: Options) -> ModelReport:
-    """Return the report on a model; `functions` is PROJECT.DATASET. Raise Blocked if SQL can't be verified."""
+def report(found: Examined, functions: str, options: Options, settings: SqlSettings) -> ModelReport:
+    """Return the report on a model; `functions` is PROJECT.DATASET.
+
+    Raise Blocked if the model doesn't take the settings, or if SQL can't be verified.
+    """
     description, lock = found.description, found.environment.lock
+    reasons = list(problems(settings, description.model))
     if not description.rows:
-        raise Blocked(
-            [
-                f"The model at {found.uri} has no usable input example and predicts no rows made from its signature, "
-                "so SQL's predictions cannot be compared with the model's own: pass a table of rows that it was "
-                "trained on with --signature-from, or save it again with input_example=X.head()."
-            ]
+        reasons.append(
+            f"The model at {found.uri} has no usable input example and predicts no rows made from its signature, "
+            "so SQL's predictions cannot be compared with the model's own: pass a table of rows that it was "
+            "trained on with --signature-from, or save it again with input_example=X.head()."
         )
-    rows = description.rows[:MAX_ROWS]
+    if reasons:
+        raise Blocked(reasons)
+    rows, expected = description.rows[:MAX_ROWS], list(description.predictions[:MAX_ROWS])
+    if settings.params:
+        expected, _ = predictions(found, rows, json.loads(settings.params))
     return ModelReport(
         digest=description.model.info.digest,
         description=description.to_json(),
@@ -42,9 +49,9 @@ def report(found: Examined, functions: str, options: Options) -> ModelReport:
         signed=str(found.folder) if options.signature_from else "",
         runtime=runtime(lock.python),
         requirements=lock.text,
-        functions=tuple(function.name for function in callable_functions(description.model)),
-        parity_query=example_query(description.model.signature, rows, functions),
-        predictions=list(description.predictions[: len(rows)]),
+        functions=tuple(settings.sql_name(function.name) for function in callable_functions(description.model)),
+        parity_query=example_query(description.model.signature, rows, functions, settings),
+        predictions=expected,
     )
 
 
@@ -56,7 +63,8 @@ def report(found: Examined, functions: str, options: Options) -> ModelReport:
     "--pythons", default=",".join(PYTHONS), show_default=True, help="The Pythons of which the function can have one."
 )
 @environment_options
-def main(uri: str, functions: str, output: Path, pythons: str, options: Options) -> None:
+@settings_options
+def main(uri: str, functions: str, output: Path, pythons: str, options: Options, settings: SqlSettings) -> None:
     """Find out whether and how a model can be deployed; deploy.sh runs this.
 
     \b
@@ -66,7 +74,7 @@ def main(uri: str, functions: str, output: Path, pythons: str, options: Options)
     options = dataclasses.replace(options, pythons=tuple(pythons.split(",")))
     try:
         with examined(uri, partial(click.echo, err=True), options) as found:
-            output.write_text(json.dumps(dataclasses.asdict(report(found, functions, options))))
+            output.write_text(json.dumps(dataclasses.asdict(report(found, functions, options, settings))))
     except Blocked as error:
         for problem in error.blockers:
             click.echo(" ".join(problem.split()))

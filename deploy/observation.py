@@ -155,4 +155,5 @@ class Observation:
     model: ModelReport | None
     project_policy: Policy | None  # None: may not be read
     secrets: tuple[FoundSecret, ...]
+    others: Mapping[str, str]  # routines of others with the names of the SQL functions, and what they are
     problems: tuple[str, ...]  # what could not be read, and why a model cannot be deployed

@@ -19,6 +19,7 @@ class Option:
     required: bool = False
     repeatable: bool = False
     pairs: bool = False
+    environment: str = ""  # the environment variable, where the option's own name is that of another program's
 
     @property
     def key(self) -> str:
@@ -28,7 +29,7 @@ class Option:
     @property
     def variable(self) -> str:
         """The environment variable used when the option is not given."""
-        return self.key.upper()
+        return self.environment or self.key.upper()
 
     def problem(self, value: str) -> str:
         """Return what is wrong with a value in one sentence, or an empty text."""

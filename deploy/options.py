@@ -1,7 +1,7 @@
 """The options of deploy.sh, in one table; those that go to gcloud as they are stand in passed.py.
 
-Each option is also an environment variable: its name in capitals, with _ for -. The checks return every problem rather
-than stop at the first.
+Each option is also an environment variable: its name in capitals, with _ for -, unless that is taken. The checks return
+every problem rather than stop at the first.
 """
 
 import re
@@ -16,7 +16,9 @@ from deploy.sizes import CPU, MEMORY, size_problems
 from launch.registry import ALIAS, Registered
 from launch.registry import PATTERN as REGISTERED
 from sql.names import DOMAIN
+from sql.settings import NAME, NAME_EXPECTED, ON_ERROR, ON_NULL, SqlSettings
 
+FUNCTION = r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 MODEL_URI = r"gs://[a-z0-9][a-z0-9._-]+/[^\s,*?]+"
 
 OPTIONS = (
@@ -65,8 +67,28 @@ OPTIONS = (
         r"[A-Za-z]+(-[a-z]+[0-9]+)?", "a BigQuery location",
     ),
     Option(
-        "function", "predict", "houses", "The name of the Cloud Function.",
-        r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", "at most 63 lowercase letters, digits and hyphens",
+        "name", "", "houses", "The name of the SQL functions: houses, houses_row, houses_info; default: predict.",
+        NAME, NAME_EXPECTED,
+        environment="SQL_NAME",  # WSL sets NAME
+    ),
+    Option(
+        "on-null", "", "pass", "The answer for NULL in a required column: null, error, or pass to score the row.",
+        "|".join(ON_NULL), " or ".join(ON_NULL),
+    ),
+    Option(
+        "on-error", "", "null", "The answer for a row that can't be scored: fail ends the query.",
+        "|".join(ON_ERROR), " or ".join(ON_ERROR),
+    ),
+    Option(
+        "class", "", "yes", "The class of which predict_proba returns the probability; default: all, as JSON.",
+        r"(?s).+", "one of the model's classes",
+    ),
+    Option(
+        "params", "", '{"quantile": 0.9}', "Inference parameters of the model.", r"(?s).+", "a JSON object",
+    ),
+    Option(
+        "function", "", "houses", "The name of the Cloud Function; default: --name, or predict.",
+        FUNCTION, "at most 63 lowercase letters, digits and hyphens",
     ),
     Option(
         "service-account", "", "houses-reader", "The account that the function runs as; default: sql-fn-FUNCTION.",
@@ -133,6 +155,12 @@ def find_problems(values: Mapping[str, str], without_value: Collection[str] = ()
         problems.append(replace(BY_NAME["publish"], required=True).problem(values["publish"]))
     elif BY_NAME["model"] in checked:
         problems.append(BY_NAME["model"].problem(values["model"]))
+    named = not values["function"] and re.fullmatch(NAME, values["name"], re.ASCII)
+    if named and not re.fullmatch(FUNCTION, _function(values), re.ASCII):
+        problems.append(
+            f"--name {values['name']} makes no name of a Cloud Function; expected --function with "
+            f"{BY_NAME['function'].expected}, such as houses."
+        )
     for key in ("requirements", "signature_from"):
         if values[key] and not Path(values[key]).is_file():
             problems.append(f"--{key.replace('_', '-')} is {values[key]!r}, but there is no such file.")
@@ -151,6 +179,11 @@ def is_folder(model: str) -> bool:
 def is_registered(model: str) -> bool:
     """Tell whether --model names a model of an MLflow registry."""
     return bool(re.fullmatch(REGISTERED, model))
+
+
+def _function(values: Mapping[str, str]) -> str:
+    """Return the name of the Cloud Function, which may have no capital letters and no underscores."""
+    return values["function"] or values["name"].lower().replace("_", "-") or "predict"
 
 
 def _follow_problem(values: Mapping[str, str]) -> str:
@@ -182,9 +215,10 @@ def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> 
         requirements=Path(values["requirements"]).resolve() if values["requirements"] else None,
         python=values["python"],
         signature_from=Path(values["signature_from"]).resolve() if values["signature_from"] else None,
-        function=values["function"],
-        service_account=values["service_account"] or default_account(values["function"]),
-        connection=values["connection"] or values["function"],
+        sql=SqlSettings(values["name"], values["on_null"], values["on_error"], values["class"], values["params"]),
+        function=_function(values),
+        service_account=values["service_account"] or default_account(_function(values)),
+        connection=values["connection"] or _function(values),
         memory=values["memory"],
         cpu=values["cpu"],
         workers=int(values["workers"]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.registry import Registered
+from sql.settings import SqlSettings
 
 # BigQuery calls a function in the dataset's region, or in any region inside its multi-region.
 # https://cloud.google.com/bigquery/docs/remote-functions#supported_regions
@@ -33,6 +34,7 @@ class Plan:
     requirements: Path | None  # in place of the model's
     python: str  # the path of the Python to examine the model with; empty for one like the model's
     signature_from: Path | None  # a table to make the model's signature from
+    sql: SqlSettings  # what the SQL functions are called and do
     function: str
     service_account: str  # an email, or the name of an account in the project
     connection: str

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 
 from deploy.observation import INVOKER, Observation, runtime
 from deploy.plan import Plan, location_problem
-from deploy.record import Entry
 from deploy.secrets import SECRET_MANAGER, secret_note, secret_problems
 from launch.lock import PYTHONS
 
@@ -147,6 +146,8 @@ def _dataset_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
             f"The dataset {plan.dataset} is in {location}, not in {plan.location}: omit --location or choose another "
             "--dataset."
         )
-    for name in seen.model.functions if seen.model else ():
-        if name in seen.dataset.routines and Entry("routine", f"{plan.dataset_id}.{name}") not in seen.record:
-            yield f"{plan.dataset}.{name} exists and was not created by this deployment: choose another --dataset."
+    for name, what in seen.others.items():
+        yield (
+            f"{plan.dataset}.{name} exists and was not created by this deployment; it {what}: choose another --name or "
+            "--dataset."
+        )

@@ -48,6 +48,7 @@ def observe(plan: Plan, commands: Commands) -> Observation:
     model = commands.start(lambda: reader.model(runtimes.result()))
     project_policy = commands.start(reader.project_policy)
     secrets = commands.start(lambda: reader.secrets(apis.result()))
+    others = commands.start(lambda: reader.others(model.result(), dataset.result(), record.result() or Record()))
     return Observation(
         gcloud_version=version.result(),
         runtimes=runtimes.result(),
@@ -62,6 +63,7 @@ def observe(plan: Plan, commands: Commands) -> Observation:
         model=model.result(),
         project_policy=project_policy.result(),
         secrets=secrets.result(),
+        others=others.result(),
         problems=tuple(sorted(_without_login(reader.problems))),
     )
 
@@ -210,13 +212,28 @@ class Reader:
             output = Path(folder) / "model.json"
             functions = f"{self.plan.project}.{self.plan.dataset}"
             arguments = ["--functions", functions, "--output", str(output), "--pythons", ",".join(pythons)]
-            result = self.commands.run(
-                [sys.executable, "-m", "deploy.model", *self.plan.model_options, *arguments], seconds=None
-            )
+            options = [*self.plan.model_options, *self.plan.sql.arguments]
+            result = self.commands.run([sys.executable, "-m", "deploy.model", *options, *arguments], seconds=None)
             if result.ok:
                 return ModelReport.parse(json.loads(output.read_text()))
         self.problems += result.out.splitlines() or [f"The model cannot be read: {result.reason}"]
         return None
+
+    def others(self, model: ModelReport | None, dataset: Dataset | None, record: Record) -> Mapping[str, str]:
+        """Return the routines of others that have a name of the model's SQL functions, with what they are.
+
+        Those in the record are deploy.sh's own. The text is the end of a sentence, such as "calls https://predict-abc-uc.a.run.app".
+        """
+        taken = [name for name in model.functions if name in dataset.routines] if model and dataset else []
+        place = f"{self.plan.project}:{self.plan.dataset}"
+        found = {}
+        for name in taken:
+            if name not in record.routines(self.plan.dataset_id):
+                shown = self.commands.run(self.commands.bq("show", "--routine", f"{place}.{name}"))
+                routine = shown.json() if shown.ok else {}
+                endpoint = routine.get("remoteFunctionOptions", {}).get("endpoint")
+                found[name] = f"calls {endpoint}" if endpoint else "is not a remote function"
+        return found
 
     @property
     def _project(self) -> str:

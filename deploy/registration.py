@@ -29,6 +29,11 @@ def register_sql(deployment: Deployment) -> None:
         deployment.commands.bq(f"--location={deployment.location}", "query", "--nouse_legacy_sql", statements),
     )
     deployment.remember(entry)
+    if earlier := [
+        name for name in deployment.record.routines(plan.dataset_id) if name not in deployment.model.functions
+    ]:
+        names = ", ".join(f"{plan.dataset}.{name}" for name in earlier)
+        deployment.commands.say(f"{names} of earlier deployments stay; --destroy deletes them too")
 
 
 def _sql_hash(deployment: Deployment) -> str:
@@ -44,6 +49,7 @@ def _sql_hash(deployment: Deployment) -> str:
         deployment.function_url,
         deployment.connection_id,
         plan.max_batching_rows,
+        plan.sql,
     )
     found.update("\n".join(map(str, values)).encode())
     return found.hexdigest()[:40]
@@ -62,6 +68,7 @@ def _render(deployment: Deployment) -> str:
         connection=f"{deployment.location.lower()}.{plan.connection}",
         endpoint=deployment.function_url,
         max_batching_rows=plan.max_batching_rows,
+        settings=plan.sql,
     )
 
 

@@ -10,7 +10,7 @@ import os
 import pickle
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -124,11 +124,16 @@ def _resolved(folder: Path, uri: str, options: Options) -> tuple[Needs, Lock]:
     return needs, lock
 
 
-def predictions(examined: Examined, rows: Sequence[Sequence[Any]]) -> tuple[list[Any], bool]:
-    """Return what the model's own library predicts for rows of arguments, and whether in single precision."""
+def predictions(
+    examined: Examined, rows: Sequence[Sequence[Any]], params: Mapping[str, Any] | None = None
+) -> tuple[list[Any], bool]:
+    """Return what the model's own library predicts for rows of arguments, and whether in single precision.
+
+    Raise Blocked if the function can't hand on the inference parameters `params`.
+    """
     with tempfile.TemporaryDirectory(prefix="rows-") as folder:
         file = Path(folder) / "rows"
-        file.write_bytes(pickle.dumps([list(row) for row in rows]))
+        file.write_bytes(pickle.dumps(([list(row) for row in rows], params)))
         found = _run(examined.environment, "predict", examined.folder, file)
     return found["predictions"], found["float32"]
 

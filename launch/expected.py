@@ -3,7 +3,7 @@
 import base64
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Expected:
     float32: bool = False
 
 
-def predict(library: Any, rows: Any, model: Model) -> Expected:
+def predict(library: Any, rows: Any, model: Model, params: Mapping[str, Any] | None = None) -> Expected:
     """Return the predictions for rows with MLflow's dtypes, an array, or a dictionary of arrays.
 
     `model` is the same one as the function serves it; it tells what stands for a missing text, whether the texts go to
@@ -52,7 +52,7 @@ def predict(library: Any, rows: Any, model: Model) -> Expected:
         result = library.get_raw_model().predict(rows.iloc[:, 0])
     else:
         with _accepting_missing(library, rows):
-            result = library.predict(rows)
+            result = library.predict(rows, params=params) if params else library.predict(rows)
     if isinstance(result, pd.DataFrame | pd.Series) and not model.keeps_index:
         result = result.reset_index(drop=True)
     names, columns = _columns(result)
@@ -108,15 +108,21 @@ def _with_missing_texts(rows: pd.DataFrame, model: Model) -> pd.DataFrame:
     return rows
 
 
-def predict_rows(library: Any, rows: Sequence[Sequence[Any]], model: Model) -> Expected:
-    """Return the predictions for rows of arguments: JSON values, or Python's own for timestamps and bytes."""
+def predict_rows(
+    library: Any, rows: Sequence[Sequence[Any]], model: Model, params: Mapping[str, Any] | None = None
+) -> Expected:
+    """Return the predictions for rows of arguments: JSON values, or Python's own for timestamps and bytes.
+
+    `params` are inference parameters, as MLflow hands them to the model.
+    """
     if not rows:
         return Expected([])
     if model.signature.tensors:
-        return predict(library, tensor_input(model.signature.tensors, pd.DataFrame(rows, dtype=object)), model)
+        tensors = tensor_input(model.signature.tensors, pd.DataFrame(rows, dtype=object))
+        return predict(library, tensors, model, params)
     frame = frame_of(rows, model)
     # A model that was fitted on an array, and saved without a signature, knows no names.
-    return predict(library, frame if model.signature.named else frame.to_numpy(), model)
+    return predict(library, frame if model.signature.named else frame.to_numpy(), model, params)
 
 
 def frame_of(rows: Sequence[Sequence[Any]], model: Model) -> pd.DataFrame:

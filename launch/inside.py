@@ -28,6 +28,7 @@ from loading.flavors import flavor_of
 from loading.made_signature import check_takes_columns, column_count, column_names
 from loading.mlmodel import read_mlmodel
 from model_loader import load
+from serving.decoding import from_arguments
 from serving.errors import ServingError, describe_error
 from serving.json_type import encode
 from serving.model import Model
@@ -110,10 +111,12 @@ def _fitted_on(folder: Path, uri: str) -> dict[str, Any]:
 
 
 def _predict(folder: Path, file: Path) -> dict[str, Any]:
-    """Return the predictions for the rows in a file, which `launch.examine` wrote."""
+    """Return the predictions for the rows and parameters in a file, which `launch.examine` wrote."""
     model: Model = load(str(folder), plan="off")
-    rows = pickle.loads(file.read_bytes())
-    expected = predict_rows(load_library(str(folder)), rows, model)
+    rows, params = pickle.loads(file.read_bytes())
+    if params:  # which the function may not be able to hand on
+        model.predict(from_arguments(model.signature, rows), params)
+    expected = predict_rows(load_library(str(folder)), rows, model, params)
     return {"predictions": expected.predictions, "float32": expected.float32}
 
 

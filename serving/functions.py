@@ -18,7 +18,7 @@ from serving import decoding
 from serving.contract import Request
 from serving.errors import BadRequest, join_names, quantity, short_repr
 from serving.model import Model
-from serving.options import Options, read_params
+from serving.options import DEFAULTS, Options, read_params
 from serving.rows import Rows
 from serving.signature import Output, sql_type_of
 
@@ -42,9 +42,9 @@ class SqlFunction:
     keys: tuple[str, ...]
     available: Callable[[Model], bool]
 
-    def sql_type(self, model: Model) -> str:
-        """Return the GoogleSQL type that CREATE FUNCTION declares."""
-        return sql_type_of(self.outputs(model, Options()))
+    def sql_type(self, model: Model, options: Options = DEFAULTS) -> str:
+        """Return the GoogleSQL type that CREATE FUNCTION declares for a function with these options."""
+        return sql_type_of(self.outputs(model, options))
 
     def decode(self, model: Model, request: Request) -> Rows:
         """Return the arguments of a request as typed columns; raise BadRequest for another number of them.

@@ -34,6 +34,9 @@ class Options:
     own: Mapping[str, str] = field(default_factory=dict)
 
 
+DEFAULTS = Options()
+
+
 def read_options(context: Mapping[str, str], own_keys: tuple[str, ...]) -> Options:
     """Return the options in a request's userDefinedContext; raise BadRequest for an unknown key or value."""
     for key, value in context.items():
@@ -74,7 +77,7 @@ def read_params(text: str | None, parameters: tuple[Parameter, ...]) -> dict[str
     except orjson.JSONDecodeError:
         params = None
     if type(params) is not dict:
-        raise BadRequest(f"user_defined_context has params = {short_repr(text)}; expected a JSON object.")
+        raise BadRequest(f"params is {short_repr(text)}; expected a JSON object.")
     declared = {parameter.name: parameter for parameter in parameters}
     for name, value in params.items():
         if name not in declared:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from serving.column_names import argument_names
 from serving.functions import SqlFunction
 from serving.model import Model, ModelInfo
+from serving.options import read_options
 from sql.names import callable_functions
+from sql.settings import DEFAULT, SqlSettings
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,25 @@ class Declaration:
     description: str
 
 
-def declarations(model: Model) -> list[Declaration]:
+def declarations(model: Model, settings: SqlSettings = DEFAULT) -> list[Declaration]:
     """Return the declaration of every function that BigQuery can call."""
     info = model.info
     source = f"Model {_place(info)}, digest {info.digest[:12]}, saved {info.saved[:16]}."
     if info.made_signature:
         source = f"{source} {info.made_signature}"
-    return [
-        Declaration(
-            name=function.name,
-            arguments=tuple(_arguments(function, model)),
-            returns=function.sql_type(model),
-            context={"function": function.name, "schema": model.signature.schema},
-            description=f"{function.description} {source}",
+    declared = []
+    for function in callable_functions(model):
+        context = {"function": function.name, "schema": model.signature.schema, **settings.context(function)}
+        declared.append(
+            Declaration(
+                name=settings.sql_name(function.name),
+                arguments=tuple(_arguments(function, model)),
+                returns=function.sql_type(model, read_options(context, function.keys)),
+                context=context,
+                description=f"{function.description} {source}",
+            )
         )
-        for function in callable_functions(model)
-    ]
+    return declared
 
 
 def _place(info: ModelInfo) -> str:

@@ -7,9 +7,12 @@ from typing import Any
 
 from serving.signature import Column, Signature
 from sql.names import exceeds_arguments, string_literal
+from sql.settings import DEFAULT, SqlSettings
 
 
-def example_query(signature: Signature, rows: Sequence[Sequence[Any]], dataset: str) -> str:
+def example_query(
+    signature: Signature, rows: Sequence[Sequence[Any]], dataset: str, settings: SqlSettings = DEFAULT
+) -> str:
     """Return a query that scores rows given as argument lists, with the functions in `dataset`, "project.dataset".
 
     It returns the rows in order, with the columns `example`, the row's number from 0; `predicted`, the prediction as a
@@ -28,10 +31,10 @@ def example_query(signature: Signature, rows: Sequence[Sequence[Any]], dataset: 
             values = [_literal(value, column) for value, column in zip(row, columns, strict=True)]
         fields = "".join(f", {value} AS {name}" for name, value in zip(names, values, strict=True))
         structs.append(f"  STRUCT({position} AS example{fields})")
-    call = f"predict{'_row' if wide else ''}({', '.join(names)})"
+    call = f"{settings.sql_name('predict_row' if wide else 'predict')}({', '.join(names)})"
     return (
         f"SELECT example, TO_JSON_STRING({place}.{call}) AS predicted,\n"
-        f"  JSON_VALUE({place}.model_info(), '$.digest') AS digest\n"
+        f"  JSON_VALUE({place}.{settings.sql_name('model_info')}(), '$.digest') AS digest\n"
         "FROM UNNEST([\n" + ",\n".join(structs) + "\n])\nORDER BY example\n"
     )
 

@@ -10,6 +10,7 @@ from launch.examine import examined
 from serving.model import Model
 from sql.declarations import Declaration, declarations
 from sql.names import DOMAIN, identifier, string_literal
+from sql.settings import DEFAULT, SqlSettings, problems, settings_options
 from sql.terraform import terraform
 
 ENDPOINT_PATH = r"(/(?!eventlog$|_ah/)[A-Za-z0-9_/-]*(?<!z))?"  # what BigQuery allows after the host
@@ -32,6 +33,8 @@ PLACES = {
 class RenderError(click.ClickException):
     """The statements can't be written; the message says why."""
 
+    exit_code = 2  # of bad input, as click has it
+
 
 def render(
     model: Model,
@@ -42,23 +45,26 @@ def render(
     endpoint: str,
     max_batching_rows: int | None = None,
     form: str = "sql",
+    settings: SqlSettings = DEFAULT,
 ) -> str:
     """Return the CREATE FUNCTION statements of every SQL function that BigQuery can call.
 
     `connection` is location.name; without `max_batching_rows` BigQuery chooses; `form` "terraform" gives resources
-    instead. Raise RenderError for a malformed place, and ServingError if the model can't be loaded.
+    instead. Raise RenderError for a malformed place, and for settings that the model doesn't take.
     """
     places = {"project": project, "dataset": dataset, "connection": connection, "endpoint": endpoint}
     for option, value in places.items():
         pattern, expected = PLACES[option]
         if not re.fullmatch(pattern, value, re.ASCII):
             raise RenderError(f"The {option} is {value!r}; expected {expected}.")
-    declared = declarations(model)
+    if found := list(problems(settings, model)):
+        raise RenderError(" ".join(found))
+    declared = declarations(model, settings)
     if form == "terraform":
         return terraform(declared, **places, max_batching_rows=max_batching_rows)
     statements = []
     for declaration in declared:
-        pairs = ", ".join(f"('{key}', '{value}')" for key, value in declaration.context.items())
+        pairs = ", ".join(f"('{key}', {_quoted(value)})" for key, value in declaration.context.items())
         options = {
             "endpoint": string_literal(endpoint),
             "user_defined_context": f"[{pairs}]",
@@ -72,6 +78,11 @@ def render(
             "OPTIONS (\n" + ",\n".join(f"  {key} = {value}" for key, value in options.items()) + "\n);\n"
         )
     return "\n".join(statements)
+
+
+def _quoted(text: str) -> str:
+    """Return text as a string literal in single quotes, which has the same escapes as one in double quotes."""
+    return "'" + string_literal(text)[1:-1].replace("'", "\\'") + "'"
 
 
 def _arguments(declaration: Declaration) -> str:
@@ -102,8 +113,16 @@ def _arguments(declaration: Declaration) -> str:
 @click.option(
     "--format", "form", type=click.Choice(["sql", "terraform"]), default="sql", show_default=True, help="Output format."
 )
+@settings_options
 def main(
-    model_uri: str, project: str, dataset: str, connection: str, endpoint: str, max_batching_rows: int | None, form: str
+    model_uri: str,
+    project: str,
+    dataset: str,
+    connection: str,
+    endpoint: str,
+    max_batching_rows: int | None,
+    form: str,
+    settings: SqlSettings,
 ) -> None:
     """Print the CREATE FUNCTION statements for a model."""
     with examined(model_uri, partial(click.echo, err=True)) as found:
@@ -115,6 +134,7 @@ def main(
             endpoint=endpoint,
             max_batching_rows=max_batching_rows,
             form=form,
+            settings=settings,
         )
     sys.stdout.write(text)
 

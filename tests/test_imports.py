@@ -41,7 +41,7 @@ ALLOWED = {
         *("loading.category_columns", "loading.failures", "loading.faults", "loading.fitted", "loading.flavors"),
         *("loading.made_signature", "loading.made_up", "loading.mlmodel", "loading.packages", "loading.source"),
         *("model_loader", "parity"),
-        *("serving.errors", "serving.json_type", "serving.model", "serving.signature"),
+        *("serving.decoding", "serving.errors", "serving.json_type", "serving.model", "serving.signature"),
     ),
     "sql": ("launch", "serving"),
     "parity": (),

@@ -144,7 +144,7 @@ def test_foreign_sql_function(deployment: Deployment, complete: dict[str, Any]) 
     deployment.restore({**complete, "record": ""})
     run = deployment.run()
     assert (run.status, run.changes) == (2, [])
-    assert "ds.predict exists and was not created by this deployment: choose another --dataset." in run.err
+    assert "ds.predict exists and was not created by this deployment; it calls http" in run.err
 
 
 def test_destroy_nothing(deployment: Deployment, before: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ def test_function_of_others(deployment: Deployment, first: tuple[Run, dict[str, 
     deployment.restore(state)
     run = deployment.run(dataset="ds2")
     assert (run.status, run.changes) == (2, [])
-    assert "ds2.predict exists and was not created by this deployment: choose another --dataset." in run.err
+    assert "ds2.predict exists and was not created by this deployment; it calls http" in run.err
+    assert "choose another --name or --dataset." in run.err
     assert deployment.run("--destroy", dataset="ds2").status == 0
     assert list(deployment.cloud.routines) == ["ds2.predict"]

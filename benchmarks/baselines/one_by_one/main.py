@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT))
 
-import serving.scheduler  # noqa: E402
+import serving.scheduler
 
 serving.scheduler.MAX_BATCH_ROWS = 0
 

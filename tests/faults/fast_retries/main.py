@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT))
 if group := os.environ.get("MEMORY_CGROUP"):
     (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
 
-from loading import bucket  # noqa: E402
-from serving import body  # noqa: E402
+from loading import bucket
+from serving import body
 
 bucket.RETRY_SECONDS = 1.5
 bucket.RETRY_DELAY = (0.02, 0.1)
