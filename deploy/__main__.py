@@ -107,6 +107,7 @@ def main(
                 seen = _checked(plan, commands)
                 if advise:
                     measured = measured_options(plan, values, given, commands)
+                    _stop_on(find_problems({**values, **measured}))
                     plan = report.plan = to_plan({**values, **measured}, registered)
                 report.deployment = _deploy(plan, seen, commands)
                 report.outcome = "deployed"
