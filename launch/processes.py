@@ -48,10 +48,10 @@ def check_free(port: int) -> None:
             ) from error
 
 
-def end(process: subprocess.Popen[bytes], request: signal.Signals = signal.SIGTERM) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """Stop a process that leads its own session, and its children; a second Ctrl-C does not interrupt this."""
     with _ignore_sigint():
-        process.send_signal(request)
+        process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
         # Children may outlive it. Without any, the group no longer exists.

@@ -3,6 +3,12 @@
 Results go to stdout, everything else to stderr. Errors print without a traceback and exit with status 1.
 """
 
+import signal
+
+if __name__ == "__main__":
+    # Ctrl-C during the imports, which take seconds, ends the process at once: there is nothing to clean up yet.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 from functools import partial
 from pathlib import Path
@@ -128,4 +134,5 @@ def demo(output: Path, minutes: float) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(prog_name="python -m local")

@@ -4,8 +4,9 @@ Every step is the real one: training and the function run as processes, the mode
 the SQL that creates the function is what a deployment would run. Everything started here is stopped here.
 """
 
+import contextlib
 import dataclasses
-import signal
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -24,11 +26,14 @@ from local.up import URI, published
 from model_loader import load
 from sql.names import identifier, predict_call
 from sql.render import render
+from train.errors import TrainError
+from train.output import remove_drafts
 
 PROJECT = "local"
 DATASET = "ds"
 CONNECTION = "us.remote-models"
 DATA = "california"
+BUNDLED = "diabetes"  # where DATA can't be downloaded
 PRINTED_ROWS = 8
 
 
@@ -65,15 +70,26 @@ def run(output: Path, minutes: float) -> None:
 
 
 def _train(paths: Paths, output: Path, minutes: float) -> None:
-    options = ["--data", DATA, "--minutes", str(minutes), "--output", str(output.resolve())]
+    output = output.resolve()
+    options = ["--data", _data(), "--minutes", str(minutes), "--output", str(output)]
+    # Not into mlflow.db of this folder, which has the user's own runs.
+    _make_folder(output)
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{output / 'mlflow.db'}"}
     # In its own session, so that a Ctrl-C reaches only this process, which then stops the search and its workers.
     process = subprocess.Popen(
-        [sys.executable, "-m", "train", *options], cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-m", "train", *options],
+        cwd=ROOT,
+        env=os.environ | store,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         status = process.wait()
     finally:
-        end(process, request=signal.SIGINT)  # lets the search delete its unfinished files
+        end(process)
+        remove_drafts(output)  # of a search that was killed because it didn't end in time
+        with contextlib.suppress(OSError):
+            output.rmdir()  # if nothing was written yet
     if status:
         raise ProcessError(f"Training exited with status {status}; its messages are above.")
     for path in (paths.model, paths.heldout):
@@ -81,11 +97,29 @@ def _train(paths: Paths, output: Path, minutes: float) -> None:
             raise ProcessError(f"Training did not write {str(path)!r}.")
 
 
+def _data() -> str:
+    """Return DATA, or the bundled data where it can't be downloaded."""
+    from train.data import load as load_data  # takes seconds
+
+    try:
+        return load_data(DATA, None).name
+    except TrainError as error:
+        click.echo(f"{error.message} The demo uses scikit-learn's bundled diabetes data instead.", err=True)
+        return BUNDLED
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProcessError(f"--output {str(output)!r} cannot be a folder: {error.strerror}.") from error
+
+
 def _create_functions(bigquery: BigQuery, paths: Paths, endpoint: str, console: Console) -> None:
     statements = render(
         load(str(paths.model)), project=PROJECT, dataset=DATASET, connection=CONNECTION, endpoint=endpoint
     )
-    paths.statements.write_text(statements, encoding="utf-8")
+    _write(paths.statements, statements)
     first, *others = statements.strip().split("\n\n")
     console.print(first, markup=False, highlight=False, soft_wrap=True)
     console.print(f"... and {quantity(len(others), 'more function')}: {paths.statements}\n")
@@ -104,7 +138,7 @@ def _query(bigquery: BigQuery, paths: Paths, console: Console) -> None:
     started = time.perf_counter()
     result = bigquery.sql(query)
     seconds = time.perf_counter() - started
-    result.frame.to_csv(paths.predictions, index=False)
+    _write(paths.predictions, result.frame.to_csv(index=False))
     bigquery.load(f"{DATASET}.scored", result.table)
     error = bigquery.sql(f"SELECT AVG(ABS(predicted - actual)) AS mae FROM {DATASET}.scored")
     console.print(_rows(result))
@@ -114,6 +148,16 @@ def _query(bigquery: BigQuery, paths: Paths, console: Console) -> None:
         f"{rows / seconds:,.0f} rows per second in {quantity(result.calls.requests, 'request')}; "
         f"the first request, which downloads and loads the model, took {cold_seconds:.2f} s"
     )
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole: a Ctrl-C leaves none that is cut off."""
+    draft = path.with_name(f".{path.name}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _target(bigquery: BigQuery, columns: list[str]) -> str:

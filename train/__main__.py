@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from launch.processes import exit_on_sigterm
 from train.errors import TrainError
 from train.workers import start_forkserver
 
@@ -128,6 +129,7 @@ def main(
       python -m train --data diabetes --minutes 1 --output model-output
       python -m train --data orders.csv --target price --output model-output --publish gs://my-bucket/orders
     """
+    exit_on_sigterm()
     # Imports that take seconds come as late as possible, so that --help and errors in the options are quick.
     from train.output import output
 

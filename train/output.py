@@ -1,7 +1,8 @@
 """The output folder, replaced all at once.
 
 A run writes to a hidden folder beside the output folder and renames it at the very end, so a failed run leaves the
-earlier one intact. Only an empty folder or an earlier run is ever replaced.
+earlier one intact. Only an empty folder or an earlier run is ever replaced. A tracking store in the folder belongs to
+all runs: it moves on to the new one.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from pathlib import Path
 from train.errors import TrainError
 
 SCORES = "scores.json"  # marks a folder as an earlier run
+STORE = ("mlflow.db", "mlruns")  # a tracking store with MLFLOW_TRACKING_URI=sqlite:///FOLDER/mlflow.db
 
 
 @contextlib.contextmanager
@@ -21,7 +23,8 @@ def output(folder: Path) -> Iterator[Path]:
     folder = folder.absolute()
     if folder.exists() and not folder.is_dir():
         raise TrainError(f"--output {str(folder)!r} is a file; expected a folder.")
-    if folder.exists() and any(folder.iterdir()) and not (folder / SCORES).is_file():
+    others = [path for path in folder.iterdir() if path.name not in STORE] if folder.exists() else []
+    if others and not (folder / SCORES).is_file():
         raise TrainError(
             f"--output {str(folder)!r} holds something other than an earlier run (no {SCORES}); choose another folder."
         )
@@ -35,7 +38,16 @@ def output(folder: Path) -> Iterator[Path]:
         (draft / "new").mkdir()
         yield draft / "new"
         if folder.exists():
+            for name in STORE:
+                if (folder / name).exists():
+                    (folder / name).rename(draft / "new" / name)
             folder.rename(draft / "old")
         (draft / "new").rename(folder)
     finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Delete what runs that were killed left beside their output folder."""
+    for draft in folder.absolute().parent.glob(f".{folder.name}.*"):
         shutil.rmtree(draft, ignore_errors=True)

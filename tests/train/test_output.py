@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from train.errors import TrainError
-from train.output import output
+from train.output import output, remove_drafts
 
 
 def test_finished_run_replaces_the_earlier(tmp_path: Path) -> None:
@@ -27,6 +27,26 @@ def test_failed_run_keeps_the_earlier(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert (tmp_path / "out" / "scores.json").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_tracking_store_moves_on(tmp_path: Path) -> None:
+    """A tracking store in the folder, made before the first run ends, is there after every run."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mlflow.db").write_text("runs")
+    for content in ("first", "second"):
+        with output(tmp_path / "out") as draft:
+            (draft / "scores.json").write_text(content)
+    assert (tmp_path / "out" / "mlflow.db").read_text() == "runs"
+    assert (tmp_path / "out" / "scores.json").read_text() == "second"
+
+
+def test_remove_drafts(tmp_path: Path) -> None:
+    """What a killed run leaves beside its folder is deleted, and nothing else."""
+    draft = output(tmp_path / "out")
+    draft.__enter__()
+    (tmp_path / ".other.1").mkdir()
+    remove_drafts(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == [".other.1"]
 
 
 def test_other_folder_is_rejected(tmp_path: Path) -> None:
