@@ -94,7 +94,7 @@ PERSISTENT: dict[str, tuple[Plan, type[ServingError], str]] = {
     "one file gone": (always(faults.status(404), "model.pkl"), ModelUnreachable, "m/model.pkl was deleted"),
     "no bucket": (always(faults.status(404), ""), ModelUnusable, "There is nothing at gs://models/m"),
     "forbidden": (always(faults.status(403)), ModelUnusable, "needs roles/storage.objectViewer"),
-    "unauthorized": (always(faults.status(401), "model.pkl"), ModelUnusable, "needs roles/storage.objectViewer"),
+    "unauthorized": (always(faults.status(401), "model.pkl"), ModelUnusable, "you are not logged in to Google Cloud"),
 }
 SILENT = ("no reply", "stalled midway")  # only a timeout ends these; it would be an error of its own for the others
 
