@@ -50,9 +50,10 @@ ALLOWED = {
     "train": (
         *("model_loader", "model_steps", "sql"),
         *("loading.causes", "loading.publish", "loading.trusted_types"),
+        "launch.processes",
     ),
     "deploy": ("launch", "loading.packages", "parity", "serving.errors", "sql"),
-    "local": ("bqlocal", "launch", "loading", "model_loader", "parity", "serving", "sql"),
+    "local": ("bqlocal", "launch", "loading", "model_loader", "parity", "serving", "sql", "train"),
     "benchmarks": (*ANYTHING, "local", "tests"),
     "tests": (*ANYTHING, "benchmarks", "local"),
 }
