@@ -50,9 +50,8 @@ lock: .venv/installed  ## pin the packages of pyproject.toml again; the function
 	$(LOCK) --group rivals -o benchmarks/compare/rivals.txt
 
 clean:  ## remove what make created; mlflow.db, mlruns/ and your models stay
-	rm -rf .venv .deploy benchmarks/.venv-mlserver benchmarks/compare/.venv-rivals demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
-	rm -rf .venv .deploy benchmarks/.venv-mlserver demo-output .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
-	rm -rf bqlocal/bqlocal.egg-info
+	rm -rf .venv .deploy benchmarks/.venv-mlserver benchmarks/compare/.venv-rivals demo-output bqlocal/bqlocal.egg-info
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
 
 .venv/installed: requirements-dev.txt bqlocal/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, %s is %s: name another with make PYTHON=..." % (sys.executable, sys.version.split()[0]))'
