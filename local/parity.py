@@ -19,6 +19,7 @@ from bqlocal.errors import quantity
 from launch.environment import Report
 from launch.examine import MODELS_OWN, Examined, Options, examined, predictions
 from launch.function import Function
+from local.rows import reading_for
 from parity.compare import Difference, differences, tolerance
 from serving.json_type import encode
 from serving.signature import Signature
@@ -66,7 +67,7 @@ def compare(found: Examined, bigquery: BigQuery, table: Path, endpoint: str) -> 
     """Compare the predictions of a model's own library with those of the function at `endpoint`."""
     model = found.description.model
     bigquery.sql(render(model, project="local", dataset="parity", connection="us.parity", endpoint=endpoint))
-    bigquery.load("parity.loaded", table)
+    bigquery.load("parity.loaded", table, reading_for(model))
     names, rows = _rows(bigquery, model.signature)
     call = predict_call(names, "parity")
     answers = bigquery.sql(f"SELECT {call} AS predicted FROM parity.rows AS t").table["predicted"].to_pylist()

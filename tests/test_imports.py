@@ -48,7 +48,7 @@ ALLOWED = {
     "bqlocal": (),  # the emulator must not share the function's mistakes
     # Of loading/, training needs what writes a model.
     "train": (
-        *("model_loader", "model_steps", "sql"),
+        *("bqlocal.tables", "model_loader", "model_steps", "sql"),
         *("loading.causes", "loading.publish", "loading.trusted_types"),
         "launch.processes",
     ),

@@ -29,10 +29,24 @@ Examples:
     "--data",
     "source",
     required=True,
-    metavar="NAME|FILE",
-    help="california, diabetes, breast_cancer, or the path of a .csv or .parquet file.",
+    metavar="NAME|FILE|bigquery:TABLE",
+    help="california, diabetes, breast_cancer; the path of a .csv, .tsv, .jsonl or .parquet file; or "
+    "bigquery:PROJECT.DATASET.TABLE.",
 )
-@click.option("--target", metavar="COLUMN", help="Target column of the file.")
+@click.option("--target", metavar="COLUMN", help="Target column of the file or table.")
+@click.option(
+    "--read",
+    "read_options",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="How to read the file: delimiter, encoding, decimal, thousands, dayfirst=true or false, null-marker=TEXT, "
+    "number=COLUMN for numbers with a currency, a unit or other texts; repeatable.",
+)
+@click.option("--exclude", "excluded", multiple=True, metavar="COLUMN", help="Leave out a column; repeatable.")
+@click.option(
+    "--include", "included", multiple=True, metavar="COLUMN", help="Keep a column that looks like an ID; repeatable."
+)
+@click.option("--strict", is_flag=True, help="Stop before the search if the check of the data finds anything.")
 @click.option(
     "--task", type=click.Choice(["regression", "classification"]), help="Override the task inferred from the target."
 )
@@ -102,6 +116,10 @@ Examples:
 def main(
     source: str,
     target: str | None,
+    read_options: tuple[str, ...],
+    excluded: tuple[str, ...],
+    included: tuple[str, ...],
+    strict: bool,
     task: "Task | None",
     time: str | None,
     group: str | None,
@@ -139,9 +157,11 @@ def main(
         with _publish_errors():
             check_bucket(uri)
     with output(folder) as draft:
-        from train.data import load
+        from train.data import Options, load
+        from train.sources import parse_reading
 
-        data = load(source, target, task)
+        options = Options(parse_reading(read_options), excluded, included, [it for it in (time, group) if it], strict)
+        data = load(source, target, task, options)
         if scheduler is None:
             start_forkserver()
         from train.scores import choose_scorer

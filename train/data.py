@@ -1,156 +1,168 @@
-"""Loads training data: a scikit-learn data set by name, or a file with a target column (read by train/files.py).
+"""Loads training data: a scikit-learn data set by name, or a file or a table in BigQuery with a target column.
 
-The result is the same for every source: features with unique column names, a target without missing values, and the
-task. Data that cannot be learned from raises TrainError here, before anything expensive starts.
+The result is the same for every source: features with unique column names, a target without missing values, the task,
+and what a person should know about the data. Data that cannot be learned from raises DataError here, before anything
+expensive starts.
 """
 
 import dataclasses
-import threading
-import warnings
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import pandas as pd
-from sklearn import datasets
 
+from bqlocal.tables import AS_FOUND, Hint, Reading, sentences
 from train import files
-from train.errors import TrainError
+from train.bundled import BUNDLED
+from train.check import Check, Finding, Names, check
+from train.errors import DataError
+from train.sources import BIGQUERY, SUFFIXES, WORKBOOKS, check_columns, table
+from train.target import ADVICE, Target, Task, quantity
+from train.target import target as target_of
 
-Task = Literal["regression", "classification"]
+__all__ = ["Data", "Options", "Task", "load"]
 
-DOWNLOAD_SECONDS = 20  # for all of the 400 kB; a blocked host must not hold up a run for minutes
-MAX_CLASSES = 20  # an integer target with more distinct values is a quantity
-MIN_ROWS = 20  # fewer rows give held-out rows and folds too small to mean anything
-MIN_CLASS_ROWS = 10  # fewer rows of a class may miss the held-out rows or a fold
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to read the data, and what to make of its columns."""
+
+    reading: Reading = AS_FOUND
+    excluded: Sequence[str] = ()  # columns that are no features
+    included: Sequence[str] = ()  # columns that are features although they name rows
+    split_by: Sequence[str] = ()  # columns that decide which rows are held out, which are kept as well
+    strict: bool = False  # whether a finding ends the run
+
+
+AS_IT_IS = Options()
+NOT_CHECKED = Check([], (), [])
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Features and target, row by row; the last three fields describe a file and stay empty for a data set."""
+    """Features and target, row by row; the last fields describe a file and stay empty for a data set."""
 
     name: str
     features: pd.DataFrame
     target: pd.Series
     task: Task
     path: Path | None = None
-    types: files.Types = dataclasses.field(default_factory=dict)
     integers: tuple[str, ...] = ()  # integer columns of the file, which the model takes as optional doubles
+    reading: Reading = AS_FOUND  # how the file was read
+    reason: str = ""  # for the task
+    notes: tuple[str, ...] = ()  # what was guessed or left out
+    checked: Check = NOT_CHECKED
+    is_bundled: bool = False  # whether this is a data set of scikit-learn with all of its columns
+
+    def card(self) -> dict[str, Any]:
+        """Return what scores.json says about the data."""
+        return {"task_reason": self.reason, "notes": list(self.notes), **self.checked.to_json()}
 
 
-def load(source: str, target: str | None, task: Task | None = None) -> Data:
-    """Load a data set by name, or a CSV or Parquet file by path. Raise TrainError."""
-    if source in _BUNDLED:
+def load(source: str, target: str | None, task: Task | None = None, options: Options = AS_IT_IS) -> Data:
+    """Load a data set by name, a file by path, or a table in BigQuery; print what was found. Raise DataError."""
+    if source in BUNDLED:
         if target is not None:
-            raise TrainError(f"--target {target!r} applies to files only; the data set {source!r} has its own target.")
-        data = _BUNDLED[source]()
-    elif Path(source).suffix.lower() in (".csv", ".parquet"):
-        data = _from_file(Path(source), target)
+            raise DataError(f"--target {target!r} applies to files only; the data set {source!r} has its own target.")
+        frame = BUNDLED[source]()
+        target = str(frame.columns[-1])
+        check_columns([str(name) for name in frame], source, target, options.excluded, options.included)
+        found = files.Frame(frame.drop(columns=list(options.excluded)), (), [], [])
+        start = Data(source, frame, frame[target], "regression", is_bundled=not options.excluded)
+        data = _data(start, found, target, task, options, ())
     else:
-        known = ", ".join(sorted(_BUNDLED))
-        raise TrainError(f"--data {source!r} is neither one of {known} nor the path of a .csv or .parquet file.")
-    return _checked(dataclasses.replace(data, task=task or data.task))
-
-
-def _california() -> Data:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-learn announces its retry; our message is enough
-            bunch = _within(DOWNLOAD_SECONDS, lambda: datasets.fetch_california_housing(as_frame=True, n_retries=1))
-    except OSError as error:
-        reason = str(error) or f"no answer within {DOWNLOAD_SECONDS} s"
-        click.echo(
-            f"California Housing could not be downloaded ({reason}); using the bundled diabetes data instead.",
-            err=True,
-        )
-        return _diabetes()
-    return Data("california", bunch.data, bunch.target, "regression")
-
-
-def _within(seconds: float, download: Callable[[], Any]) -> Any:
-    """Return the result of `download`; raise TimeoutError if it takes longer than `seconds`."""
-    future: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(download())
-        except Exception as error:
-            future.set_exception(error)
-
-    # A socket timeout applies per address and per read. A thread, abandoned if need be, bounds their sum.
-    threading.Thread(target=run, daemon=True).start()
-    return future.result(seconds)
-
-
-def _diabetes() -> Data:
-    bunch = datasets.load_diabetes(as_frame=True)
-    return Data("diabetes", bunch.data, bunch.target.rename("progression"), "regression")
-
-
-def _breast_cancer() -> Data:
-    bunch = datasets.load_breast_cancer(as_frame=True)
-    # 'benign' reads better than 1 in a query result.
-    diagnosis = pd.Series(bunch.target_names[bunch.target].astype(object), name="diagnosis")
-    return Data("breast_cancer", bunch.data, diagnosis, "classification")
-
-
-_BUNDLED: dict[str, Callable[[], Data]] = {
-    "breast_cancer": _breast_cancer,
-    "california": _california,
-    "diabetes": _diabetes,
-}
-
-
-def _from_file(path: Path, target: str | None) -> Data:
-    frame = files.read(path, target)
-    assert target is not None
-    unknown = frame[target].isna()
-    if unknown.any():
-        if unknown.all():
-            raise TrainError(f"The target {target!r} is empty in every row of {path}; there is nothing to learn.")
-        count = int(unknown.sum())
-        click.echo(f"Ignoring {count} {'row' if count == 1 else 'rows'} without a value in {target!r}.", err=True)
-        frame = frame[~unknown]
-    if len(frame) < MIN_ROWS:
-        raise TrainError(f"{path} has {len(frame)} rows with a value in {target!r}; expected at least {MIN_ROWS}.")
-    integers = [name for name in frame if name != target and pd.api.types.is_integer_dtype(frame[name].dtype)]
-    types = files.types(frame, target, gaps=bool(unknown.any()))
-    frame = files.convert(frame, types)
-    return Data(
-        name=path.stem,
-        features=frame.drop(columns=target),
-        target=frame[target],
-        task=_task(frame[target]),
-        path=path.absolute(),
-        types=types,
-        integers=tuple(integers),
-    )
-
-
-def _checked(data: Data) -> Data:
-    """Return the data; raise TrainError if the task cannot be learned from its target."""
-    target, counts = data.target, data.target.value_counts()
-    if len(counts) == 1:
-        raise TrainError(
-            f"The target {target.name!r} is always {counts.index[0]!r} in {data.name}; there is nothing to predict."
-        )
-    if data.task == "regression" and not pd.api.types.is_numeric_dtype(target.dtype):
-        raise TrainError(f"The target {target.name!r} is not numeric; --task regression needs numbers.")
-    if data.task == "classification" and counts.iloc[-1] < MIN_CLASS_ROWS:
-        raise TrainError(
-            f"The target {target.name!r} has too few rows of the class {counts.index[-1]!r}: {counts.iloc[-1]}; "
-            f"expected at least {MIN_CLASS_ROWS} of each class. Merge rare classes, or pass --task regression if the "
-            "target is a quantity."
-        )
+        if not source.startswith(BIGQUERY) and not source.lower().removesuffix(".gz").endswith((*SUFFIXES, *WORKBOOKS)):
+            known = ", ".join(sorted(BUNDLED))
+            raise DataError(
+                f"--data {source!r} is neither one of {known} nor a file that ends in {', '.join(SUFFIXES)}, nor "
+                "bigquery:project.dataset.table."
+            )
+        data = _from_table(source, target, task, options)
+    _say(data, options.strict)
     return data
 
 
-def _task(target: pd.Series) -> Task:
-    """Return the task: text, booleans and a few distinct integers are classes, anything else is a quantity."""
-    if pd.api.types.is_float_dtype(target):
-        return "regression"
-    if pd.api.types.is_integer_dtype(target) and target.nunique() > MAX_CLASSES:
-        return "regression"
-    return "classification"
+def _from_table(source: str, target: str | None, task: Task | None, options: Options) -> Data:
+    """Read a file or a table in BigQuery, and leave out what was excluded before its types matter."""
+    if target is None:
+        raise DataError(f"{source} needs --target COLUMN, the column to predict.")
+    rows = table(source, options.reading)
+    names = rows.rows.column_names
+    check_columns(names, source, target, options.excluded, options.included)
+    kept = [name for name in names if name not in options.excluded]
+    hints = [hint for hint in rows.hints if hint.column in kept]
+    rows = dataclasses.replace(rows, rows=rows.rows.select(kept), hints=hints)
+    path = None if source.startswith(BIGQUERY) else Path(source).absolute()
+    name = source.rpartition(".")[2] if path is None else path.name.partition(".")[0]
+    found = files.frame(rows)
+    notes = [*rows.notes, *found.notes]
+    found = dataclasses.replace(found, notes=notes, hints=[*hints, *found.hints])
+    column = found.columns[target]
+    start = Data(name, found.columns, column, "regression", path, found.integers, rows.reading)
+    return _data(start, found, target, task, options, rows.unnamed)
+
+
+def _data(
+    start: Data, found: files.Frame, target: str, task: Task | None, options: Options, unnamed: Sequence[str]
+) -> Data:
+    """Choose the rows and the task, check the columns, and leave out those that are no features."""
+    where = str(start.path) if start.path else start.name
+    column: Target = target_of(found.columns[target], target, where, task, found.hints)
+    features = found.columns.loc[column.values.index].drop(columns=target)
+    checked = check(
+        features,
+        column.values,
+        column.task,
+        Names(
+            found.integers,
+            [*options.included, *options.split_by],
+            unnamed,
+            [hint.column for hint in found.hints if hint.kind in ADVICE],
+        ),
+    )
+    features = features.drop(columns=list(checked.left_out))
+    if features.empty:
+        raise DataError(f"Every feature column of {where} is left out: {', '.join(checked.left_out)}; --include one.")
+    checked = dataclasses.replace(checked, findings=[*_hints(found.hints, features), *checked.findings])
+    return dataclasses.replace(
+        start,
+        features=features.reset_index(drop=True),
+        target=column.values.reset_index(drop=True),
+        task=column.task,
+        integers=tuple(name for name in found.integers if name in features),
+        reason=column.reason,
+        notes=(*found.notes, *column.notes),
+        is_bundled=start.is_bundled and not checked.left_out and not column.notes,
+        checked=checked,
+    )
+
+
+def _hints(hints: Sequence[Hint], features: pd.DataFrame) -> list[Finding]:
+    """Return what columns of texts look like, for those that are features."""
+    mine = [hint for hint in hints if hint.column in features]
+    findings = []
+    for kind in dict.fromkeys(hint.kind for hint in mine):
+        same = [hint for hint in mine if hint.kind == kind]
+        findings.append(Finding(kind, tuple(hint.column for hint in same), sentences(same)[0]))
+    return findings
+
+
+def _say(data: Data, strict: bool) -> None:
+    """Print what was guessed and found; raise DataError for a finding if `strict`."""
+    columns = [column for column in data.checked.columns if column["name"] in data.features]
+    kinds = [column["type"] for column in columns]
+    counts = ", ".join(
+        quantity(kinds.count(kind), kind) for kind in ("number", "text", "date", "boolean") if kind in kinds
+    )
+    gaps = sum(column["nulls"] > 0 for column in columns)
+    missing = f", {gaps} with missing values" if gaps else ""
+    lines = [f"{data.name}: {len(data.features):,} rows, features: {counts}{missing}."]
+    lines.append(f"{data.task.capitalize()} of {data.target.name}: {data.reason}.")
+    click.echo("\n".join([*lines, *data.notes, *(finding.text for finding in data.checked.findings)]), err=True)
+    if strict and data.checked.findings:
+        raise DataError(
+            f"--strict: the findings printed above end the run, {len(data.checked.findings)} in {data.name}. Exclude "
+            "columns, say how they are read, or leave out --strict."
+        )

@@ -1,134 +1,82 @@
-"""Reads a CSV or Parquet file into columns of the few types that a model takes from SQL.
+"""Turns a table into columns of the few types that a model takes from SQL.
 
 Integers become doubles, because their column may have missing values later; text becomes `str`, timestamps UTC without
-a time zone. All values of a column decide its type. A column of any other type raises TrainError.
+a time zone. A column of any other type raises DataError.
 """
 
-from pathlib import Path
-from typing import Any
+import dataclasses
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from train.errors import TrainError
+from bqlocal.tables import Hint, Table
+from train.errors import DataError
 
-MOSTLY_NUMBERS = 0.9  # share of a text column's values from which the others are taken for typing errors
-
-Types = dict[str, str]  # column -> dtype of pandas
+YEARS = (1678, 2261)  # of dates with nanoseconds, in which models are trained
 
 
-def read(path: Path, target: str | None) -> pd.DataFrame:
-    """Return all rows of the file as pandas reads them. Raise TrainError."""
-    if target is None:
-        raise TrainError(f"{path} needs --target COLUMN, the column to predict.")
-    is_csv = path.suffix.lower() == ".csv"
-    try:
-        if is_csv:
-            header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-            names = [str(name) for name in header.iloc[0]]
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The columns of a table, in the types that a model is trained with."""
+
+    columns: pd.DataFrame
+    integers: tuple[str, ...]  # columns of whole numbers, which are doubles now
+    notes: list[str]
+    hints: list[Hint]  # on the columns that stayed text here
+
+
+def frame(table: Table) -> Frame:
+    """Return the columns of a table; raise DataError naming all whose type no model takes."""
+    columns: dict[str, pd.Series] = {}
+    integers, infinite, hints, problems = [], {}, [], []
+    for name, column in zip(table.rows.column_names, table.rows.columns, strict=True):
+        kind = column.type
+        if pa.types.is_boolean(kind):
+            columns[name] = column.to_pandas().astype("boolean" if column.null_count else "bool")
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            values = pc.cast(column, pa.float64(), safe=False).to_numpy().astype(np.float64)
+            count = int(np.isinf(values).sum())
+            if count:
+                infinite[name] = count
+                values = np.where(np.isinf(values), np.nan, values)
+            if pa.types.is_integer(kind):
+                integers.append(name)
+            columns[name] = pd.Series(values)
+        elif pa.types.is_temporal(kind) and not (pa.types.is_time(kind) or pa.types.is_duration(kind)):
+            columns[name], hint = _dates(name, column)
+            hints += hint
+        elif pa.types.is_time(kind):
+            columns[name] = _texts(pc.utf8_slice_codeunits(pc.cast(column, pa.string()), 0, len("10:15:00")))
+            hints.append(Hint("time", name, f"times of day such as {columns[name].dropna().iloc[0]!r}"))
+        elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+            columns[name] = _texts(column)
         else:
-            from pyarrow import parquet
-
-            names = parquet.read_schema(path).names
-        _check_names(names, target, path)
-        # low_memory=False infers the type of a column from all of it instead of chunk by chunk.
-        frame = pd.read_csv(path, index_col=False, low_memory=False) if is_csv else pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # parser errors and UnicodeDecodeError are ValueErrors
-        reason = " ".join(str(error).split())
-        raise TrainError(f"{path} cannot be read as {'CSV' if is_csv else 'Parquet'}: {reason}") from error
-    return frame.reset_index(drop=True)[names]
-
-
-def _check_names(names: list[str], target: str, path: Path) -> None:
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if "" in names:
-        raise TrainError(f"Column {names.index('') + 1} of {path} has no name; name or remove it.")
-    if duplicates:
-        raise TrainError(f"{path} has more than one column named {duplicates[0]!r}; rename all but one.")
-    if target not in names:
-        columns = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
-        raise TrainError(f"{path} has no column {target!r} for --target; its columns are {columns}.")
-    if len(names) == 1:
-        raise TrainError(f"{path} has only the target column {target!r}; expected at least one feature column.")
-
-
-def types(frame: pd.DataFrame, target: str, *, gaps: bool) -> Types:
-    """Return the dtype of each column, the target last; `gaps` tells whether target values were missing."""
-    features = {str(name): _dtype(frame[name]) for name in frame.columns if name != target}
-    return features | {target: _target_dtype(frame[target], gaps)}
-
-
-def convert(frame: pd.DataFrame, types: dict[str, str]) -> pd.DataFrame:
-    """Return the columns in the types that the model is trained with."""
-    columns = {}
-    for name, dtype in types.items():
-        column = frame[name]
-        if dtype == "datetime64[ns]":
-            column = pd.to_datetime(column.astype(object), format="ISO8601", utc=True).dt.tz_localize(None)
-        columns[name] = column.astype(dtype)
-    return pd.DataFrame(columns)
-
-
-def _dtype(column: pd.Series) -> str:
-    """Return the dtype that fits all values of a feature."""
-    known = column.dropna()
-    if not len(known):
-        raise TrainError(f"The column {column.name!r} is empty in every row; remove it or fill it in.")
-    value_types = set(map(type, known)) if column.dtype == object else set()
-    if pd.api.types.is_bool_dtype(known.dtype) or value_types == {bool}:
-        return "bool" if len(known) == len(column) else "boolean"
-    if pd.api.types.is_numeric_dtype(known.dtype) and known.dtype.kind != "c":
-        if np.isinf(known.to_numpy(np.float64)).any():
-            raise TrainError(f"The column {column.name!r} holds infinite values; clear them or remove the column.")
-        return "float64"
-    if pd.api.types.is_datetime64_any_dtype(known.dtype) or _all_timestamps(known):
-        return "datetime64[ns]"
-    names = {value_type.__name__ for value_type in value_types}
-    if names == {"Decimal"}:
-        return "float64"
-    is_text = value_types or pd.api.types.is_string_dtype(known.dtype) or known.dtype == "category"
-    if names - {"str"} or not is_text:
-        raise TrainError(
-            f"The column {column.name!r} holds values of type {', '.join(sorted(names)) or known.dtype}; "
-            "expected numbers, text, dates or booleans. Remove or convert it."
+            problems.append(f"{name} ({kind})")
+    if problems:
+        raise DataError(
+            f"No model takes the values of {', '.join(problems)} from SQL; expected numbers, text, dates or booleans. "
+            "Convert these columns, or leave each out by --exclude COLUMN."
         )
-    _check_numbers(known)
-    return "str"
+    notes = []
+    if infinite:
+        places = ", ".join(f"{name} ({count:,})" for name, count in infinite.items())
+        notes.append(f"Read as NULL: infinite values in {places}.")
+    return Frame(pd.DataFrame(columns), tuple(integers), notes, hints)
 
 
-def _all_timestamps(known: pd.Series) -> bool:
-    """Return whether every value, a text or a Python date, is a date or time in ISO 8601."""
-
-    def parsed(values: pd.Series) -> pd.Series:
-        return pd.to_datetime(values.astype(object), format="ISO8601", utc=True, errors="coerce")
-
-    if pd.to_numeric(known[:100].astype(str), errors="coerce").notna().any() or parsed(known[:100]).isna().any():
-        return False  # 2024 and 20240131 are more often numbers
-    try:
-        return bool(parsed(known).astype("datetime64[ns, UTC]").notna().all())
-    except (ValueError, OverflowError):  # before 1678 or after 2261
-        return False
+def _texts(column: pa.ChunkedArray) -> pd.Series:
+    return pd.Series(column.to_pandas(), dtype="str")
 
 
-def _check_numbers(known: pd.Series) -> None:
-    """Raise TrainError for text that is mostly numbers, where the rest looks like typing errors."""
-    numbers = pd.to_numeric(known.astype(str), errors="coerce").notna()
-    if MOSTLY_NUMBERS <= numbers.mean() < 1:
-        position = numbers.index[~numbers][0]
-        raise TrainError(
-            f"The column {known.name!r} holds numbers except in {int((~numbers).sum())} of {len(known)} values, "
-            f"the first being {known[position]!r} in row {position + 1}; correct or clear them."
-        )
-
-
-def _target_dtype(target: pd.Series, gaps: bool) -> str:
-    """Return the dtype of the target, which becomes the type of the model's predictions."""
-    dtype = _dtype(target)
-    if dtype == "datetime64[ns]":
-        raise TrainError(f"The target {target.name!r} holds dates; expected numbers or classes.")
-    if dtype != "float64":
-        return "bool" if dtype == "boolean" else dtype
-    values: np.ndarray[Any, Any] = target.to_numpy(np.float64)
-    # pandas reads integers with gaps from CSV as doubles.
-    whole = pd.api.types.is_integer_dtype(target.dtype) or (gaps and not (values % 1).any())
-    return "int64" if whole and np.abs(values).max() < 2**53 else "float64"
+def _dates(name: str, column: pa.ChunkedArray) -> tuple[pd.Series, list[Hint]]:
+    """Return timestamps in UTC without a zone; texts where some are out of the range of models."""
+    times = pc.cast(column, pa.timestamp("us", "UTC" if getattr(column.type, "tz", None) else None), safe=False)
+    years = pc.year(times)
+    if pc.min(years).as_py() is None or YEARS[0] <= pc.min(years).as_py() <= pc.max(years).as_py() <= YEARS[1]:
+        naive = pc.cast(times, pa.timestamp("us"))  # keeps the time in UTC
+        return pd.Series(naive.to_numpy(), dtype="datetime64[us]").astype("datetime64[ns]"), []
+    far = pc.filter(column, pc.or_(pc.less(years, YEARS[0]), pc.greater(years, YEARS[1])))[0]
+    example = f"dates out of the years {YEARS[0]} to {YEARS[1]} such as {str(far)!r}"
+    return _texts(pc.cast(column, pa.string())), [Hint("time", name, example)]

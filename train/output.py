@@ -15,6 +15,7 @@ from train.errors import TrainError
 
 SCORES = "scores.json"  # marks a folder as an earlier run
 STORE = ("mlflow.db", "mlruns")  # a tracking store with MLFLOW_TRACKING_URI=sqlite:///FOLDER/mlflow.db
+ROWS = "rows.parquet"  # all rows of a file, as training read them, for pipeline.py
 
 
 @contextlib.contextmanager

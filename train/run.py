@@ -3,6 +3,7 @@
 model/           the MLflow model
 pipeline.py      a script that builds and fits the same pipeline
 report.html      scores, figures, the pipeline, and the SQL to call it
+rows.parquet     all rows of a file or table, as training read them
 heldout.parquet  the rows that training never saw, with the target as the last column
 scores.json      the scores on those rows, and the details of the run
 """
@@ -20,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from train.data import Data
 from train.figures import figures
 from train.learn import Trained, learn
-from train.output import SCORES
+from train.output import ROWS, SCORES
 from train.package import ModelFormat, save
 from train.registry import Candidate, register
 from train.report import report
@@ -131,17 +132,21 @@ def _write(
 ) -> None:
     """Write the model, its script, the held-out rows and the results."""
     learned = dataclasses.replace(data, features=rows.train_features, target=rows.train_target)
-    saved = save(trained.saved, learned, folder / "model", model_format, details | {"scores": results["model"]})
+    metadata = details | {"scores": results["model"], "reading": data.reading.to_json()}
+    saved = save(trained.saved, learned, folder / "model", model_format, metadata)
     if saved != model_format:
         click.echo(
             f"Saved with {saved}: the pipeline holds types that the loader does not trust in {model_format} files.",
             err=True,
         )
+    if not data.is_bundled:
+        every = data.features.assign(**{str(data.target.name): data.target})
+        every.to_parquet(folder / ROWS, index=False)
     heldout = rows.test_features.assign(**{str(data.target.name): rows.test_target})
     heldout.to_parquet(folder / "heldout.parquet", index=False)
     source = script(trained.saved, data, rows, settings.seed, trained.sample, refit_all=trained.refitted is not None)
     (folder / "pipeline.py").write_text(source, encoding="utf-8")
-    text = json.dumps(details | results, indent=2, ensure_ascii=False)
+    text = json.dumps(details | results | {"data_check": data.card()}, indent=2, ensure_ascii=False)
     (folder / SCORES).write_text(text + "\n", encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
 """Writes pipeline.py: the saved pipeline as a script of plain scikit-learn, to run, read, edit and copy elsewhere.
 
-The script imports nothing of this project: the conversion of a file's columns and the steps that scikit-learn lacks are
-copied into it as source. It lists only parameters that differ from their defaults, formatted as ruff would.
+The script imports nothing of this project: it reads the rows that training leaves beside it, and the steps that
+scikit-learn lacks are copied into it as source. It lists only parameters that differ from their defaults, formatted as
+ruff would.
 """
 
 import importlib
@@ -15,14 +16,15 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 import model_steps
-from train import files
 from train.data import Data
+from train.output import ROWS
 from train.package import modules
 from train.split import HELD_OUT, Split
 
 Names = set[tuple[str, str]]  # module and name of what the script imports
 
 WIDTH = 120  # characters of a line
+PATH = ("pathlib", "Path")
 
 LOADERS = {
     "california": "return fetch_california_housing(return_X_y=True, as_frame=True)",
@@ -30,9 +32,8 @@ LOADERS = {
     "breast_cancer": "bunch = load_breast_cancer(as_frame=True)\n"
     '    return bunch.data, pd.Series(bunch.target_names[bunch.target].astype(object), name="diagnosis")',
 }
-FROM_FILE = """\
-frame = {reader}
-    frame = convert(frame.dropna(subset=[TARGET]), TYPES)
+FROM_ROWS = """\
+frame = pd.read_parquet(ROWS)
     return frame.drop(columns=TARGET), frame[TARGET]"""
 HEAD = (
     '"""The pipeline found for {name}: builds it, fits it on the training rows and scores it on the held-out rows."""'
@@ -97,7 +98,7 @@ def script(pipeline: Pipeline, data: Data, rows: Split, seed: int, sample: int |
     """
     names: Names = {("sklearn.metrics", score) for score in SCORES[data.task]}
     built = _source(pipeline, 4, len("    return "), names)
-    constants, loader, blocks = _loader(data, names)
+    constants, loader = _loader(data, names)
     steps = _own_steps(pipeline, names)
     body = BODY.format(
         loader=loader,
@@ -108,7 +109,7 @@ def script(pipeline: Pipeline, data: Data, rows: Split, seed: int, sample: int |
         scores="\n".join(f'    print(f"{score}: {{{score}(y_test, predicted):.6g}}")' for score in SCORES[data.task]),
     )
     head = [HEAD.format(name=data.name), _imports(names, bool(steps)), *constants]
-    return "\n\n\n".join(["\n\n".join(head), *(block.strip() for block in blocks + steps), body])
+    return "\n\n\n".join(["\n\n".join(head), *(block.strip() for block in steps), body])
 
 
 def _split(rows: Split, seed: int, names: Names) -> str:
@@ -129,19 +130,15 @@ def _split(rows: Split, seed: int, names: Names) -> str:
             return RANDOM_SPLIT.format(settings=settings + stratify)
 
 
-def _loader(data: Data, names: Names) -> tuple[list[str], str, list[str]]:
-    """Return the constants, the body of `load` and the functions it calls; add what it imports to `names`."""
-    if data.path is None:
+def _loader(data: Data, names: Names) -> tuple[list[str], str]:
+    """Return the constants and the body of `load`; add what it imports to `names`."""
+    if data.is_bundled:
         loader = LOADERS[data.name]
         names.add(("sklearn.datasets", loader.partition("(")[0].rpartition(" ")[2]))
-        return [], loader, []
-    reader = "read_parquet(PATH)" if data.path.suffix.lower() == ".parquet" else "read_csv(PATH, low_memory=False)"
-    constants = [
-        f"PATH = {_text(str(data.path))}",
-        f"TARGET = {_text(str(data.target.name))}",
-        f"TYPES = {_source(data.types, 0, 8, names)}",
-    ]
-    return ["\n".join(constants)], FROM_FILE.format(reader=f"pd.{reader}"), [inspect.getsource(files.convert)]
+        return [], loader
+    names.add(PATH)
+    rows = f"ROWS = Path(__file__).with_name({_text(ROWS)})  # as training read them"
+    return [f"{rows}\nTARGET = {_text(str(data.target.name))}"], FROM_ROWS
 
 
 def _own_steps(pipeline: Pipeline, names: Names) -> list[str]:
@@ -158,10 +155,13 @@ def _own_steps(pipeline: Pipeline, names: Names) -> list[str]:
 def _imports(names: Names, own_steps: bool) -> str:
     """Return the import statements, sorted as ruff sorts them."""
     imported: dict[str, list[str]] = {}
-    for module, name in sorted(names):
+    for module, name in sorted(names - {PATH}):
         if module != model_steps.__name__:
             imported.setdefault(module, []).append(name)
-    lines = ["from typing import Any", "", "import numpy as np"] if own_steps else []
+    lines = ["from pathlib import Path"] if PATH in names else []
+    lines += ["from typing import Any"] if own_steps else []
+    lines += [""] if lines else []
+    lines += ["import numpy as np"] if own_steps else []
     lines.append("import pandas as pd")
     for module, members in imported.items():
         lines.append(f"from {module} import {', '.join(sorted(members, key=_classes_first))}")

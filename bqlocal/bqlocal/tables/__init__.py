@@ -15,24 +15,33 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sqlglot import exp
+import pyarrow.compute as pc
 
 from bqlocal.errors import SourceError
 from bqlocal.tables import text
 from bqlocal.tables.columns import Typed, typed
+from bqlocal.tables.files import DELIMITED, SUFFIXES, WORKBOOKS, known_suffix, select_all, typed_file
 from bqlocal.tables.hints import Hint, sentences
-from bqlocal.tables.reading import AS_FOUND, Column, Reading
+from bqlocal.tables.numbers import measures
+from bqlocal.tables.reading import AS_FOUND, Column, Kind, Reading
+from bqlocal.tables.text import other_delimiter
 from bqlocal.tables.texts import Texts
 
 __all__ = [
     "AS_FOUND",
+    "SUFFIXES",
+    "WORKBOOKS",
     "Column",
     "Hint",
+    "Kind",
     "Reading",
     "Source",
+    "SourceError",
     "Table",
     "create",
     "full_name",
+    "measures",
+    "other_delimiter",
     "read",
     "retype",
     "select_all",
@@ -41,22 +50,7 @@ __all__ = [
 
 Source: TypeAlias = pd.DataFrame | pa.Table | str | Path
 
-DELIMITED = (".csv", ".tsv", ".txt")
-# Suffix of other files -> DuckDB's function that reads it, and its options.
-READERS = {
-    ".parquet": ("read_parquet", ""),
-    **dict.fromkeys((".json", ".jsonl", ".ndjson"), ("read_json", ", format = 'newline_delimited'")),
-}
-SUFFIXES = (*DELIMITED, *READERS)  # each but .parquet also with .gz
-WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 INDEX = re.compile(r"__index_level_\d+__")  # the index of a DataFrame, without a name, in a Parquet file
-_WIDENED = {
-    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"), "BIGINT"),
-    **dict.fromkeys(("UBIGINT", "HUGEINT", "UHUGEINT"), "BIGINT"),
-    "FLOAT": "DOUBLE",
-    "UUID": "VARCHAR",
-    **dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "TIMESTAMP"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,15 +65,16 @@ class Table:
     unnamed: tuple[str, ...] = ()  # columns without a name in the file
 
 
-def read(path: str | Path, reading: Reading = AS_FOUND) -> Table:
+def read(path: str | Path, reading: Reading = AS_FOUND, *, dates_in_texts: bool = False) -> Table:
     """Return the rows of a CSV, TSV, Parquet or JSON lines file, in the order of the file.
 
-    Integers are int64, floats float64, times have microseconds. Raises SourceError when the file cannot be read.
+    Integers are int64, floats float64, times have microseconds. With `dates_in_texts`, columns of texts become dates in
+    Parquet and JSON lines files too. Raises SourceError when the file cannot be read.
     """
     path = Path(path)
-    suffix = _suffix(path)
+    suffix = known_suffix(path)
     if suffix not in DELIMITED:
-        return retype(_typed_file(path), reading)
+        return retype(typed_file(path), reading, guess_dates=dates_in_texts)
     found = text.read(path, reading)
     _check_names(found.columns, reading, path)
     read_columns = {
@@ -104,7 +99,7 @@ def retype(rows: pa.Table, reading: Reading, *, guess_dates: bool = False) -> Ta
             texts = Texts(name, column, places, reading.null_markers)
             columns[name] = typed(texts, reading, guess_numbers=False, guess_dates=guess_dates)
         else:
-            columns[name] = Typed(column, Column("text"))
+            columns[name] = Typed(column, None)
     return _table(columns, reading, notes, places, ())
 
 
@@ -129,12 +124,6 @@ def create(connection: duckdb.DuckDBPyConnection, table: str, source: Source, re
     return notes
 
 
-def select_all(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
-    """Return the query of all rows and columns of a FROM item, every column cast to one of BigQuery's types."""
-    columns = connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()
-    return f"SELECT {', '.join(_cast(*column[:2]) for column in columns)} FROM {rows}"
-
-
 def full_name(name: str, project: str) -> str:
     """Return `project.dataset.table` for a name with or without its project."""
     parts = name.replace("`", "").split(".")
@@ -150,33 +139,6 @@ def _arrow(frame: pd.DataFrame) -> pa.Table:
         raise SourceError(f"The DataFrame mixes types in a column: {error.args[0]}.") from error
 
 
-def _suffix(path: Path) -> str:
-    """Return the suffix of a file that can be read, without .gz; raise SourceError for others."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    suffix = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
-    if suffix in WORKBOOKS:
-        raise SourceError(f"Cannot read the workbook {str(path)!r}; save the sheet as CSV, in UTF-8.")
-    if suffix not in SUFFIXES or (suffix == ".parquet" and suffixes[-1] == ".gz"):
-        raise SourceError(
-            f"Cannot load {str(path)!r}; expected a file that ends in {', '.join(SUFFIXES)}, .csv.gz and so on."
-        )
-    if not path.is_file():
-        raise SourceError(f"There is no file {str(path)!r}; check the path.")
-    return suffix
-
-
-def _typed_file(path: Path) -> pa.Table:
-    """Return the rows of a Parquet or JSON lines file."""
-    reader, options = READERS[_suffix(path)]
-    rows = f"{reader}({exp.Literal.string(str(path)).sql('duckdb')}{options})"
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        try:
-            return connection.sql(select_all(connection, rows)).to_arrow_table()
-        except duckdb.Error as error:
-            raise SourceError(f"Cannot load {str(path)!r}: {str(error).splitlines()[0]}") from error
-
-
 def _check_names(names: Iterable[str], reading: Reading, path: Path | None) -> None:
     missing = [name for name in reading.numbers if name not in names]
     if missing:
@@ -188,7 +150,8 @@ def _check_names(names: Iterable[str], reading: Reading, path: Path | None) -> N
 
 def _without_thousands(columns: dict[str, Typed], found: text.Text) -> dict[str, Typed]:
     """Return columns such as 1.234 as texts if other columns, or a semicolon, say that a point may group thousands."""
-    has_comma = found.reading.delimiter == ";" or any(each.column.decimal == "," for each in columns.values())
+    read = [each.column for each in columns.values() if each.column is not None]
+    has_comma = found.reading.delimiter == ";" or any(column.decimal == "," for column in read)
     has_point = any(each.grouped is False for each in columns.values())
     unclear = [name for name, each in columns.items() if each.grouped]
     if not has_comma or has_point or found.reading.decimal == ".":
@@ -204,6 +167,19 @@ def _with_point(column: pa.ChunkedArray) -> str:
     return str(next(value for value in column.to_pylist() if value and "." in value))
 
 
+def _unmarked(values: pa.ChunkedArray, markers: Iterable[str]) -> pa.ChunkedArray:
+    """Return numbers with NULL in place of those that a NULL marker means, such as -999.0 for -999."""
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        return values
+    for marker in markers:
+        try:
+            number = pa.scalar(float(marker)).cast(values.type)
+        except (ValueError, pa.ArrowInvalid):
+            continue
+        values = pc.if_else(pc.equal(values, number), None, values)
+    return values
+
+
 def _table(
     columns: dict[str, Typed], reading: Reading, notes: list[str], rows: np.ndarray, unnamed: tuple[str, ...]
 ) -> Table:
@@ -213,18 +189,12 @@ def _table(
         for what, where in each.notes:
             by_kind.setdefault(what, []).append(where)
     sentences = [f"Read {what}: {', '.join(places)}." for what, places in by_kind.items()]
-    how = {name: each.column for name, each in columns.items()}
+    how = {name: each.column for name, each in columns.items() if each.column is not None}
     return Table(
-        pa.table({name: each.values for name, each in columns.items()}),
+        pa.table({name: _unmarked(each.values, reading.null_markers) for name, each in columns.items()}),
         dataclasses.replace(reading, columns=how),
         [*notes, *sentences],
         [each for column in columns.values() for each in column.hints],
         rows,
         unnamed,
     )
-
-
-def _cast(column: str, duckdb_type: str) -> str:
-    name = exp.to_identifier(column, quoted=True).sql("duckdb")
-    wanted = "VARCHAR" if duckdb_type.startswith("ENUM(") else _WIDENED.get(duckdb_type)
-    return f"CAST({name} AS {wanted}) AS {name}" if wanted else name

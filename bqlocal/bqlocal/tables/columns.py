@@ -32,7 +32,7 @@ class Typed:
     """A column with its type, how its texts were read, and what it looks like if it stayed text."""
 
     values: pa.ChunkedArray
-    column: Column
+    column: Column | None  # None where the source has a type
     notes: tuple[tuple[str, str], ...] = ()  # what was guessed or made NULL, and where
     hints: tuple[Hint, ...] = ()
     grouped: bool | None = None  # whether every fraction looks like a group of thousands; None without fractions
@@ -213,7 +213,7 @@ def _wanted(texts: Texts, wanted: Column, reading: Reading) -> Typed:
         found = _time(texts)
     else:
         found = _date(texts, dict(wanted.day_first) or reading.day_first)
-    if found is None or found.column.kind == "text":
+    if found is None or found.column is None or found.column.kind == "text":
         unread = [text for text in texts.distinct if _fits_not(text, wanted)][:5] or texts.distinct[:3]
         raise SourceError(
             f"The column {texts.name!r} should hold {wanted.kind}s, but holds {texts.listed(unread)}; "
