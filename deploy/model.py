@@ -49,7 +49,9 @@ def report(found: Examined, functions: str, options: Options, settings: SqlSetti
         signed=str(found.folder) if options.signature_from else "",
         runtime=runtime(lock.python),
         requirements=lock.text,
-        functions=tuple(settings.sql_name(function.name) for function in callable_functions(description.model)),
+        functions=tuple(
+            name for function in callable_functions(description.model) for name in settings.routines(function)
+        ),
         parity_query=example_query(description.model.signature, rows, functions, settings),
         predictions=expected,
     )

@@ -28,17 +28,21 @@ class Argument:
 
 @dataclass(frozen=True)
 class Declaration:
-    """One SQL function; `context` is sent with each request, `description` is shown in BigQuery's console."""
+    """One remote function; `context` is sent with each request, `description` is shown in BigQuery's console.
+
+    `explains` is the function whose value or error the replies have as JSON, None where they have the value itself.
+    """
 
     name: str
     arguments: tuple[Argument, ...]
     returns: str
     context: Mapping[str, str]
     description: str
+    explains: SqlFunction | None = None
 
 
 def declarations(model: Model, settings: SqlSettings = DEFAULT) -> list[Declaration]:
-    """Return the declaration of every function that BigQuery can call."""
+    """Return the declaration of every remote function; reasons.py makes what is around those that explain."""
     info = model.info
     source = f"Model {_place(info)}, digest {info.digest[:12]}, saved {info.saved[:16]}."
     if info.made_signature:
@@ -46,13 +50,15 @@ def declarations(model: Model, settings: SqlSettings = DEFAULT) -> list[Declarat
     declared = []
     for function in callable_functions(model):
         context = {"function": function.name, "schema": model.signature.schema, **settings.context(function)}
+        explains = settings.explains(function)
         declared.append(
             Declaration(
-                name=settings.sql_name(function.name),
+                name=settings.routines(function)[0],
                 arguments=tuple(_arguments(function, model)),
-                returns=function.sql_type(model, read_options(context, function.keys)),
+                returns="JSON" if explains else function.sql_type(model, read_options(context, function.keys)),
                 context=context,
                 description=f"{function.description} {source}",
+                explains=function if explains else None,
             )
         )
     return declared

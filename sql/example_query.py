@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from serving.functions import find
 from serving.signature import Column, Signature
 from sql.names import exceeds_arguments, string_literal
 from sql.settings import DEFAULT, SqlSettings
@@ -31,9 +32,11 @@ def example_query(
             values = [_literal(value, column) for value, column in zip(row, columns, strict=True)]
         fields = "".join(f", {value} AS {name}" for name, value in zip(names, values, strict=True))
         structs.append(f"  STRUCT({position} AS example{fields})")
-    call = f"{settings.sql_name('predict_row' if wide else 'predict')}({', '.join(names)})"
+    function = find({"function": "predict_row" if wide else "predict"}, "")
+    call = f"{place}.{settings.routines(function)[0]}({', '.join(names)})"
+    predicted = f"JSON_QUERY({call}, '$.value')" if settings.explains(function) else call
     return (
-        f"SELECT example, TO_JSON_STRING({place}.{call}) AS predicted,\n"
+        f"SELECT example, TO_JSON_STRING({predicted}) AS predicted,\n"
         f"  JSON_VALUE({place}.{settings.sql_name('model_info')}(), '$.digest') AS digest\n"
         "FROM UNNEST([\n" + ",\n".join(structs) + "\n])\nORDER BY example\n"
     )

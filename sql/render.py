@@ -2,14 +2,16 @@
 
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import click
 
 from launch.examine import examined
 from serving.model import Model
-from sql.declarations import Declaration, declarations
+from sql.declarations import Argument, Declaration, declarations
 from sql.names import DOMAIN, identifier, string_literal
+from sql.reasons import Wrapper, wrappers
 from sql.settings import DEFAULT, SqlSettings, problems, settings_options
 from sql.terraform import terraform
 
@@ -50,7 +52,8 @@ def render(
     """Return the CREATE FUNCTION statements of every SQL function that BigQuery can call.
 
     `connection` is location.name; without `max_batching_rows` BigQuery chooses; `form` "terraform" gives resources
-    instead. Raise RenderError for a malformed place, and for settings that the model doesn't take.
+    instead, "drop" the statements that drop everything. Raise RenderError for a malformed place, and for settings that
+    the model doesn't take.
     """
     places = {"project": project, "dataset": dataset, "connection": connection, "endpoint": endpoint}
     for option, value in places.items():
@@ -61,23 +64,46 @@ def render(
         raise RenderError(" ".join(found))
     declared = declarations(model, settings)
     if form == "terraform":
+        if any(declaration.explains for declaration in declared):
+            raise RenderError(
+                "--on-error json needs functions of SQL, which --format terraform doesn't write: omit it."
+            )
         return terraform(declared, **places, max_batching_rows=max_batching_rows)
-    statements = []
+    place = f"`{project}`.{dataset}"
+    remote = {"connection": f"`{project}.{connection}`", "endpoint": string_literal(endpoint)}
+    made: list[tuple[str, str]] = []  # each function's name and statement
     for declaration in declared:
-        pairs = ", ".join(f"('{key}', {_quoted(value)})" for key, value in declaration.context.items())
-        options = {
-            "endpoint": string_literal(endpoint),
-            "user_defined_context": f"[{pairs}]",
-            **({"max_batching_rows": str(max_batching_rows)} if max_batching_rows else {}),
-            "description": string_literal(declaration.description),
-        }
-        statements.append(
-            f"CREATE OR REPLACE FUNCTION `{project}`.{dataset}.{declaration.name}({_arguments(declaration)})\n"
-            f"RETURNS {declaration.returns}\n"
-            f"REMOTE WITH CONNECTION `{project}.{connection}`\n"
-            "OPTIONS (\n" + ",\n".join(f"  {key} = {value}" for key, value in options.items()) + "\n);\n"
-        )
-    return "\n".join(statements)
+        made.append((declaration.name, _remote(declaration, place, remote, max_batching_rows)))
+        if declaration.explains:
+            around = wrappers(declaration, declaration.explains, model, settings, place)
+            made += [(wrapper.name, _around(wrapper, place)) for wrapper in around]
+    if form == "drop":  # a function before those that it calls
+        return "".join(f"DROP FUNCTION IF EXISTS {place}.{name};\n" for name, _ in reversed(made))
+    return "\n".join(statement for _, statement in made)
+
+
+def _remote(declaration: Declaration, place: str, remote: Mapping[str, str], max_batching_rows: int | None) -> str:
+    pairs = ", ".join(f"('{key}', {_quoted(value)})" for key, value in declaration.context.items())
+    options = {
+        "endpoint": remote["endpoint"],
+        "user_defined_context": f"[{pairs}]",
+        **({"max_batching_rows": str(max_batching_rows)} if max_batching_rows else {}),
+        "description": string_literal(declaration.description),
+    }
+    return (
+        f"CREATE OR REPLACE FUNCTION {place}.{declaration.name}({_arguments(declaration.arguments)})\n"
+        f"RETURNS {declaration.returns}\n"
+        f"REMOTE WITH CONNECTION {remote['connection']}\n"
+        "OPTIONS (\n" + ",\n".join(f"  {key} = {value}" for key, value in options.items()) + "\n);\n"
+    )
+
+
+def _around(wrapper: Wrapper, place: str) -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION {place}.{wrapper.name}({_arguments(wrapper.arguments)})\n"
+        f"RETURNS {wrapper.returns}\n"
+        f"AS (\n  {wrapper.body}\n);\n"
+    )
 
 
 def _quoted(text: str) -> str:
@@ -85,14 +111,14 @@ def _quoted(text: str) -> str:
     return "'" + string_literal(text)[1:-1].replace("'", "\\'") + "'"
 
 
-def _arguments(declaration: Declaration) -> str:
+def _arguments(arguments: Sequence[Argument]) -> str:
     """Return the argument list. Columns get a line each, with a comment where the model has another name for one."""
     lines = []
-    for position, argument in enumerate(declaration.arguments, start=1):
+    for position, argument in enumerate(arguments, start=1):
         text = f"{identifier(argument.name)} {argument.sql_type}"
         if argument.column is None:
             return text
-        comma = "," if position < len(declaration.arguments) else ""
+        comma = "," if position < len(arguments) else ""
         comment = "" if argument.name == argument.column else f"  -- {' '.join(argument.column.split())}"
         lines.append(f"  {text}{comma}{comment}\n")
     return "\n" + "".join(lines) if lines else ""
@@ -111,7 +137,12 @@ def _arguments(declaration: Declaration) -> str:
 @click.option("--endpoint", required=True, metavar="URL", help="URL of the deployed function.")
 @click.option("--max-batching-rows", type=click.IntRange(1), metavar="N", help="Maximum number of rows per request.")
 @click.option(
-    "--format", "form", type=click.Choice(["sql", "terraform"]), default="sql", show_default=True, help="Output format."
+    "--format",
+    "form",
+    type=click.Choice(["sql", "terraform", "drop"]),
+    default="sql",
+    show_default=True,
+    help="Output format; drop prints what drops all that the same options create.",
 )
 @settings_options
 def main(

@@ -26,6 +26,9 @@ ON_NULL, ON_ERROR = COMMON_KEYS["on_null"], COMMON_KEYS["on_error"]
 # function -> what follows --name; a custom function's own name follows it after an underscore.
 ENDINGS = {"predict": "", "predict_row": "_row", "predict_proba": "_proba", "model_info": "_info"}
 
+# Under on_error = json: the ending of the remote function, and of the one that takes its replies apart.
+REPLY, PARTS = "_json", "_parts"
+
 
 @dataclass(frozen=True)
 class SqlSettings:
@@ -43,6 +46,15 @@ class SqlSettings:
     def sql_name(self, function: str) -> str:
         """Return what a function is called in BigQuery."""
         return f"{self.name}{ENDINGS.get(function, f'_{function}')}" if self.name else function
+
+    def explains(self, function: SqlFunction) -> bool:
+        """Whether a function returns STRUCT<value, error>."""
+        return self.on_error == "json" and function.takes != "nothing"
+
+    def routines(self, function: SqlFunction) -> list[str]:
+        """Return the names of all that is made for a function, first the remote function, last the one to call."""
+        name = self.sql_name(function.name)
+        return [f"{name}{REPLY}", f"{name}{PARTS}", name] if self.explains(function) else [name]
 
     def context(self, function: SqlFunction) -> dict[str, str]:
         """Return the settings that a function reads, as pairs of its user_defined_context."""
@@ -65,10 +77,10 @@ DEFAULT = SqlSettings()
 def problems(settings: SqlSettings, model: Model) -> Iterator[str]:
     """Yield why a model's SQL functions can't have the settings, one sentence each."""
     functions = callable_functions(model)
-    names = Counter(settings.sql_name(function.name) for function in functions)
+    names = Counter(name for function in functions for name in settings.routines(function))
     for name, count in names.items():
         if count > 1:
-            doubled = [function.name for function in functions if settings.sql_name(function.name) == name]
+            doubled = [function.name for function in functions if name in settings.routines(function)]
             yield (
                 f"--name is {settings.name!r}, but then {join_names(doubled)} would all be called {name}: rename the "
                 "function of your own."

@@ -30,6 +30,7 @@ from bqlocal.errors import NotSupportedError, QueryError
 from bqlocal.names import resolve
 from bqlocal.parameters import Parameters, bind
 from bqlocal.remote import Calls, Job, RemoteFunction
+from bqlocal.sql_functions import SqlFunctions, sql_function, write_out
 from bqlocal.translate import duckdb_table, quote_projects, table_not_found, to_duckdb
 
 # sqlglot logs hints about its translation; `checks.py` raises errors for what cannot be translated.
@@ -82,6 +83,7 @@ class BigQuery:
         self._tables = set(self._engine.fetch(_TABLES)["name"].to_pylist())
         for definition in self._engine.fetch("SELECT definition FROM remote_functions")["definition"].to_pylist():
             self._engine.define(RemoteFunction(**json.loads(definition)))
+        self._sql_functions = SqlFunctions(self._engine.connection)
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +114,7 @@ class BigQuery:
 
         `parameters` are values by name for `@name`, or in order for `?`. Raises QueryError.
         """
-        projects = {name.split(".")[0] for name in self._engine.functions}
+        projects = {name.split(".")[0] for name in self._functions}
         try:
             parsed = sqlglot.parse(quote_projects(text, projects), read="bigquery")
         except sqlglot.errors.SqlglotError as error:
@@ -143,30 +145,40 @@ class BigQuery:
         run(self, statement)
         return _EMPTY
 
+    @property
+    def _functions(self) -> set[str]:
+        """The names of all functions."""
+        return {*self._engine.functions, *self._sql_functions}
+
     def _translate(self, statement: exp.Expr) -> exp.Expr:
-        return to_duckdb(statement, self.project, self._tables, self._engine.functions)
+        written = write_out(statement, self.project, self._sql_functions, self._engine.functions)
+        return to_duckdb(written, self.project, self._tables, self._engine.functions)
 
     def _create_function(self, create: exp.Create) -> None:
-        function = ddl.remote_function(create, self.project)
-        if not self._already_exists(function.name in self._engine.functions, "Routine", function.name, create):
+        declared = ddl.remote_function if ddl.is_remote(create) else sql_function
+        function = declared(create, self.project)
+        if self._already_exists(function.name in self._functions, "Routine", function.name, create):
+            return
+        self._forget(function.name)
+        if isinstance(function, RemoteFunction):
             self._engine.define(function)
-            self._store_definition(function.name, function)
+            definition = json.dumps(dataclasses.asdict(function))
+            self._engine.connection.execute("INSERT INTO remote_functions VALUES (?, ?)", [function.name, definition])
+        else:
+            self._sql_functions.define(function)
 
     def _drop_function(self, drop: exp.Drop) -> None:
         for table in drop.args["tables"]:
-            name = self._resolve(table, "Function", self._engine.functions)
-            if name not in self._engine.functions and not drop.args.get("exists"):
+            name = self._resolve(table, "Function", self._functions)
+            if name not in self._functions and not drop.args.get("exists"):
                 raise QueryError(f"Not found: Routine {name}; write DROP FUNCTION IF EXISTS if it may not exist.")
-            self._engine.forget(name)
-            self._store_definition(name, None)
+            self._forget(name)
 
-    def _store_definition(self, name: str, function: RemoteFunction | None) -> None:
-        """Store a function's definition, or none, where the next session looks for it."""
-        connection = self._engine.connection
-        connection.execute("DELETE FROM remote_functions WHERE name = ?", [name])
-        if function is not None:
-            definition = json.dumps(dataclasses.asdict(function))
-            connection.execute("INSERT INTO remote_functions VALUES (?, ?)", [name, definition])
+    def _forget(self, name: str) -> None:
+        """Make a function unknown, here and to the next session."""
+        self._engine.forget(name)
+        self._engine.connection.execute("DELETE FROM remote_functions WHERE name = ?", [name])
+        self._sql_functions.forget(name)
 
     def _create_table(self, create: exp.Create) -> None:
         name = ddl.full_name(create.find(exp.Table), self.project, "Table")

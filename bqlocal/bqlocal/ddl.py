@@ -26,6 +26,13 @@ def full_name(table: exp.Table | None, project: str, entity: str) -> str:
     return f"{table.catalog or project}.{table.db}.{table.name}"
 
 
+def is_remote(create: exp.Create) -> bool:
+    """Tell whether a CREATE FUNCTION statement declares a remote function, or at least no SQL function."""
+    properties = create.args.get("properties")
+    remote = properties is not None and properties.find(exp.RemoteWithConnectionModelProperty) is not None
+    return remote or create.expression is None
+
+
 def remote_function(create: exp.Create, project: str) -> RemoteFunction:
     """Return the function that a CREATE FUNCTION statement declares; raise QueryError for an invalid declaration."""
     declared = create.this

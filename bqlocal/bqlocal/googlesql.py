@@ -102,6 +102,25 @@ def to_json_string(array: pa.Array) -> pa.Array:
     return pa.array(json_values.to_json_string(array), pa.string())
 
 
+def json_type(array: pa.Array) -> pa.Array:
+    """`JSON_TYPE` of JSON values."""
+    values = _json_values(array, "JSON_TYPE").to_pylist()
+    types = [None if value is None else _JSON_TYPES.get(value.lstrip()[0], "number") for value in values]
+    return pa.array(types, pa.string())
+
+
+def json_only(array: pa.Array) -> pa.Array:
+    """Return JSON values as they are and reject texts, of which JSON_QUERY makes texts."""
+    return pa.ExtensionArray.from_storage(pa.json_(), _json_values(array, "JSON_QUERY"))
+
+
+def _json_values(array: pa.Array, function: str) -> pa.Array:
+    sql_type, values = with_sql_type(array)
+    if sql_type not in ("JSON", "NULL"):
+        raise NotSupportedError(f"{function} of a {sql_type}", "PARSE_JSON it first")
+    return values.cast(pa.string())
+
+
 def date(array: pa.Array) -> pa.Array:
     """Return dates as they are and reject other types, which DuckDB would truncate to dates."""
     sql_type, values = with_sql_type(array)
@@ -145,6 +164,8 @@ def out_of_bounds(index: pa.Array) -> pa.Array:
     return pa.nulls(0, pa.int32())
 
 
+_JSON_TYPES = {"{": "object", "[": "array", '"': "string", "t": "boolean", "f": "boolean", "n": "null"}
+
 FUNCTIONS: dict[str, tuple[Callable[..., pa.Array], str]] = {
     "googlesql_divide": (divide, "DOUBLE"),
     "googlesql_safe_divide": (safe_divide, "DOUBLE"),
@@ -165,6 +186,8 @@ FUNCTIONS: dict[str, tuple[Callable[..., pa.Array], str]] = {
     "googlesql_timestamp_diff": (timestamp_diff, "BIGINT"),
     "googlesql_format": (format_text, "VARCHAR"),
     "googlesql_out_of_bounds": (out_of_bounds, "INTEGER"),
+    "googlesql_json_only": (json_only, "JSON"),
+    "googlesql_json_type": (json_type, "VARCHAR"),
     "googlesql_to_json": (to_json, "JSON"),
     "googlesql_to_json_string": (to_json_string, "VARCHAR"),
 }

@@ -65,6 +65,10 @@ def _json(node: exp.JSONFormat) -> exp.Expr:
     return _call("to_json" if node.args.get("to_json") else "to_json_string", node.this)
 
 
+def _json_query(node: exp.JSONExtract) -> exp.Expr:
+    return exp.JSONExtract(this=_call("json_only", node.this), expression=node.expression)
+
+
 def _nullif(node: exp.Nullif) -> exp.Expr:
     """DuckDB evaluates the first argument twice, and a remote call may answer differently the second time."""
     if not any(REMOTE in call.meta for call in node.find_all(exp.Anonymous)):
@@ -145,7 +149,9 @@ REWRITES: dict[type[exp.Expr], Callable[..., exp.Expr]] = CONVERSIONS | {
     exp.Cast: _cast,
     exp.TryCast: _cast,
     exp.Literal: _number,
+    exp.JSONExtract: _json_query,
     exp.JSONFormat: _json,
+    exp.JSONType: lambda node: _call("json_type", node.this),
     exp.Round: lambda node: _call("round", node.this, *filter(None, [node.args.get("decimals")])),
     exp.Substring: lambda node: _call("substr", node.this, *filter(None, map(node.args.get, ("start", "length")))),
     exp.Nullif: _nullif,

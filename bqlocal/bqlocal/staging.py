@@ -15,6 +15,7 @@ from typing import TypeAlias
 from sqlglot import exp
 
 from bqlocal.checks import ONE_ROW, REMOTE
+from bqlocal.sql_functions import COMPUTED
 
 # A call inside one of these is not staged: its rows are not the SELECT's rows, or some may be skipped.
 _NOT_STAGED = (exp.AggFunc, exp.Window, exp.Query, exp.Subquery, exp.Lambda, exp.Exists, exp.In)
@@ -218,7 +219,7 @@ def _move_late_clauses(select: exp.Select, staged: exp.Select, late: list[str], 
 def _stage_leaves(expression: exp.Expr, hidden: list[exp.Expr]) -> None:
     """Replace everything that an expression takes from the SELECT's tables by columns of the staged table."""
     for leaf in [node for node in expression.find_all(*_LEAVES) if not _is_inside(node, expression, _is_leaf)]:
-        if isinstance(leaf, exp.Column) and leaf.name.startswith("__reply_"):
+        if isinstance(leaf, exp.Column) and leaf.name.startswith(("__reply_", COMPUTED)):
             continue
         name = f"__leaf_{len(hidden)}"
         hidden.append(exp.alias_(leaf.copy(), name, quoted=True))

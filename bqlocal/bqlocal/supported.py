@@ -36,7 +36,7 @@ _NAMES = """
     StddevPop StddevSamp Sum Variance VariancePop
     CumeDist DenseRank FirstValue Lag LastValue Lead NthValue Ntile PercentRank Rank RowNumber
     Array ArrayConcat ArraySize GenerateSeries Struct Unnest
-    Float64 Int64 JSONBool JSONExtractScalar JSONFormat ParseJSON String
+    Float64 Int64 JSONBool JSONExtract JSONExtractScalar JSONFormat JSONType ParseJSON String
 """
 
 FUNCTIONS: frozenset[type] = frozenset(getattr(exp, name) for name in _NAMES.split())

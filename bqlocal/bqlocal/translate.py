@@ -107,7 +107,9 @@ def _name_columns(query: exp.Query) -> None:
     unnamed = 0
     for column in list(query.selects):
         field = isinstance(column, exp.Dot) and not isinstance(column.expression, exp.Func)
-        if not (field or column.is_star or isinstance(column, exp.Alias | exp.Column)):
+        if field and not column.is_star:
+            column.replace(exp.alias_(column.copy(), column.expression.name, quoted=True))
+        elif not (column.is_star or isinstance(column, exp.Alias | exp.Column)):
             column.replace(exp.alias_(column.copy(), f"f{unnamed}_"))
             unnamed += 1
 

@@ -57,7 +57,7 @@ def test_create_replace_drop(bigquery: BigQuery, endpoint: Endpoint) -> None:
         ),
         ("ds.f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x', batch = 1)", "Unknown option 'batch'"),
         ("f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x')", "needs a dataset"),
-        ("ds.f(a INT64) RETURNS INT64 AS (a + 1)", "without REMOTE WITH CONNECTION is not supported"),
+        ("ds.f(a INT64) RETURNS INT64 LANGUAGE js AS 'return a'", "neither REMOTE WITH CONNECTION nor AS (expression)"),
     ],
 )
 def test_invalid_declaration(ddl: str, message: str, bigquery: BigQuery) -> None:
