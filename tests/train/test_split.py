@@ -13,9 +13,10 @@ from sklearn.metrics import mean_absolute_error
 from sklearn.pipeline import make_pipeline
 
 from train.__main__ import main
-from train.data import Data, Task, load
+from train.data import Data, Options, Task, load
 from train.errors import DataError
 from train.features import Columns, encoder
+from train.output import ROWS
 from train.script import script
 from train.split import Split, split
 
@@ -123,7 +124,7 @@ def test_bad_split_ends_the_run_with_status_2(tmp_path: Path) -> None:
     """The command prints one sentence, exits with 2 and leaves nothing."""
     done = CliRunner().invoke(main, ["--data", "diabetes", "--time", "when", "--output", str(tmp_path / "out")])
     assert done.exit_code == 2
-    assert done.stderr.startswith("Error: diabetes has no column 'when' for --time; its columns are 'age', 'sex'")
+    assert "\nError: diabetes has no column 'when' for --time; its columns are 'age', 'sex'" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -134,7 +135,8 @@ def test_script_holds_out_the_same_rows(
 ) -> None:
     """The script fits on the same rows, and prints the score of the same held-out rows."""
     FEATURES.assign(y=TARGETS["regression"]).to_csv(tmp_path / "orders.csv", index=False)
-    found = load(str(tmp_path / "orders.csv"), "y")
+    found = load(str(tmp_path / "orders.csv"), "y", options=Options(split_by=list(options.values())))
+    found.features.assign(y=found.target).to_parquet(tmp_path / ROWS, index=False)
     rows = split(found, 1, **options)
     pipeline = make_pipeline(encoder(Columns.of(rows.train_features)), Ridge())
     saved = pipeline.fit(*(rows.everything if refit_all else (rows.train_features, rows.train_target)))
