@@ -28,6 +28,8 @@ def _lightgbm(step: Any, method: str) -> Kernel:
         found: Array = booster.predict(values.astype(np.result_type(values, np.float32), copy=False), num_threads=1)
         return found
 
+    if booster is not step and step.get_params().get("pred_early_stop"):
+        raise NotCovered("LightGBM that stops early for some rows")
     if not hasattr(step, "classes_"):
         return raw
     if callable(step.objective_):

@@ -47,19 +47,22 @@ PREDICTORS: dict[str, Callable[[Any, str], Kernel]] = {
 
 
 def transformer(step: Any) -> Kernel:
-    """Return the kernel of a step's `transform`; infinite numbers, which scikit-learn refuses, go to the model."""
-    kernel: Kernel = step.transform
+    """Return the kernel of a step's `transform`; infinite numbers, which scikit-learn refuses, go to the model.
+
+    Numbers of single precision go to the step's own method: in which precision it computes depends on its version.
+    """
+    own: Kernel = step.transform
     if gives_frames(step):
-        kernel = one_after_another(step.transform, dense)
-    special = TRANSFORMERS.get(name_of(step))
+        own = one_after_another(step.transform, dense)
+    kernel, special = own, TRANSFORMERS.get(name_of(step))
     if not special:
-        return kernel
+        return own
     with contextlib.suppress(NotCovered):
         kernel = special(step)
 
     def guarded(values: Array) -> Array:
         if np.isinf(values).any():
             raise Unplanned
-        return kernel(values)
+        return own(values) if values.dtype == np.float32 else kernel(values)
 
     return guarded

@@ -9,8 +9,8 @@ from serving.types import Array
 
 
 def _floats(values: Array) -> Array:
-    """Return a copy as floating-point numbers in the same memory layout; float32 stays what it is."""
-    return np.array(values, values.dtype if values.dtype.kind == "f" else np.float64)
+    """Return a copy as float64 in the same memory layout."""
+    return np.array(values, np.float64)
 
 
 def _moved_and_divided(shift: Array | None, scale: Array | None) -> Kernel:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lightgbm import LGBMClassifier
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -58,3 +59,14 @@ def test_replaced_method(estimator: Any, replaced: Callable[[Any], tuple[Any, st
     model = as_model(estimator, FRAME)
     attach(model, load_seconds=1_000)
     assert f"{type(step).__name__} has a {name} of its own" in model.info.answers
+
+
+def test_early_stop() -> None:
+    """A LightGBM model that skips trees for some rows, by a parameter that only its wrapper passes, does so."""
+    estimator = LGBMClassifier(
+        n_estimators=9, pred_early_stop=True, pred_early_stop_freq=2, pred_early_stop_margin=0.1, verbose=-1, n_jobs=1
+    )
+    model = as_model(estimator.fit(FRAME, CLASSES), FRAME)
+    attach(model, load_seconds=1_000)
+    assert model.info.answers == "the plan"
+    compare(model, rows_of(model, FRAME))

@@ -1,9 +1,12 @@
 """Values that a step treats in a way of its own, and that no category and no input example tells."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
@@ -11,9 +14,12 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from sklearn.tree import DecisionTreeRegressor
 
 from loading.plan.attach import attach
+from loading.plan.check import first_difference
+from loading.plan.containers import Planner
 from serving.decoding import from_arguments
-from serving.model import Model, Unplanned
-from tests.loading.plan.grammar import as_model
+from serving.model import Model, ModelInfo, Unplanned
+from serving.signature import Column, Output, Signature
+from tests.loading.plan.grammar import SCALERS, as_model
 from tests.loading.plan.test_equality import compare
 
 RANDOM = np.random.default_rng(6)
@@ -65,3 +71,19 @@ def test_whole_numbers_as_categories() -> None:
     for number in (2**53 + 1, 2**53, 2**53 - 1, 5, 6):
         compare(model, from_arguments(model.signature, [[number]]))
         compare(model, from_arguments(model.signature, [[number], [None]]))
+
+
+@pytest.mark.parametrize("scale", SCALERS)
+def test_single_precision(scale: Callable[[], Any]) -> None:
+    """Columns of single precision are scaled in the precision that the step takes, which its version decides."""
+    frame = pd.DataFrame(RANDOM.normal(size=(300, 4)), columns=list("abcd"), dtype=np.float32)
+    estimator = make_pipeline(scale(), HistGradientBoostingRegressor(max_iter=3)).fit(frame, frame.a * frame.b)
+    signature = Signature(
+        tuple(Column(name, "float", "FLOAT64") for name in frame), (Output(None, "FLOAT64", "double"),)
+    )
+    model = Model(ModelInfo("model"), signature, lambda data, _: estimator.predict(data), estimator=estimator)
+    planner = Planner(signature, model.form.frame_of)
+    planner.predictor(estimator, "predict")
+    assert planner.last is not None
+    rows = from_arguments(signature, frame.astype(float).to_numpy().tolist())
+    assert first_difference(np.asarray(estimator[0].transform(frame)), planner.last[1](rows)) is None
