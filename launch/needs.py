@@ -17,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from launch.errors import Blocked
 from launch.packages import CONDA_ONLY, FLAVOR_VERSIONS, RENAMED
+from loading.mlmodel import requirements
 from loading.packages import LEFT_OUT
 
 # Options of pip that say where packages come from.
@@ -68,11 +69,11 @@ def read_needs(folder: Path, uri: str, override: Path | None = None) -> Needs:
     mlmodel = _mapping(folder / "MLmodel", uri, [])
     conda = _mapping(folder / "conda.yaml", uri, problems)
     environment = _mapping(folder / "python_env.yaml", uri, problems)
-    own = folder / "requirements.txt"
+    own = requirements(folder)
     if override:
-        lines = _read(override.read_text(errors="replace").splitlines(), str(override))
-    elif own.is_file() and own.read_text(errors="replace").strip():
-        lines = _read(own.read_text(errors="replace").splitlines(), "requirements.txt")
+        lines = _read(requirements(override.parent, override.name), str(override))
+    elif any(map(str.strip, own)):
+        lines = _read(own, "requirements.txt")
     else:
         lines = _read(_conda_lines(conda), "conda.yaml")
     problems += [f"The model at {uri} cannot be installed: {problem}" for problem in lines.problems]

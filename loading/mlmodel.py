@@ -4,6 +4,7 @@ Anybody who can write to the bucket controls the MLmodel file. It is read as pla
 can't lead out of the model's folder.
 """
 
+import codecs
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,9 +48,14 @@ def read_mlmodel(folder: Path, uri: str) -> dict[str, Any]:
 
 
 def requirements(folder: Path, name: str = "requirements.txt") -> list[str]:
-    """Return the lines of a file of requirements; those of a model are the packages of its author's environment."""
+    """Return the lines of a file of requirements; those of a model are the packages of its author's environment.
+
+    PowerShell writes the output of pip freeze as UTF-16, other programs of Windows write a byte order mark.
+    """
     file = folder / name
-    return [line for line in file.read_text(errors="replace").splitlines() if line] if file.is_file() else []
+    content = file.read_bytes() if file.is_file() else b""
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return [line for line in content.decode(encoding, errors="replace").splitlines() if line]
 
 
 def _is_mapping_of_mappings(value: Any) -> bool:

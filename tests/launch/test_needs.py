@@ -62,16 +62,23 @@ def lines(found: Needs) -> list[str]:
         ("torch==2.1.0+cu118", ["torch==2.1.0+cu118"]),
         ("numpy==2.4.6 \\\n    --hash=sha256:abc \\\n    --hash=sha256:def\n", ["numpy==2.4.6"]),
         ("--pre\n--trusted-host example.com\n--only-binary :all:\nnumpy", ["numpy"]),
-        ("\ufeffnumpy".encode().decode("utf-8-sig"), ["numpy"]),
     ],
     ids=[
         "pins-and-ranges", "blank-and-comments", "twice", "other-spelling", "pin-and-range", "extras", "markers",
-        "left-out", "local-version", "hashes", "options", "unmarked",
+        "left-out", "local-version", "hashes", "options",
     ],
 )  # fmt: skip
 def test_requirements_txt(text: str, expected: list[str], needs: Saved) -> None:
     """Each line is a requirement; comments, options and packages that the function brings itself are not."""
     assert lines(needs(text)) == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings(encoding: str, tmp_path: Path) -> None:
+    """Files as programs of Windows write them are read: UTF-16, and UTF-8 with a byte order mark."""
+    (tmp_path / "requirements.txt").write_bytes("numpy==2.4.6\r\npandas\r\n".encode(encoding))
+    assert lines(read_needs(tmp_path, URI)) == ["numpy==2.4.6", "pandas"]
+    assert lines(read_needs(tmp_path, URI, tmp_path / "requirements.txt")) == ["numpy==2.4.6", "pandas"]
 
 
 @pytest.mark.parametrize(
