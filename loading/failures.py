@@ -6,6 +6,7 @@ file of the author that was not saved with the model, or a class of the author's
 
 import contextlib
 import importlib.util
+import pickle
 import re
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,9 @@ def _reason(error: Exception, folder: Path) -> str:
         if reason:
             return reason
         link = link.__cause__
+    if isinstance(error, (pickle.UnpicklingError, EOFError)):
+        found = describe_error(error).rstrip(".")
+        return f"cannot be loaded: {found}. One of its files is damaged or incomplete: upload the whole folder again."
     advice = ""
     if type(error).__name__ == "UntrustedTypesFoundException":  # of skops, which need not be installed
         advice = ' Save it with serialization_format="cloudpickle", and files of your own in code_paths.'

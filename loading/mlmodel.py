@@ -33,7 +33,8 @@ def read_mlmodel(folder: Path, uri: str) -> dict[str, Any]:
     try:
         mlmodel = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, ValueError, RecursionError) as cause:
-        raise ModelUnusable(f"The MLmodel file of {uri} is not YAML: {describe_error(cause)}") from cause
+        found = " ".join(describe_error(cause).split())  # YAML's errors have several lines
+        raise ModelUnusable(f"The MLmodel file of {uri} is not YAML: {found}") from cause
     if type(mlmodel) is not dict or not _is_mapping_of_mappings(mlmodel.get("flavors")):
         raise ModelUnusable(f"The MLmodel file of {uri} has no mapping `flavors`; save the model again with MLflow.")
     for keys, value in _texts(mlmodel, uri):

@@ -96,12 +96,13 @@ def test_missing_file_of_a_library(tmp_path: Path) -> None:
     ]
 
 
-def test_failure_without_signature(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"not a pickle", b"", b"\x80\x05"], ids=["other", "empty", "truncated"])
+def test_failure_without_signature(content: bytes, tmp_path: Path) -> None:
     """A model that can't be loaded hears of that alone: its signature might have been made."""
     folder = models.save(tmp_path / "model", LinearRegression().fit(*_rows()), models.numbers())
     models.edit(folder, lambda it: it.pop("signature"))
-    (folder / "model.pkl").write_bytes(b"not a pickle")
-    with pytest.raises(ModelUnusable, match=r"cannot be loaded: UnpicklingError") as refused:
+    (folder / "model.pkl").write_bytes(content)
+    with pytest.raises(ModelUnusable, match=r"damaged or incomplete: upload the whole folder again\.") as refused:
         load(str(folder))
     assert refused.value.reasons == (str(refused.value),)
 
