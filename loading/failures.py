@@ -74,8 +74,8 @@ def _reason(error: Exception, folder: Path) -> str:
             return reason
         link = link.__cause__
     if isinstance(error, (pickle.UnpicklingError, EOFError)):
-        found = describe_error(error).rstrip(".")
-        return f"cannot be loaded: {found}. One of its files is damaged or incomplete: upload the whole folder again."
+        said = describe_error(error).rstrip(".")
+        return f"cannot be loaded: {said}. One of its files is damaged or incomplete: upload the whole folder again."
     advice = ""
     if type(error).__name__ == "UntrustedTypesFoundException":  # of skops, which need not be installed
         advice = ' Save it with serialization_format="cloudpickle", and files of your own in code_paths.'
