@@ -8,22 +8,21 @@ column has no prediction, so SQL must return NULL for it.
 import contextlib
 import datetime
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from bqlocal import BigQuery, SourceError
+from bqlocal import BigQuery
 from bqlocal.errors import quantity
 from launch.environment import Report
 from launch.examine import MODELS_OWN, Examined, Options, examined, predictions
 from launch.function import Function
-from local.rows import reading_for
+from local.rows import load_rows
 from parity.compare import Difference, differences, tolerance
 from serving.json_type import encode
-from serving.signature import Signature
-from sql.names import identifier, predict_call
+from sql.names import predict_call
 from sql.render import render
 
 MAX_SHOWN = 20  # differences
@@ -67,8 +66,7 @@ def compare(found: Examined, bigquery: BigQuery, table: Path, endpoint: str) -> 
     """Compare the predictions of a model's own library with those of the function at `endpoint`."""
     model = found.description.model
     bigquery.sql(render(model, project="local", dataset="parity", connection="us.parity", endpoint=endpoint))
-    bigquery.load("parity.loaded", table, reading_for(model))
-    names, rows = _rows(bigquery, model.signature)
+    names, rows = load_rows(bigquery, table, model)
     call = predict_call(names, "parity")
     answers = bigquery.sql(f"SELECT {call} AS predicted FROM parity.rows AS t").table["predicted"].to_pylist()
     required = [at for at, column in enumerate(model.signature.columns) if column.required]
@@ -96,30 +94,3 @@ def _running(found: Examined, endpoint: str | None) -> Iterator[str]:
         return
     with Function(str(found.folder), found.description.settings, python=found.environment.python) as function:
         yield function.url
-
-
-def _rows(bigquery: BigQuery, signature: Signature) -> tuple[list[str], Sequence[Sequence[Any]]]:
-    """Return the names of the columns that the model needs, and the loaded rows; create the same rows as parity.rows.
-
-    The columns of a tensor have no names in MLflow: they are the table's columns, in order.
-    """
-    names = bigquery.sql("SELECT * FROM parity.loaded LIMIT 0").table.column_names
-    columns = signature.columns
-    used = names[: len(columns)] if signature.tensors else [column.name for column in columns]
-    missing = sorted({column.name for column in columns} if len(used) < len(columns) else set(used) - set(names))
-    if missing:
-        raise SourceError(f"The table has no column {missing[0]!r}, which the model needs; it has {', '.join(names)}.")
-    selected = []
-    for name, column in zip(used, columns, strict=True):
-        quoted = identifier(name)
-        cast = f"TO_JSON({quoted})" if column.sql_type == "JSON" else f"CAST({quoted} AS {column.sql_type})"
-        selected.append(f"{cast} AS {quoted}")
-    bigquery.sql(f"CREATE OR REPLACE TABLE parity.rows AS SELECT {', '.join(selected)} FROM parity.loaded")
-    table = bigquery.sql("SELECT * FROM parity.rows").table
-    values = [
-        [value and json.loads(value) for value in table[name].to_pylist()]
-        if column.sql_type == "JSON"
-        else table[name].to_pylist()
-        for name, column in zip(used, columns, strict=True)
-    ]
-    return used, list(zip(*values, strict=True))

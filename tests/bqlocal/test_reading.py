@@ -59,6 +59,7 @@ COLUMNS: dict[str, tuple[list[str], list[Any], str]] = {
     "NULL words": (["1", "?", "--", "na", "n/a", " ", "NULL"], [1, *[None] * 6], "Read as NULL: '?', '--', 'na', 'n/a', 'NULL' in a"),
     "booleans": (["TRUE", "NA", "false"], [True, None, False], "'NA' in a"),
     "infinity": (["1.5", "inf"], [1.5, float("inf")], ""),
+    "infinity and commas": (["1,5", "-Inf"], [1.5, float("-inf")], "decimal ','"),
     "two meanings": (["1,234", "12,345"], ["1,234", "12,345"], "two numbers each: a ('1,234'); --read decimal="),
     "leading zeros": (["01234", "99999"], ["01234", "99999"], "Codes stay text: a ('01234')"),
     "letters in codes": (["77095", "M7A", "12345"], ["77095", "M7A", "12345"], "Codes stay text: a ('M7A')"),

@@ -60,7 +60,7 @@ def _pattern(notation: Notation) -> re.Pattern[str]:
     if group:
         whole = rf"(?:\d+|[1-9]\d{{0,2}}(?:{group}\d{{3}})+"
         whole += r"|[1-9]\d?(?:,\d{2})+,\d{3})" if group == "," else ")"  # 12,34,567 in India
-    return re.compile(rf"[-+]?(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+    return re.compile(rf"[-+]?(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)(?:E[-+]?\d+)?|[-+]?inf(?:inity)?", re.A | re.I)
 
 
 _PATTERNS = {notation: _pattern(notation) for notation in NOTATIONS}
