@@ -21,6 +21,7 @@ SENTENCES = {
     "empty": ("Left out, since they have no value", "remove them from the data"),
     "index": ("Left out, since they count rows", "--include COLUMN keeps one"),
     "id": ("Left out, since they name rows", "--include COLUMN keeps one"),
+    "group": ("Several rows each have the same ID", "--group COLUMN holds out whole groups instead of random rows"),
     "constant": ("Always the same value", "--exclude COLUMN saves an argument of the SQL function"),
     "nearly empty": ("Nearly empty", "--exclude COLUMN leaves one out"),
     "leak": ("Predicting the target almost perfectly", "--exclude COLUMN leaves one out"),
@@ -76,6 +77,11 @@ def check(features: pd.DataFrame, target: pd.Series, task: Task, names: Names) -
     missing = used.isna().mean()
     is_numbered = any(traits.counts_rows(features[name]) for name in left_out)
     stands_out: dict[str, Mapping[str, str]] = no_features | {
+        "group": {
+            name: f"{distinct[name]:,} values"
+            for name in used
+            if name not in names.included and traits.is_group(used[name], distinct[name])
+        },
         "constant": constant,
         "nearly empty": {name: f"{missing[name]:.1%} missing" for name in used if missing[name] > NEARLY_EMPTY},
         "leak": leaks(used.drop(columns=list(constant)), target, task),

@@ -21,7 +21,7 @@ MAX_SHOWN = 6  # classes
 # What a target of texts may be, if it isn't classes -> what to do.
 ADVICE = {
     "number": "read them by --read number={target}",
-    "ambiguous number": "say how to read them by --read decimal=. or decimal=,",
+    "ambiguous number": "say how by --read decimal='.' or decimal=',', with number={target} for a unit",
     "numbers and texts": "--read number={target} reads the numbers and leaves out the other rows",
     "mixed units": "convert them to one unit",
     "ambiguous date": "expected numbers or classes",

@@ -13,6 +13,8 @@ WORDS = 3  # mean number of words from which texts are prose
 PLACEHOLDER_SHARE = 0.01  # of the rows
 OUTLIER_SHARE, OUTLIER_ERROR = 0.005, 0.5  # share of the rows, and of the squared error they cause
 _ID = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid|key|index|idx|no|nr|number|code|serial)s?$|^row|^id)|[a-z](?:ID|Id)$")
+_GROUP = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid)$)|[a-z](?:ID|Id)$")
+MIN_GROUPS = 10  # fewer are categories
 _SENTINEL = re.compile(r"-1|-?(?:9{2,}|8{3,})(?:\.0+)?|-?9{2,}\.9+")
 
 
@@ -31,9 +33,14 @@ def is_id(column: pd.Series, distinct: int, is_whole: bool) -> bool:
         return False
     if column.dtype == "str":
         return bool(column.dropna().str.split().str.len().mean() < WORDS)
-    if not is_whole:
+    if not pd.api.types.is_float_dtype(column) or not (is_whole or not (column.dropna() % 1).any()):
         return False
     return distinct == count and (counts_rows(column) or bool(_ID.search(str(column.name))))
+
+
+def is_group(column: pd.Series, distinct: int) -> bool:
+    """Tell whether a column is an ID by its name, of something that has several rows."""
+    return distinct >= MIN_GROUPS and distinct < len(column) / 2 and bool(_GROUP.search(str(column.name)))
 
 
 def is_sorted(target: pd.Series) -> bool:

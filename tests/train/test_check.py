@@ -36,6 +36,8 @@ FINDINGS: dict[str, tuple[dict[str, Any], str, str]] = {
     "counting": ({"number": AT + 176000}, "id", "number (176000)"),
     "index": ({"Unnamed: 0": AT}, "index", "count rows: Unnamed: 0"),
     "nameless": ({"": AT}, "index", "count rows: column3"),
+    "ID with gaps": ({"order_no": np.where(AT % 9 == 0, np.nan, SHUFFLED + 5000)}, "id", "order_no"),
+    "group": ({"customer_id": SHUFFLED % 30}, "group", "customer_id (30 values); --group COLUMN"),
     "empty": ({"e": None}, "empty", "no value: e"),
     "constant": ({"c": "same"}, "constant", "c ('same')"),
     "nearly empty": ({"e": [1.5, 2.5] + [None] * (ROWS - 2)}, "nearly empty", "e (99.0% missing)"),

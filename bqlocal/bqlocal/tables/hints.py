@@ -43,7 +43,7 @@ SENTENCES: dict[HintKind, tuple[str, str]] = {
     "number": ("These texts look like numbers", "--read number=COLUMN reads them"),
     "ambiguous number": (
         "These texts can be read as two numbers each",
-        "--read decimal=. or decimal=, says which, and thousands= likewise",
+        "--read decimal=. or decimal=, says which, with number=COLUMN for a currency or unit",
     ),
     "ambiguous date": (
         "The day and month of these dates can be exchanged, so they stay text",
