@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from launch.processes import exit_on_sigterm
-from train.errors import TrainError
+from train.errors import OptionError, TrainError
 from train.workers import start_forkserver
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def main(
     if uri is not None:
         from loading.publish import check_bucket
 
-        with _publish_errors():
+        with _publish_errors(OptionError):
             check_bucket(uri)
     with output(folder) as draft:
         from train.data import Options, load
@@ -189,7 +189,7 @@ def _publish(model: Path, uri: str) -> None:
     from loading.publish import publish
     from model_loader import folder_digest
 
-    with _publish_errors():
+    with _publish_errors(TrainError):
         publish(model, uri)
     digest = folder_digest(model)
     click.echo(f"Published: {uri}\nDigest: {digest}\n\nNext, serve it and write its SQL:")
@@ -198,14 +198,14 @@ def _publish(model: Path, uri: str) -> None:
 
 
 @contextlib.contextmanager
-def _publish_errors() -> Iterator[None]:
-    """Raise TrainError in place of PublishError."""
+def _publish_errors(raised: type[TrainError]) -> Iterator[None]:
+    """Raise another error in place of PublishError."""
     from loading.publish import PublishError
 
     try:
         yield
     except PublishError as error:
-        raise TrainError(str(error)) from error
+        raise raised(str(error)) from error
 
 
 if __name__ == "__main__":

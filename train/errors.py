@@ -10,7 +10,11 @@ class TrainError(click.ClickException):
     """Training cannot continue, for a reason that the user can remove; exits with status 1."""
 
 
-class DataError(TrainError):
-    """The data or an option for reading them can't be used, which shows before anything is made; status 2."""
+class OptionError(TrainError):
+    """An option can't be used, which shows before anything is made; status 2."""
 
     exit_code = 2
+
+
+class DataError(OptionError):
+    """The data or an option for reading them can't be used."""

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from train.errors import TrainError
+from train.errors import OptionError
 
 SCORES = "scores.json"  # marks a folder as an earlier run
 STORE = ("mlflow.db", "mlruns")  # a tracking store with MLFLOW_TRACKING_URI=sqlite:///FOLDER/mlflow.db
@@ -20,20 +20,20 @@ ROWS = "rows.parquet"  # all rows of a file, as training read them, for pipeline
 
 @contextlib.contextmanager
 def output(folder: Path) -> Iterator[Path]:
-    """Yield a folder to write to, which becomes `folder` when the block ends without an error. Raise TrainError."""
+    """Yield a folder to write to, which becomes `folder` when the block ends without an error. Raise OptionError."""
     folder = folder.absolute()
     if folder.exists() and not folder.is_dir():
-        raise TrainError(f"--output {str(folder)!r} is a file; expected a folder.")
+        raise OptionError(f"--output {str(folder)!r} is a file; expected a folder.")
     others = [path for path in folder.iterdir() if path.name not in STORE] if folder.exists() else []
     if others and not (folder / SCORES).is_file():
-        raise TrainError(
+        raise OptionError(
             f"--output {str(folder)!r} holds something other than an earlier run (no {SCORES}); choose another folder."
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise TrainError(f"--output {str(folder)!r} cannot be written: {error.strerror}.") from error
+        raise OptionError(f"--output {str(folder)!r} cannot be written: {error.strerror}.") from error
     try:
         draft.chmod(0o755)  # mkdtemp makes folders that only their owner can read
         (draft / "new").mkdir()

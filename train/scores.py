@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from train.data import Data, Task
-from train.errors import TrainError
+from train.errors import OptionError
 from train.features import Columns, encoder
 from train.measure import fit_in_time, log_loss
 from train.split import Split
@@ -64,13 +64,13 @@ def fit_baselines(split: Split, task: Task, optional: Collection[str]) -> dict[s
 def choose_scorer(data: Data, name: str | None) -> str:
     """Return the scikit-learn scorer to optimize: the named one, or the default of the task.
 
-    Raise TrainError when the scorer does not exist or cannot score this target.
+    Raise OptionError when the scorer does not exist or cannot score this target.
     """
     default = DEFAULT_SCORERS[data.task]
     if name is None:
         return default
     if name not in metrics.get_scorer_names():
-        raise TrainError(f"--scorer {name!r} is not a scikit-learn scorer; expected a name such as {default!r}.")
+        raise OptionError(f"--scorer {name!r} is not a scikit-learn scorer; expected a name such as {default!r}.")
     dummy = DummyRegressor() if data.task == "regression" else DummyClassifier(strategy="stratified", random_state=0)
     dummy.fit(data.features, data.target)
     with warnings.catch_warnings():
@@ -79,7 +79,7 @@ def choose_scorer(data: Data, name: str | None) -> str:
             metrics.get_scorer(name)(dummy, data.features, data.target)
         except (ValueError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            raise TrainError(
+            raise OptionError(
                 f"--scorer {name!r} cannot score {data.target.name!r}, a {data.task} target: {reason}"
             ) from error
     return name

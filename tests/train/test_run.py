@@ -152,7 +152,7 @@ def test_publish_errors_come_before_the_search(tmp_path: Path) -> None:
     """A bad --publish ends the run at once with one sentence, before any data is loaded."""
     arguments = ["--data", "diabetes", "--output", str(tmp_path / "out"), "--publish", "models/diabetes"]
     done = CliRunner().invoke(main, arguments)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert done.stderr.startswith("Error: 'models/diabetes' is not a location for a model; expected gs://BUCKET/PREFIX")
     assert not (tmp_path / "out").exists()
 
@@ -163,7 +163,7 @@ def test_failed_run_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "out" / "scores.json").write_text("{}")
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     done = train("--data", str(tmp_path / "rows.csv"), "--target", "price", "--output", str(tmp_path / "out"))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
         f"Error: {tmp_path / 'rows.csv'} has no column 'price' for --target; its columns are 'a', 'b'."
