@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from serving.column_names import argument_names
 from serving.functions import SqlFunction, available_functions
 from serving.model import Model
 
@@ -58,13 +59,20 @@ def predict_call(columns: Sequence[str], dataset: str) -> str:
 
 def select_examples(model: Model) -> list[tuple[SqlFunction, str]]:
     """Return each callable function with a query that calls it."""
-    columns = [column.name for column in model.signature.columns]
+    columns = _table_columns([column.name for column in model.signature.columns])
     examples = []
     for function in callable_functions(model):
         call = _call(function.name, function.takes, columns, "ds")
         table = "" if function.takes == "nothing" else "\nFROM ds.my_table AS t"
         examples.append((function, f"SELECT {call} AS result{table};"))
     return examples
+
+
+def _table_columns(columns: Sequence[str]) -> list[str]:
+    """Return the columns as a table has them: it ignores case, so the second of A and a has its argument's name."""
+    lower = [name.lower() for name in columns]
+    arguments = argument_names(columns)
+    return [arguments[at] if lower[at] in lower[:at] else name for at, name in enumerate(columns)]
 
 
 def _call(name: str, takes: str, columns: Sequence[str], dataset: str) -> str:

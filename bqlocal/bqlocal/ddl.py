@@ -9,6 +9,7 @@ import httpx
 from sqlglot import exp
 
 from bqlocal.errors import NotSupportedError, QueryError
+from bqlocal.names import repeated
 from bqlocal.remote import RemoteFunction
 from bqlocal.types import TYPES
 
@@ -43,14 +44,17 @@ def remote_function(create: exp.Create, project: str) -> RemoteFunction:
     returns = [item.this for item in properties if isinstance(item, exp.ReturnsProperty)]
     if not returns:
         raise QueryError(f"The remote function {name} needs RETURNS and a type.")
-    options = {item.name.lower(): item.args["value"] for item in properties if type(item) is exp.Property}
+    given = [item for item in properties if type(item) is exp.Property]
+    if twice := repeated([item.name for item in given]):
+        raise QueryError(f"Function {name} has the option {twice} twice; write it once.")
+    options = {item.name.lower(): item.args["value"] for item in given}
     unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
         raise QueryError(f"Unknown option {unknown[0]!r} of function {name}; known options: {', '.join(OPTIONS)}.")
     short = name.rpartition(".")[2]
     if not re.fullmatch(r"[A-Za-z_]\w{0,255}", short, re.ASCII):
         raise QueryError(f"Function name {short!r} must consist of letters, digits and underscores, at most 256.")
-    _check_arguments([item.name for item in declared.expressions], name)
+    check_arguments([item.name for item in declared.expressions], name)
     return RemoteFunction(
         name=name,
         arguments=tuple((item.name, _type(item.args["kind"], name)) for item in declared.expressions),
@@ -62,7 +66,10 @@ def remote_function(create: exp.Create, project: str) -> RemoteFunction:
     )
 
 
-def _check_arguments(names: list[str], function: str) -> None:
+def check_arguments(names: list[str], function: str) -> None:
+    """Raise QueryError for names of arguments that BigQuery would reject."""
+    if twice := repeated(names):
+        raise QueryError(f"Duplicate argument name {twice} of function {function}; case makes no difference.")
     if len(names) > MAX_ARGUMENTS:
         raise QueryError(f"Function {function} has {len(names)} arguments; BigQuery allows {MAX_ARGUMENTS}.")
     for name in names:
@@ -125,10 +132,12 @@ def _context(options: dict[str, exp.Expr], function: str) -> dict[str, str]:
         raise QueryError(
             f"Option user_defined_context of function {function} must be an array of pairs, [('key', 'value')]."
         )
-    context = {
-        _string(key, "user_defined_context", function): _string(item, "user_defined_context", function)
-        for key, item in (pair.expressions for pair in pairs)
-    }
+    context: dict[str, str] = {}
+    for pair in pairs:
+        key, text = (_string(it, "user_defined_context", function) for it in pair.expressions)
+        if key in context:
+            raise QueryError(f"Option user_defined_context of function {function} has {key!r} twice; write it once.")
+        context[key] = text
     size = len("".join([*context, *context.values()]).encode())
     if size >= MAX_CONTEXT_BYTES:
         raise QueryError(

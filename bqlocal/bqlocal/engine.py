@@ -77,8 +77,9 @@ class Engine:
 
     def column_types(self, sql: str) -> list[tuple[str, str]]:
         """Return the columns of a query, without running it, as (name, BigQuery type)."""
+        names = self._run(lambda: self.connection.sql(sql).columns)  # a subquery would rename the second of two alike
         table = self._run(lambda: self.connection.sql(f"SELECT * FROM ({sql}) LIMIT 0").to_arrow_table())
-        return [(name, with_sql_type(_one_array(table[i]))[0]) for i, name in enumerate(table.column_names)]
+        return [(name, with_sql_type(_one_array(table[i]))[0]) for i, name in enumerate(names)]
 
     def run_stages(self, query: exp.Expr) -> str:
         """Make the remote calls of a query that can be made beforehand; return the rest of it as DuckDB's SQL."""

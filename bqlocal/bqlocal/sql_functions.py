@@ -16,7 +16,7 @@ import sqlglot
 from sqlglot import exp
 
 from bqlocal.checks import WRITTEN_OUT
-from bqlocal.ddl import full_name
+from bqlocal.ddl import check_arguments, full_name
 from bqlocal.errors import NotSupportedError, QueryError
 from bqlocal.names import resolve
 
@@ -71,7 +71,9 @@ def sql_function(create: exp.Create, project: str) -> SqlFunction:
         raise NotSupportedError(f"The function {name}, which has neither REMOTE WITH CONNECTION nor AS (expression),")
     if body.find(exp.Query, exp.AggFunc):
         raise NotSupportedError(f"The function {name} with a subquery or an aggregate", "put it into the query")
-    return SqlFunction(name, tuple(item.name for item in create.this.expressions), body.sql("bigquery"))
+    arguments = [item.name for item in create.this.expressions]
+    check_arguments(arguments, name)
+    return SqlFunction(name, tuple(arguments), body.sql("bigquery"))
 
 
 def write_out(

@@ -61,6 +61,25 @@ def test_names_of_other_projects(bigquery: BigQuery, endpoint: Endpoint, create:
         bigquery.sql("SELECT ds.g(1)")
 
 
+@pytest.mark.parametrize("project", ["example.com:my-project", "eng.my-corp.co.uk:my-project"])
+@pytest.mark.parametrize("name", ["ds.f", "`{}`.ds.f", "`{}.ds.f`", "`{}.ds`.f"])
+@pytest.mark.parametrize("session", ["local", "example.com:my-project"])
+def test_project_of_an_old_organization(session: str, name: str, project: str, endpoint: Endpoint) -> None:
+    """The project of a name may have a domain, whose dots separate nothing."""
+    with BigQuery(project=session) as bigquery:
+        bigquery.sql(
+            f"CREATE FUNCTION `{project}`.ds.f(a INT64) RETURNS INT64 "
+            f"REMOTE WITH CONNECTION `{project}`.us.c OPTIONS (endpoint = '{endpoint.url}')"
+        )
+        bigquery.sql(f"CREATE FUNCTION `{project}`.ds.g(a INT64) AS (10 * `{project}`.ds.f(a))")
+        bigquery.load(f"{project}.ds.t", pd.DataFrame({"a": [7]}))
+        result = bigquery.sql(
+            f"SELECT {name.format(project)}(a) + ds.g(a) AS x FROM ds.t AS t JOIN `{project}`.ds.t AS u USING (a)"
+        )
+    assert result.table["x"].to_pylist() == [11]
+    assert f"/projects/{session}/jobs/{session}:US." in endpoint.requests[-1]["caller"]
+
+
 @pytest.mark.parametrize(
     ("query", "expected", "sent"),
     [

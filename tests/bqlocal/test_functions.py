@@ -56,6 +56,16 @@ def test_create_replace_drop(bigquery: BigQuery, endpoint: Endpoint) -> None:
             "has 8,193 bytes of keys and values; BigQuery allows less than 8,192",
         ),
         ("ds.f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x', batch = 1)", "Unknown option 'batch'"),
+        ("ds.f(Age INT64, age INT64) RETURNS INT64 {r} OPTIONS (endpoint = 'http://x')", "Duplicate argument name age"),
+        ("ds.f(a INT64, b INT64, `A` INT64) RETURNS INT64 {r} OPTIONS (endpoint = 'http://x')", "argument name A "),
+        (
+            "ds.f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x', Endpoint = 'http://y')",
+            "the option Endpoint twice",
+        ),
+        (
+            "ds.f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x', user_defined_context = [('k', 'a'), ('k', 'b')])",
+            "has 'k' twice",
+        ),
         ("f() RETURNS INT64 {r} OPTIONS (endpoint = 'http://x')", "needs a dataset"),
         ("ds.f(a INT64) RETURNS INT64 LANGUAGE js AS 'return a'", "neither REMOTE WITH CONNECTION nor AS (expression)"),
     ],
@@ -65,3 +75,11 @@ def test_invalid_declaration(ddl: str, message: str, bigquery: BigQuery) -> None
     with pytest.raises(QueryError) as failure:
         bigquery.sql(f"CREATE FUNCTION {ddl.format(r='REMOTE WITH CONNECTION local.us.c')}")
     assert message in failure.value.message
+
+
+def test_arguments_of_other_alphabets(bigquery: BigQuery) -> None:
+    """GoogleSQL ignores the case of A to Z alone, so these two arguments are distinct."""
+    bigquery.sql(
+        "CREATE FUNCTION ds.f(`Ä` INT64, `ä` INT64) RETURNS INT64 "
+        "REMOTE WITH CONNECTION local.us.c OPTIONS (endpoint = 'http://x')"
+    )

@@ -107,6 +107,7 @@ def test_create_replace_drop(tmp_path: Path, endpoint: Endpoint) -> None:
         ("ds.f(a INT64) AS (SUM(a))", "", "with a subquery or an aggregate"),
         ("ds.f(a JSON) AS (a.b)", "ds.f(JSON '{}')", "write JSON_VALUE"),
         ("ds.f(a INT64) AS (ds.f(a))", "ds.f(1)", "calls itself"),
+        ("ds.f(Age INT64, age INT64) AS (Age + age)", "", "Duplicate argument name age"),
         ("ds.f(a INT64) AS (FARM_FINGERPRINT(a))", "ds.f(1)", "FARM_FINGERPRINT is not supported"),
     ],
 )

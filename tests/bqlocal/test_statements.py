@@ -22,6 +22,7 @@ from tests.bqlocal.conftest import Create
         ("SELECT (1", "Syntax error: "),
         ("", "There is no statement"),
         ("CREATE TABLE ds.x AS SELECT 1", "CREATE TABLE columns must be named, but column 1 has no name"),
+        ("CREATE TABLE ds.x AS SELECT 1 AS a, 2 AS A", "Duplicate column names in the result are not supported."),
         ("CREATE TABLE ds.t AS SELECT 1 AS x", "Already Exists: Table local.ds.t; write CREATE OR REPLACE TABLE."),
         ("CREATE TEMP TABLE x AS SELECT 1 AS d", "Table name 'x' needs a dataset: write dataset.x."),
         (

@@ -62,6 +62,8 @@ def test_read_errors(tmp_path: Path) -> None:
     ("name", "source", "message"),
     [
         ("t", "x.csv", "'t' is not a table name; write dataset.table or project.dataset.table."),
+        ("p:ds.t", "x.csv", "'p:ds.t' is not a table name; write dataset.table or project.dataset.table."),
+        ("example.com:p.t", "x.csv", "'example.com:p.t' is not a table name; write dataset.table or "),
         (
             "ds.t",
             "x.xlsx",
@@ -69,6 +71,7 @@ def test_read_errors(tmp_path: Path) -> None:
         ),
         ("ds.t", "x.doc", "Cannot load 'x.doc'; expected a file that ends in .csv, .tsv, .txt, .parquet, .json,"),
         ("ds.t", "nowhere.csv", "There is no file 'nowhere.csv'; check the path."),
+        ("ds.t", pd.DataFrame({"Age": [1], "age": [2]}), "The table has two columns 'age'; BigQuery ignores case in"),
         ("ds.t", pd.DataFrame({"a": [1, "x"]}), "The DataFrame mixes types in a column: "),
     ],
 )

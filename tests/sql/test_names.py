@@ -1,5 +1,6 @@
 """Quoting, argument names and example queries, checked by GoogleSQL's own parser and evaluator."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 
@@ -96,3 +97,12 @@ def test_select_examples_quote_columns(saved: Callable[[str], str]) -> None:
     assert (
         sql == "SELECT ds.predict(t.`mean radius`, t.`select`, t.`Höhe (m)`, t.`1st`) AS result\nFROM ds.my_table AS t;"
     )
+
+
+def test_select_examples_of_names_alike(saved: Callable[[str], str]) -> None:
+    """Of columns that differ in case only, a table has one; the others have the names of their arguments."""
+    model = load(saved("tree_regressor"))
+    first, *others = model.signature.columns
+    model.signature = dataclasses.replace(model.signature, columns=(dataclasses.replace(first, name="B"), *others))
+    (_, sql), *_ = select_examples(model)
+    assert sql.startswith("SELECT ds.predict(t.B, t.b_2, t.c, t.d) AS result\n")

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bqlocal.errors import SourceError
+from bqlocal.names import repeated
 from bqlocal.tables import text
 from bqlocal.tables.columns import Typed, typed
 from bqlocal.tables.files import DELIMITED, SUFFIXES, WORKBOOKS, known_suffix, select_all, typed_file
@@ -51,6 +52,8 @@ __all__ = [
 Source: TypeAlias = pd.DataFrame | pa.Table | str | Path
 
 INDEX = re.compile(r"__index_level_\d+__")  # the index of a DataFrame, without a name, in a Parquet file
+# A project of an old organization has its domain, with dots, before a colon.
+_TABLE_NAME = r"(?P<project>([^.:]+|[^:]+:[^.:]+)\.)?[^.:]+\.[^.:]+"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +109,7 @@ def retype(rows: pa.Table, reading: Reading, *, guess_dates: bool = False) -> Ta
 def create(connection: duckdb.DuckDBPyConnection, table: str, source: Source, reading: Reading = AS_FOUND) -> list[str]:
     """Create or replace a table, whose name is given in DuckDB's SQL; return what was guessed in reading a file.
 
-    Raises SourceError if the source is unreadable.
+    Raises SourceError if the source is unreadable, or has two columns that are one to BigQuery.
     """
     notes: list[str] = []
     if isinstance(source, pd.DataFrame):
@@ -114,6 +117,8 @@ def create(connection: duckdb.DuckDBPyConnection, table: str, source: Source, re
     elif not isinstance(source, pa.Table):
         found = read(source, reading)
         source, notes = found.rows, [*found.notes, *sentences(found.hints)]
+    if name := repeated(source.column_names):
+        raise SourceError(f"The table has two columns {name!r}; BigQuery ignores case in such names: rename one.")
     connection.register("loaded", source)
     try:
         connection.execute(f"CREATE OR REPLACE TABLE {table} AS {select_all(connection, 'loaded')}")
@@ -126,10 +131,10 @@ def create(connection: duckdb.DuckDBPyConnection, table: str, source: Source, re
 
 def full_name(name: str, project: str) -> str:
     """Return `project.dataset.table` for a name with or without its project."""
-    parts = name.replace("`", "").split(".")
-    if len(parts) not in (2, 3) or not all(parts):
+    plain = name.replace("`", "")
+    if not (match := re.fullmatch(_TABLE_NAME, plain)):
         raise SourceError(f"{name!r} is not a table name; write dataset.table or project.dataset.table.")
-    return ".".join(parts if len(parts) == 3 else [project, *parts])
+    return plain if match["project"] else f"{project}.{plain}"
 
 
 def _arrow(frame: pd.DataFrame) -> pa.Table:
