@@ -9,6 +9,7 @@ from train.target import plain
 
 NEARLY_UNIQUE = 0.95  # share of different values among the rows, from which a text or whole number names the row
 MIN_UNIQUE = 20  # rows
+MAX_LEFT_OUT = 0.05  # share of the rows that may be missing before the first one that a column numbers
 WORDS = 3  # mean number of words from which texts are prose
 PLACEHOLDER_SHARE = 0.01  # of the rows
 OUTLIER_SHARE, OUTLIER_ERROR = 0.005, 0.5  # share of the rows, and of the squared error they cause
@@ -35,7 +36,9 @@ def is_id(column: pd.Series, distinct: int, is_whole: bool) -> bool:
         return bool(column.dropna().str.split().str.len().mean() < WORDS)
     if not pd.api.types.is_float_dtype(column) or not (is_whole or not (column.dropna() % 1).any()):
         return False
-    return distinct == count and (counts_rows(column) or bool(_ID.search(str(column.name))))
+    # A year or a size may grow by one from row to row too; a number of the row begins with the first.
+    numbers_rows = counts_rows(column) and column.iloc[0] <= 1 + MAX_LEFT_OUT * count
+    return distinct == count and (numbers_rows or bool(_ID.search(str(column.name))))
 
 
 def is_group(column: pd.Series, distinct: int) -> bool:

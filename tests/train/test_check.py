@@ -79,7 +79,7 @@ def test_finding(columns: dict[str, Any], kind: str, text: str, tmp_path: Path) 
 
 
 def test_nothing_to_say(tmp_path: Path) -> None:
-    """Ordinary columns bring no finding: prose, measures, counts and dates in any order."""
+    """Ordinary columns bring no finding: prose, measures in order, counts and dates in any order."""
     words = RANDOM.choice(["see", "you", "at", "home", "later", "love"], (ROWS, 6))
     columns = {
         "message": [" ".join(row) for row in words],
@@ -87,10 +87,11 @@ def test_nothing_to_say(tmp_path: Path) -> None:
         "rooms": RANDOM.integers(0, 7, ROWS),
         "day": DAYS[SHUFFLED],
         "population": SHUFFLED * 37 + 11,
+        "size": AT + 20,
     }
     data = checked(tmp_path, columns)
     assert [finding.text for finding in data.checked.findings] == []
-    assert len(data.features.columns) == 7
+    assert len(data.features.columns) == 8
 
 
 def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
