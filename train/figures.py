@@ -1,135 +1,172 @@
-"""The figures of the report, as PNG bytes by title.
+"""The figures of the report, as SVG by title.
 
-A figure shows held-out rows only, at most MAX_ROWS of them, and makes sense without the other figures.
+matplotlib draws them. Their colors become CSS variables, which the page sets for light and dark windows; the colors
+that matplotlib was given remain as the variables' defaults, so a figure also stands alone. Figures show held-out rows,
+at most MAX_POINTS of them, and each makes sense without the others. One with a single point is left out.
 """
 
 import io
+import re
 import warnings
 from collections.abc import Callable
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.dates import DateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from sklearn.calibration import CalibrationDisplay
-from sklearn.inspection import permutation_importance
-from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
-from sklearn.pipeline import Pipeline
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import precision_recall_curve
 
-from train.data import Task
+from train.diagnosis import Diagnosis, HeldOut, positive_class
+from train.numbers import number
 from train.search import SearchSettings
-from train.split import Split
 
-MAX_ROWS = 3000
+MAX_POINTS = 1000
 MAX_COLUMNS = 20  # of the importance figure
-MAX_CLASSES = 10  # of one figure
-SHUFFLES = 5  # of each column
-BLUE, GREY, ORANGE = "#1a66d0", "#9aa5b1", "#e07b00"
+MAX_CLASSES = 8  # of one figure
+MAX_NAME = 28  # characters of a column's name
+BLUE, GREY, ORANGE, INK = "#1a66d0", "#8a96a3", "#d46a00", "#1c2734"
+VARIABLES = {BLUE: "blue", GREY: "grey", ORANGE: "orange", INK: "ink"}
+# Of the further classes of a figure; light enough for a dark page and dark enough for a light one.
+COLORS = (BLUE, ORANGE, "#1a9850", "#b05cc6", "#c0392b", "#0f8f9e", "#8d6e3f", GREY)
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "savefig.transparent": True,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
 
 Draw = Callable[[Axes], None]
 
 
-def figures(
-    model: Pipeline, split: Split, task: Task, history: list[float], settings: SearchSettings
-) -> dict[str, bytes]:
-    """Return the figures for a fitted model of this task; `history` is the best score of each generation."""
-    features = split.test_features[:MAX_ROWS]
-    target = split.test_target[:MAX_ROWS]
-    task_figures = _regression if task == "regression" else _classification
-    drawings = task_figures(model, features, target)
-    drawings["Permutation importance"] = _importance(model, features, target, settings)
-    if history:
+def figures(rows: HeldOut, found: Diagnosis, history: list[float], settings: SearchSettings) -> dict[str, str]:
+    """Return the figures for a model's answers; `history` is the best score of each generation."""
+    drawings = _regression(rows) if rows.task == "regression" else _classification(rows)
+    if len(found.importance) > 1:
+        drawings["Permutation importance"] = lambda axes: _importance(axes, found, settings)
+    if found.periods:
+        drawings["Error over time"] = lambda axes: _over_time(axes, found, rows.loss_name)
+    if len(set(history)) > 1:
         drawings["Score by generation"] = lambda axes: _history(axes, history, settings.metric)
-    return {title: _png(draw) for title, draw in drawings.items()}
+    return {title: _svg(title, draw) for title, draw in drawings.items()}
 
 
-def _png(draw: Draw) -> bytes:
-    figure = Figure(figsize=(5.6, 4.4), dpi=144, layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    with warnings.catch_warnings():
+def _svg(title: str, draw: Draw) -> str:
+    # The salt keeps the ids of several figures in one page apart.
+    with mpl.rc_context({**STYLE, "svg.hashsalt": title}), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about letters that the font lacks
-        draw(axes)
-        file = io.BytesIO()
-        figure.savefig(file)
-    return file.getvalue()
+        figure = Figure(figsize=(5.2, 3.9), layout="constrained")
+        draw(figure.subplots())
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", text, count=1)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    for color, name in VARIABLES.items():
+        text = text.replace(color, f"var(--{name}, {color})")
+    return text
 
 
-def _regression(model: Pipeline, features: pd.DataFrame, target: pd.Series) -> dict[str, Draw]:
-    actual = target.to_numpy(np.float64)
-    predicted = np.asarray(model.predict(features), np.float64)
+def _sample(rows: HeldOut) -> np.ndarray:
+    """Return the positions of the rows to draw."""
+    count = len(rows.target)
+    return np.random.default_rng(0).permutation(count)[:MAX_POINTS] if count > MAX_POINTS else np.arange(count)
+
+
+def _tick(value: float, _: object) -> str:
+    return number(value)
+
+
+def _numbers(axes: Axes) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6))
+        axis.set_major_formatter(FuncFormatter(_tick))
+
+
+def _regression(rows: HeldOut) -> dict[str, Draw]:
+    drawn = _sample(rows)
+    actual = rows.target.to_numpy(np.float64)[drawn]
+    predicted = rows.predicted.astype(np.float64)[drawn]
+    size = 18 if len(drawn) < 500 else 8
 
     def against(axes: Axes) -> None:
         ends = [min(actual.min(), predicted.min()), max(actual.max(), predicted.max())]
         axes.plot(ends, ends, color=GREY, linewidth=1, zorder=3)
-        axes.scatter(actual, predicted, s=_size(actual), alpha=0.35, color=BLUE, linewidths=0)
-        axes.set(xlabel=f"actual {target.name}", ylabel="predicted")
+        axes.scatter(actual, predicted, s=size, alpha=0.45, color=BLUE, linewidths=0)
+        axes.set(xlabel=f"actual {rows.target.name}", ylabel="predicted")
+        _numbers(axes)
 
     def residuals(axes: Axes) -> None:
         axes.axhline(0, color=GREY, linewidth=1, zorder=3)
-        axes.scatter(predicted, actual - predicted, s=_size(actual), alpha=0.35, color=BLUE, linewidths=0)
+        axes.scatter(predicted, actual - predicted, s=size, alpha=0.45, color=BLUE, linewidths=0)
         axes.set(xlabel="predicted", ylabel="actual minus predicted")
+        _numbers(axes)
 
     return {"Predicted against actual": against, "Residuals": residuals}
 
 
-def _size(points: np.ndarray) -> float:
-    """Return the marker size, smaller for many points so that they do not hide each other."""
-    return 20.0 if len(points) < 500 else 7.0
+def _classification(rows: HeldOut) -> dict[str, Draw]:
+    probabilities = rows.probabilities
+    if probabilities is None:
+        return {}
+    labels = [positive_class(rows)] if len(rows.classes) == 2 else rows.classes[:MAX_CLASSES]
+    curves = [(label, rows.target.to_numpy() == label, probabilities[:, rows.classes.index(label)]) for label in labels]
+    curves = [curve for curve in curves if curve[1].any()]
 
-
-def _classification(model: Pipeline, features: pd.DataFrame, target: pd.Series) -> dict[str, Draw]:
-    classes = list(model.classes_)
-    curves = classes[-1:] if len(classes) == 2 else classes[:MAX_CLASSES]
-
-    def confusion(axes: Axes) -> None:
-        ConfusionMatrixDisplay.from_predictions(
-            target, model.predict(features), labels=classes, include_values=len(classes) <= MAX_CLASSES,
-            xticks_rotation="vertical" if len(classes) > 4 else "horizontal", cmap="Blues", colorbar=False, ax=axes,
-        )  # fmt: skip
-
-    drawings: dict[str, Draw] = {"Confusion matrix": confusion}
-    if not hasattr(model, "predict_proba"):
-        return drawings
-    probabilities = model.predict_proba(features)
-
-    def roc(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
-        for label in curves:
-            RocCurveDisplay.from_predictions(
-                target == label, probabilities[:, classes.index(label)], name=str(label), ax=axes
-            )
-        axes.set(xlabel="false positive rate", ylabel="true positive rate")
+    def precision_recall(axes: Axes) -> None:
+        for color, (label, is_label, probability) in zip(COLORS, curves, strict=False):
+            precision, recall, _ = precision_recall_curve(is_label, probability, drop_intermediate=True)
+            axes.plot(recall, precision, color=color, drawstyle="steps-post", label=str(label)[:MAX_NAME])
+        if len(curves) == 1:
+            axes.axhline(curves[0][1].mean(), color=GREY, linewidth=1)
+        axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03), xlim=(0, 1.03))
+        axes.legend(loc="lower left")
 
     def calibration(axes: Axes) -> None:
-        for label in curves:
-            CalibrationDisplay.from_predictions(
-                target == label, probabilities[:, classes.index(label)], n_bins=8, name=str(label), ax=axes
-            )
-        axes.set(xlabel="predicted probability", ylabel="observed frequency")
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+        for color, (label, is_label, probability) in zip(COLORS, curves, strict=False):
+            bins = min(8, max(2, len(is_label) // 20))
+            observed, expected = calibration_curve(is_label, probability, n_bins=bins, strategy="quantile")
+            axes.plot(expected, observed, color=color, marker="o", markersize=4, label=str(label)[:MAX_NAME])
+        axes.set(xlabel="predicted probability", ylabel="observed frequency", ylim=(-0.03, 1.03), xlim=(-0.03, 1.03))
+        axes.legend(loc="upper left")
 
-    return drawings | {"ROC curve": roc, "Calibration": calibration}
+    return {"Precision and recall": precision_recall, "Calibration": calibration} if curves else {}
 
 
-def _importance(model: Pipeline, features: pd.DataFrame, target: pd.Series, settings: SearchSettings) -> Draw:
-    importance = permutation_importance(
-        model, features, target, scoring=settings.scorer, n_repeats=SHUFFLES, random_state=settings.seed
-    )
-    order = np.argsort(importance.importances_mean)[-MAX_COLUMNS:]
+def _importance(axes: Axes, found: Diagnosis, settings: SearchSettings) -> None:
+    table = found.importance[:MAX_COLUMNS][::-1]
+    names = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in table["column"]]
+    axes.barh(range(len(names)), table["mean"], xerr=table["spread"], color=BLUE, ecolor=ORANGE)
+    axes.set_yticks(range(len(names)), names, fontsize=9)
+    change = "increase" if settings.is_error else "decrease"
+    axes.set_xlabel(f"{change} in {settings.metric} when the column is shuffled")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
 
-    def draw(axes: Axes) -> None:
-        names = [str(features.columns[i]) for i in order]
-        means, deviations = importance.importances_mean[order], importance.importances_std[order]
-        axes.barh(names, means, xerr=deviations, color=BLUE, ecolor=ORANGE)
-        change = "increase" if settings.is_error else "decrease"
-        axes.set_xlabel(f"{change} in {settings.metric} when the column is shuffled")
-        axes.tick_params(axis="y", labelsize=8)
 
-    return draw
+def _over_time(axes: Axes, found: Diagnosis, loss_name: str) -> None:
+    starts = [entry["start"] for entry in found.periods]
+    axes.plot(starts, [entry["loss"] for entry in found.periods], color=BLUE, marker="o", markersize=4)
+    axes.set(xlabel=found.periods[0]["column"], ylabel=loss_name)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(DateFormatter("%Y-%m-%d"))  # type: ignore[no-untyped-call]
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
 
 
 def _history(axes: Axes, history: list[float], metric: str) -> None:
-    axes.plot(range(1, len(history) + 1), history, color=BLUE, marker="o", drawstyle="steps-post")
+    axes.plot(range(1, len(history) + 1), history, color=BLUE, marker="o", markersize=4, drawstyle="steps-post")
     axes.set(xlabel="generation", ylabel=f"best {metric} so far, cross-validated")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick))

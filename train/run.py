@@ -19,12 +19,14 @@ import click
 from threadpoolctl import threadpool_limits
 
 from train.data import Data
+from train.diagnosis import HeldOut, diagnose
 from train.figures import figures
 from train.learn import Trained, learn
+from train.numbers import number
 from train.output import ROWS, SCORES
 from train.package import ModelFormat, save
 from train.registry import Candidate, register
-from train.report import report
+from train.report import Files, report
 from train.scores import Scores, evaluate, fit_baselines, table
 from train.script import script
 from train.search import SearchResult, SearchSettings, leaderboard
@@ -74,25 +76,32 @@ def run(
         click.echo("\n".join([lead, str(trained.pipeline), "", table(scores), "", found.sentence, *integer_notes]))
 
         details = _details(data, rows, settings, trained, time.monotonic() - started)
-        results = scores | {"verdict": found.to_dict(), "leaderboard": leaderboard(trained.search, settings)}
+        results = scores | {
+            "verdict": found.to_dict(),
+            "leaderboard": leaderboard(trained.search, settings),
+            "data_check": data.card(),
+        }
         _write(trained, data, rows, settings, model_format, folder, details, results)
-        pngs = figures(trained.pipeline, rows, data.task, trained.search.history, settings)
+        heldout = HeldOut.of(trained.pipeline, rows, data.task)
+        diagnosis = diagnose(trained.pipeline, heldout, settings)
+        svgs = figures(heldout, diagnosis, trained.search.history, settings)
         page = report(
             title=f"{data.target.name} of {data.name}",
             lead=lead,
-            scores=scores,
-            notes=[found.sentence, *integer_notes, *trained.notes],
-            figures=pngs,
+            results=results,
+            notes=[*integer_notes, *trained.notes],
+            figures=svgs,
+            diagnosis=diagnosis,
+            loss_name=heldout.loss_name,
             pipeline=trained.pipeline,
-            model=folder / "model",
-            model_uri=model_uri,
+            files=Files(folder / "model", model_uri, folder / "heldout.parquet"),
             target=str(data.target.name),
             details=details,
         )
         (folder / "report.html").write_text(page, encoding="utf-8")
 
         history = (settings.metric, trained.search.history)
-        run_id = tracking.log(details, _metrics(scores), history, pngs, folder)
+        run_id = tracking.log(details, _metrics(scores), history, svgs, folder)
         click.echo(f"Tracked: run {run_id} in {tracking.uri}")
         if tracking.name is not None:
             candidate = Candidate(run_id, trained.pipeline, trained.refitted is not None, found.worse_than_guessing)
@@ -146,7 +155,7 @@ def _write(
     heldout.to_parquet(folder / "heldout.parquet", index=False)
     source = script(trained.saved, data, rows, settings.seed, trained.sample, refit_all=trained.refitted is not None)
     (folder / "pipeline.py").write_text(source, encoding="utf-8")
-    text = json.dumps(details | results | {"data_check": data.card()}, indent=2, ensure_ascii=False)
+    text = json.dumps(details | results, indent=2, ensure_ascii=False)
     (folder / SCORES).write_text(text + "\n", encoding="utf-8")
 
 
@@ -164,11 +173,11 @@ def _summary(result: SearchResult, settings: SearchSettings) -> str:
     if result.few_rows:
         return (
             f"The search was too short for all rows; the best of {result.evaluated} known pipelines, measured on "
-            f"{result.few_rows:,} rows (cross-validated {settings.metric} {result.history[-1]:.5g})."
+            f"{result.few_rows:,} rows (cross-validated {settings.metric} {number(result.history[-1])})."
         )
     count = len(result.history)
     searched = f"{result.evaluated} pipelines in {count} generation{'s' if count > 1 else ''}"
-    return f"The best of {searched} (cross-validated {settings.metric} {result.history[-1]:.5g})."
+    return f"The best of {searched} (cross-validated {settings.metric} {number(result.history[-1])})."
 
 
 def _commit() -> str | None:

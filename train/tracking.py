@@ -51,12 +51,12 @@ class Tracking:
         parameters: Mapping[str, object],
         metrics: Mapping[str, float],
         history: tuple[str, list[float]],
-        figures: Mapping[str, bytes],
+        figures: Mapping[str, str],
         folder: Path,
     ) -> str:
         """Log a run with all files of the folder and return its id.
 
-        `history` is a metric's name and its best value up to each generation; `figures` are PNG bytes by title.
+        `history` is a metric's name and its best value up to each generation; `figures` are SVG by title.
         """
         metric, scores = history
         values = [Metric(name.replace(" ", "_"), value, 0, 0) for name, value in metrics.items()]
@@ -67,8 +67,8 @@ class Tracking:
             try:
                 self.client.log_batch(run, values, texts)
                 self.client.log_artifacts(run, str(folder))
-                for title, png in figures.items():
-                    with _temporary(folder.parent / f"{title.lower().replace(' ', '_')}.png", png) as path:
+                for title, svg in figures.items():
+                    with _temporary(folder.parent / f"{title.lower().replace(' ', '_')}.svg", svg) as path:
                         self.client.log_artifact(run, str(path), "pictures")
                 self.client.set_terminated(run)
             except BaseException:
@@ -89,9 +89,9 @@ class Tracking:
 
 
 @contextlib.contextmanager
-def _temporary(path: Path, content: bytes) -> Iterator[Path]:
+def _temporary(path: Path, content: str) -> Iterator[Path]:
     """Create a file with this content for the length of a `with` block."""
-    path.write_bytes(content)
+    path.write_text(content, encoding="utf-8")
     try:
         yield path
     finally:

@@ -16,6 +16,7 @@ from sklearn.utils.metaestimators import available_if
 
 from train.data import Task
 from train.measure import score
+from train.numbers import number
 from train.search import SearchSettings
 
 RESAMPLES = 200
@@ -111,10 +112,11 @@ def _sentence(
 ) -> str:
     guess, linear = against["baseline"], against["linear"]
     noise = "beyond the noise of the held-out rows"
+    constant = f"a constant prediction with {measure} {number(guess.theirs)}"
     if guess.difference <= 0:
-        text = f"The model is worse than guessing, a constant prediction with {measure} {guess.theirs:.5g}"
+        text = f"The model is worse than guessing, {constant}"
     elif not guess.beyond_noise:
-        text = f"The model is no better than guessing {noise}, a constant prediction with {measure} {guess.theirs:.5g}"
+        text = f"The model is no better than guessing {noise}, {constant}"
     elif linear.interval == (0, 0):
         text = f"The model is {guess.size} better than guessing, {noise}, and as good as the linear model"
     elif not linear.beyond_noise:
@@ -124,9 +126,9 @@ def _sentence(
         text = (
             f"The model is {guess.size} better than guessing {word.format(linear.size)} than the linear model, {noise}"
         )
-    text += f" ({measure} {heldout:.5g}, cross-validated {cross_validated:.5g})"
+    text += f" ({measure} {number(heldout)}, cross-validated {number(cross_validated)})"
     if rmse and measure != "RMSE" and rmse["linear"] < rmse["model"]:
-        text += f"; the linear model is ahead in RMSE ({rmse['linear']:.5g} against {rmse['model']:.5g})"
+        text += f"; the linear model is ahead in RMSE ({number(rmse['linear'])} against {number(rmse['model'])})"
     return text + "."
 
 

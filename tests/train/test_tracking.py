@@ -38,7 +38,7 @@ def test_run_is_tracked(diabetes: Run) -> None:
     history = client.get_metric_history(run.info.run_id, "search_MAE")
     assert [metric.step for metric in history] == list(range(1, int(run.data.params["generations"]) + 1))
     figures = [file.path for file in client.list_artifacts(run.info.run_id, "pictures")]
-    assert "pictures/residuals.png" in figures
+    assert "pictures/residuals.svg" in figures
 
 
 def test_registered_model_is_the_saved_one(diabetes: Run) -> None:
