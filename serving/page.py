@@ -88,7 +88,10 @@ def _model_values(model: Model, examples: Examples) -> dict[str, Any]:
         "title": _name(model.info),
         "model": model,
         "scores": {name: _format_score(value) for name, value in scores.items()} if isinstance(scores, Mapping) else {},
-        "fields": [(column, _field_text(column, value)) for column, value in zip(columns, values, strict=True)],
+        "fields": [
+            (column, _field_text(column, value), value is None) for column, value in zip(columns, values, strict=True)
+        ],
+        "has_texts": any(column.sql_type == "STRING" for column in columns),
         "offers": [(function, function.sql_type(model), sql) for function, sql in examples(model)],
         "details": json.dumps(model.info.as_dict(), default=str, indent=2, ensure_ascii=False),
     }
@@ -103,9 +106,14 @@ def _field_text(column: Column, value: Any) -> str:
 
 
 def _name(info: ModelInfo) -> str:
-    """Return the model's name: the registered one, without its number, else the last part of its path."""
-    path = re.sub(r"/\d+$", "", info.version) if info.registered else info.uri.rstrip("/")
-    return path.rpartition("/")[2]
+    """Return the registered name without its number, else what training noted, else the last part of the path."""
+    if info.registered:
+        return re.sub(r"/\d+$", "", info.version).rpartition("/")[2]
+    trained = info.metadata if isinstance(info.metadata, Mapping) else {}
+    data, target = trained.get("data"), trained.get("target")
+    if isinstance(data, str) and isinstance(target, str):
+        return f"{target} of {data}"
+    return info.uri.rstrip("/").rpartition("/")[2]
 
 
 def _format_score(value: Any) -> str:

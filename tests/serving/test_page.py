@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sklearn.linear_model import LinearRegression
 from starlette.testclient import TestClient
 
-from tests import googlesql
+from tests import googlesql, models
 from tests.assertions import assert_error
 
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -62,6 +63,15 @@ def test_registered_version(app: Callable[..., TestClient], saved: Callable[[str
     assert "<dt>Version</dt><dd>houses/3</dd>" in page
     (info,) = client.post("/model_info", json={"calls": [[]]}).json()["replies"]
     assert info["version"] == client.get("/").json()["version"] == "houses/3"
+
+
+def test_title_without_a_registry(app: Callable[..., TestClient], tmp_path: Path) -> None:
+    """The title of a trained model is its target and data; of any other, its folder."""
+    X = models.numbers()
+    fitted = LinearRegression().fit(X, X.sum(axis=1))
+    trained = models.save(tmp_path / "a", fitted, X, metadata={"data": "houses.csv", "target": "price"})
+    assert "<h1>price of houses.csv</h1>" in app(str(trained)).get("/", headers=HTML).text
+    assert "<h1>b</h1>" in app(str(models.save(tmp_path / "b", fitted, X))).get("/", headers=HTML).text
 
 
 def test_last_errors(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
