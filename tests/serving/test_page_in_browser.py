@@ -158,7 +158,7 @@ def test_empty_text(open_page: Callable[..., Page]) -> None:
 def test_connection_error(open_page: Callable[..., Page]) -> None:
     """A function that can't be reached is said in words."""
     page = open_page(models.tree_regressor)
-    page.evaluate("window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
+    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('Failed to fetch')); }")
     page.get_by_role("button", name="Send").click()
     page.locator("#result").wait_for()
     assert page.locator("#answer").inner_text().startswith("No answer: the function has stopped")
