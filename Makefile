@@ -27,8 +27,9 @@ slow: .venv/installed  ## run the longest tests: every step of a deployment fail
 fuzz: .venv/installed  ## send random requests to the running function, for a quarter of an hour
 	FUZZ_SECONDS=960 $(BIN)/python -m pytest -s -m 'not slow' tests/fuzz
 
-soak: .venv/installed  ## put the function under full load for ten minutes: replies, memory and files
+soak: .venv/installed  ## put the function under full load for a quarter of an hour: replies, memory, files, many models
 	$(BIN)/python -m tests.soak --minutes 10
+	$(BIN)/python -m tests.soak.many --minutes 3
 
 bench: .venv/installed  ## measure against the baselines, 30 minutes; with AGAINST=COMMIT against that commit; QUICK=1 for less
 	@$(BIN)/python -m benchmarks$(if $(AGAINST),.against $(AGAINST) $(if $(ROUNDS),--rounds $(ROUNDS))) $(if $(QUICK),--quick)

@@ -21,33 +21,48 @@ from serving.callers import Callers
 from serving.deadline import Deadline
 from serving.handler import Handler
 from serving.scheduler import Scheduler
+from serving.selection import OnlyModel, Selection
 from serving.settings import Settings
 from serving.telemetry import LogWriter, log_event
 from sql.names import select_examples
 
 settings = Settings.read(os.environ)
 stream = output.take_over(os.environ, settings.log_level)
-if not settings.model_uri:
-    log_event(
-        "WARNING", "MODEL_URI is not set, so every request fails: set it to the model's gs:// folder or models:/ URI."
-    )
 if not json_table.AVAILABLE:
     log_event("INFO", "pysimdjson is not installed, so requests of numbers are parsed more slowly.")
-handler = Handler(
-    ModelLoader(
+
+
+def _scheduler(threads: int | None) -> Scheduler:
+    return Scheduler(
+        threads=threads or os.cpu_count() or 1,  # more threads than cores would only queue
+        user_code_threads=threads or 1,  # nobody knows whether it's thread-safe
+        deadline=Deadline(settings.request_seconds),
+        end_process=server.end_process,
+    )
+
+
+models: Selection
+if settings.models:
+    from listed_models import listed_models  # which a service of one model doesn't import
+
+    models = listed_models(settings.models, os.environ, _scheduler)
+else:
+    if not settings.model_uri:
+        log_event(
+            "WARNING",
+            "MODEL_URI is not set, so every request fails: set it to the model's gs:// folder or models:/ URI.",
+        )
+    loader = ModelLoader(
         settings.model_uri,
         settings.model_digest,
         settings.refresh_seconds,
         version=settings.model_version,
         allow_dependence=settings.allow_dependence,
         plan=settings.model_plan,
-    ),
-    Scheduler(
-        threads=settings.model_threads or os.cpu_count() or 1,  # more threads than cores would only queue
-        user_code_threads=settings.model_threads or 1,  # nobody knows whether it's thread-safe
-        deadline=Deadline(settings.request_seconds),
-        end_process=server.end_process,
-    ),
+    )
+    models = OnlyModel(loader, _scheduler(settings.model_threads))
+handler = Handler(
+    models,
     log_writer=LogWriter(settings.log_level, stream),
     project=settings.project,
     callers=Callers(settings.allowed_hosts),

@@ -10,9 +10,10 @@ import dataclasses
 import gc
 import hashlib
 import os
+import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,13 @@ from serving.threads import ModelThread
 # Seconds that a request waits for the model: less than the 300 that deploy.sh gives a request, so the caller gets our
 # 503 instead of the platform's timeout.
 MAX_WAIT = 240.0
+MAX_TURN = 60.0  # seconds that a model waits for those of other threads to be loaded
 READ_BYTES = 1 << 20  # of a file at a time, for its digest
+
+MakeRoom = Callable[[float], object]
+
+_own_records: set[Path] = set()  # of all loaders of this process
+_reading = threading.Lock()
 
 
 class ModelLoader:
@@ -55,15 +62,19 @@ class ModelLoader:
         version: str | None = None,
         allow_dependence: bool = False,
         plan: str = "on",
+        make_room: MakeRoom = lambda _: None,
     ) -> None:
         self._uri = uri
         self._digest = digest
         self._version = None if refresh else version  # it is that of one model
         self._allow_dependence = allow_dependence
         self._plan = plan
+        self._make_room = make_room
         self._model: Model | None = None
         self._loading: asyncio.Future[Model] | None = None
         self._versions = Versions() if refresh else None
+        if self._versions:
+            _own_records.add(self._versions.folder)
         self._watcher = (
             ModelWatcher(uri, refresh, self._versions, self._load, self._serve, log_event) if self._versions else None
         )
@@ -75,11 +86,17 @@ class ModelLoader:
 
     async def model(self) -> Model:
         """Return the model; raise ModelUnusable or ModelUnreachable."""
-        if self._model is None:
+        model = self._model
+        if model is None:
             return await self._first()
         if self._watcher:
-            self._watcher.poll_if_due(self._model)
-        return self._model
+            self._watcher.poll_if_due(model)
+        return model
+
+    def unload(self) -> "weakref.ref[Model] | None":
+        """Forget the model until it is asked for again; return a reference to it, None if there is none."""
+        model, self._model = self._model, None
+        return None if model is None else weakref.ref(model)
 
     async def _first(self) -> Model:
         if self._loading is None or _failed(self._loading):
@@ -111,10 +128,16 @@ class ModelLoader:
 
     def _load_here(self, served: Served | None) -> Model:
         """Load the model, or from disk the version that last served, and log it."""
-        remove_abandoned(self._versions.folder if self._versions else None)
+        remove_abandoned(_own_records)
         with contained(self._uri), _gc_paused():
             if served:
-                model = load_again(self._uri, served, allow_dependence=self._allow_dependence, plan=self._plan)
+                model = load_again(
+                    self._uri,
+                    served,
+                    allow_dependence=self._allow_dependence,
+                    plan=self._plan,
+                    make_room=self._make_room,
+                )
             else:
                 model = load(
                     self._uri,
@@ -124,6 +147,7 @@ class ModelLoader:
                     check_packages=self._versions is not None and not self._digest,
                     allow_dependence=self._allow_dependence,
                     plan=self._plan,
+                    make_room=self._make_room,
                 )
         fields = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds", "answers")
         for note in model.notes:
@@ -160,6 +184,7 @@ def load(
     check_packages: bool = False,
     allow_dependence: bool | None = None,
     plan: str | None = None,
+    make_room: MakeRoom = lambda _: None,
 ) -> Model:
     """Fetch, verify, load and try a model.
 
@@ -167,7 +192,8 @@ def load(
     where the files of a followed version are; `version` is what the model is called, by default what its registry calls
     it; `check_packages` rejects a model that requires packages which aren't here; `allow_dependence` admits a model
     whose rows depend on each other, by default if ROWS_DEPEND is `allow`, as for the function; `plan` is `on`, `off`,
-    or `thorough` to compare the plan with the model on thousands of rows, by default what MODEL_PLAN says.
+    or `thorough` to compare the plan with the model on thousands of rows, by default what MODEL_PLAN says; `make_room`
+    is told how many bytes of memory the model needs before it is loaded.
     Raise ModelUnusable or ModelUnreachable.
     """
     if versions:
@@ -176,7 +202,7 @@ def load(
     source = pinned(uri)
     with fetched(source, import_early) as folder:
         name = version or version_of(source)
-        wanted = _Wanted(uri, digest, name, allow_dependence, plan, check_packages)
+        wanted = _Wanted(uri, digest, name, allow_dependence, plan, check_packages, make_room)
         model, flavors = _read(folder, wanted, started)
     if folder != Path(uri):
         # On Cloud Functions the disk is memory. A model that opens its files to predict keeps them as long as it lives,
@@ -190,14 +216,17 @@ def load(
     return model
 
 
-def load_again(uri: str, served: Served, *, allow_dependence: bool, plan: str) -> Model:
+def load_again(
+    uri: str, served: Served, *, allow_dependence: bool, plan: str, make_room: MakeRoom = lambda _: None
+) -> Model:
     """Load the version that last served, for a worker that takes over, from the files that it left."""
     started = time.perf_counter()
     folder = Path(served.folder)
     if not claim(folder):
         raise ModelUnreachable(f"The files of version {served.version} of {uri} are gone.")
     try:
-        model, _ = _read(folder, _Wanted(uri, served.digest, served.version, allow_dependence, plan), started)
+        wanted = _Wanted(uri, served.digest, served.version, allow_dependence, plan, make_room=make_room)
+        model, _ = _read(folder, wanted, started)
     except BaseException:
         release(folder)
         raise
@@ -215,9 +244,24 @@ class _Wanted:
     allow_dependence: bool | None
     plan: str | None
     check_packages: bool = False
+    make_room: MakeRoom = lambda _: None
 
 
 def _read(folder: Path, wanted: _Wanted, started: float) -> tuple[Model, Mapping[str, Any]]:
+    """Verify and load the model in a folder, after those of other threads; return it with its flavors.
+
+    Each measures the memory that the ones before have left, and none meets modules that another is about to admit. One
+    that takes too long doesn't keep others waiting for ever.
+    """
+    waited = _reading.acquire(timeout=MAX_TURN)
+    try:
+        return _read_now(folder, wanted, started)
+    finally:
+        if waited:
+            _reading.release()
+
+
+def _read_now(folder: Path, wanted: _Wanted, started: float) -> tuple[Model, Mapping[str, Any]]:
     """Verify and load the model in a folder; return it with its flavors. `started` is when fetching it began."""
     uri, digest = wanted.uri, wanted.digest
     fetched_at = time.perf_counter()
@@ -225,7 +269,7 @@ def _read(folder: Path, wanted: _Wanted, started: float) -> tuple[Model, Mapping
     if digest and digest.lower() != found:
         raise ModelUnusable(f"The model at {uri} has digest {found}, but MODEL_DIGEST is {digest}: it was not loaded.")
     import_early(folder / "MLmodel")  # so that what the library takes is in use when the rest is compared with it
-    check_fits(folder, uri)
+    check_fits(folder, uri, wanted.make_room)
     model, flavors = build(folder, uri, found, check_packages=wanted.check_packages)
     loaded_at = time.perf_counter()
     allow_dependence = wanted.allow_dependence

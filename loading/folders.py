@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 RECORDS = "versions-*"  # the folders of records, and in them the file that names a folder to keep
@@ -56,11 +57,11 @@ def release(path: Path) -> None:
             _remove(folder)
 
 
-def remove_abandoned(own_records: Path | None) -> None:
-    """Remove what dead processes have left behind, except the records of this instance and the folder they name."""
+def remove_abandoned(own_records: Collection[Path]) -> None:
+    """Remove what dead processes have left behind, except the records of this instance and the folders they name."""
     found = [path for path in Path(tempfile.gettempdir()).iterdir() if _NAME.fullmatch(path.name)]
     for path in sorted(found, key=lambda path: path.name, reverse=True):  # records first: they keep folders
-        if path not in (own_records, *_locks) and not _is_recorded(path) and _is_private(path):
+        if path not in (*own_records, *_locks) and not _is_recorded(path) and _is_private(path):
             _remove(path)
 
 

@@ -8,7 +8,7 @@ import contextlib
 import os
 import resource
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from serving.errors import ModelBlocked
@@ -30,17 +30,27 @@ def memory_in_use() -> int:
     return min(_limits())[1]
 
 
+def usage() -> tuple[int, int]:
+    """Return how many bytes are in use, and how many this process may use at most."""
+    limit, used = min(_limits())
+    return used, limit
+
+
 def gigabytes(size: float) -> str:
     """Return a number of bytes in GiB, as a message shows it."""
     return f"{size / 2**30:.2f} GiB"
 
 
-def check_fits(folder: Path, uri: str) -> None:
-    """Raise ModelBlocked for a model in a folder that would take more memory than there is left."""
+def check_fits(folder: Path, uri: str, make_room: Callable[[float], object] = lambda _: None) -> None:
+    """Raise ModelBlocked for a model in a folder that would take more memory than there is left.
+
+    `make_room` is told before how many bytes it needs.
+    """
     files = [path for path in folder.rglob("*") if path.is_file()]
     size, unpacked = sum(path.stat().st_size for path in files), sum(map(_unpacked, files))
-    limit, used = min(_limits())
     needed = _FACTOR * unpacked + _FIXED
+    make_room(needed)
+    limit, used = min(_limits())
     if used + needed > limit:
         raise ModelBlocked(
             f"The model at {uri} has {gigabytes(size)} of files, and loading it takes about {gigabytes(needed)}, but "

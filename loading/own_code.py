@@ -19,7 +19,8 @@ from serving.errors import ModelUnusable, join_names
 
 _ROOT = Path(__file__).parent.parent
 
-_admitted: dict[str, str] = {}  # the code that models have brought into this process, path in the folder -> sha256
+# The code that models have brought into this process: path in the folder -> sha256 and the model's URI.
+_admitted: dict[str, tuple[str, str]] = {}
 
 
 def own_code(folder: Path, mlmodel: Mapping[str, Any]) -> dict[str, str]:
@@ -36,18 +37,29 @@ def own_code(folder: Path, mlmodel: Mapping[str, Any]) -> dict[str, str]:
 def admit_code(folder: Path, mlmodel: Mapping[str, Any], code: Mapping[str, str], uri: str) -> None:
     """Let this code be imported; raise ModelUnusable if the process has other modules under the same names."""
     # MLflow imports a script next to the MLmodel file under a new name each time, so only folders matter.
-    others = [name for name, digest in code.items() if "/" in name and _admitted.get(name, digest) != digest]
+    others = {
+        name: _admitted[name][1]
+        for name, digest in code.items()
+        if "/" in name and name in _admitted and _admitted[name][0] != digest
+    }
     if others:
+        earlier = next(iter(others.values()))
+        found = f"The model at {uri} has other code than"
+        if earlier == uri:
+            raise ModelUnusable(
+                f"{found} an earlier model of this process: {join_names(list(others))}. Python would keep running the "
+                "old code: deploy again, which starts new processes."
+            )
         raise ModelUnusable(
-            f"The model at {uri} has other code than an earlier model of this process: {join_names(others)}. "
-            "Python would keep running the old code: deploy again, which starts new processes."
+            f"{found} the model at {earlier}, which this process has loaded too: {join_names(list(others))}. Python "
+            "has one module of a name: rename it in one of them, or serve them by two services."
         )
     for below in _code_folders(folder, mlmodel):
         for path in sorted(below.iterdir()) if below.is_dir() else []:
             name = path.name.partition(".")[0]
             if name.isidentifier() and not name.startswith("__") and PathFinder.find_spec(name, [str(below)]):
                 _make_way(name, path, f"{below.name}/{path.name}", uri)
-    _admitted.update(code)
+    _admitted.update({name: (digest, uri) for name, digest in code.items()})
 
 
 def _code_folders(folder: Path, mlmodel: Mapping[str, Any]) -> set[Path]:

@@ -107,6 +107,16 @@ def is_path(path: str) -> bool:
     return _name(path) in _FUNCTIONS
 
 
+def is_function(name: str) -> bool:
+    """Return whether a SQL function has this name."""
+    return name in _FUNCTIONS
+
+
+def names() -> list[str]:
+    """Return the names of all SQL functions."""
+    return list(_FUNCTIONS)
+
+
 def available_functions(model: Model) -> list[SqlFunction]:
     """Return the functions that a model supports."""
     return [function for function in _FUNCTIONS.values() if function.available(model)]

@@ -6,7 +6,6 @@ an exception is plain text, which BigQuery takes for a failure of the infrastruc
 
 import asyncio
 from collections.abc import Mapping
-from typing import Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -27,7 +26,7 @@ from serving.errors import (
 )
 from serving.model import Model
 from serving.options import check_schema, read_options
-from serving.scheduler import Scheduler
+from serving.selection import Selection, Served, own_parts
 from serving.stats import InstanceStats
 from serving.telemetry import LogWriter, RequestLog, Timer, current_request, identify
 
@@ -40,28 +39,16 @@ PROBES = (LIVE, READY)
 Answer = tuple[bytes, Mapping[str, str]]  # body and headers
 
 
-class ModelSource(Protocol):
-    """Where the handler gets its model from."""
-
-    @property
-    def loaded(self) -> bool:
-        """Whether `model` returns without waiting."""
-
-    async def model(self) -> Model:
-        """Return the model; raise ModelUnusable or ModelUnreachable."""
-
-
 class Handler:
     """Answers the requests of one instance.
 
-    `log_writer` logs the requests, `project` is the Google Cloud project that traces belong to, `callers` checks where
-    requests come from, and `examples` gives the queries that the page shows.
+    `models` are those that it may ask, `log_writer` logs the requests, `project` is the Google Cloud project that
+    traces belong to, `callers` checks where requests come from, and `examples` gives the queries that the page shows.
     """
 
     def __init__(
         self,
-        models: ModelSource,
-        scheduler: Scheduler,
+        models: Selection,
         *,
         log_writer: LogWriter,
         project: str | None,
@@ -74,7 +61,6 @@ class Handler:
         self._examples = examples
         self._admission = Admission()
         self._alarms = Alarms()
-        self._scheduler = scheduler
         self._log_writer = log_writer
         self._stats = InstanceStats()
         self._loading: asyncio.Future[Model] | None = None  # started by a readiness probe
@@ -129,16 +115,19 @@ class Handler:
         request = contract.read(text)
         log.set_request(request)
         timer.mark("parse")
-        function = functions.find(request.context, log.path)
+        served = self._models.find(request.context, log.path)
+        log.model_name = served.name
+        context, path = own_parts(request.context, log.path) if served.name else (request.context, log.path)
+        function = functions.find(context, path)
         log.function = function.name
-        options = read_options(request.context, function.keys)
-        model = await self._model(log)
+        options = read_options(context, function.keys)
+        model = await self._model(served, log)
         check_schema(request.context, model.signature)
         rows = function.decode(model, request)
         count = log.rows = function.count(request, rows)
         job = scoring.prepare(model, function, options, rows, timer, log.bytes_in)
         del text, request  # the next request is read into the same memory, which is still in the CPU cache
-        replies = await self._scheduler.score(job)
+        replies = await served.scheduler.score(job)
         log.null_rows = job.null_rows if len(rows) == count else job.null_rows * count
         errors = job.errors if options.on_error == "json" else None
         if len(rows) == count:
@@ -152,32 +141,55 @@ class Handler:
         """Answer a probe, or describe the function: as OpenAPI, as a page to a browser, or as JSON."""
         if log.path in PROBES:
             log.severity = "DEBUG"
-            return (OK if log.path == LIVE else self._ready(log)), JSON
-        if log.path == OPENAPI:
-            return page.to_json(openapi.document(await self._model(log))), JSON
-        if not functions.is_path(log.path):
-            raise NotFound(f"There is nothing at this path; GET is answered at /, {OPENAPI}, {LIVE} and {READY}.")
+            return (self._live() if log.path == LIVE else self._ready(log)), JSON
         as_page = page.wanted(accept)
+        path = log.path.removesuffix(OPENAPI) if self._models.listed or log.path == OPENAPI else log.path
+        if self._models.listed and path in ("", "/"):
+            return self._list(as_page, as_openapi=not path)
+        if not self._models.listed and not functions.is_path(path):
+            raise NotFound(f"There is nothing at this path; GET is answered at /, {OPENAPI}, {LIVE} and {READY}.")
         try:
-            model = await self._model(log)
+            served = self._models.find({}, path)
+        except BadRequest as error:
+            raise NotFound(f"There is nothing at this path: {error}") from None
+        log.model_name = served.name
+        try:
+            model = await self._model(served, log)
         except ServingError as error:
             if not as_page:
                 raise
             log.fail(error, error.status)
             return page.render(error, self._stats, self._examples)
+        if path != log.path:
+            return page.to_json(openapi.document(model, f"/{served.name}" if served.name else "")), JSON
         if as_page:
             return page.render(model, self._stats, self._examples)
         return page.to_json(page.describe(model, self._stats, self._examples)), JSON
 
+    def _list(self, as_page: bool, as_openapi: bool) -> Answer:
+        """Describe a service with a list of models."""
+        if as_openapi:
+            return page.to_json(openapi.document_of_list([served.name for served in self._models.listed])), JSON
+        if as_page:
+            return page.render_list(self._models, self._stats)
+        return page.to_json(page.describe_list(self._models, self._stats)), JSON
+
+    def _live(self) -> bytes:
+        names = [served.name for served in self._models.listed]
+        return page.to_json({"status": "ok", "models": names}) if names else OK
+
     def _ready(self, log: RequestLog) -> bytes:
         """Return whether the model is loaded, without waiting for it; start to load it if nobody has.
 
-        An instance that gets no request before it is ready would otherwise wait for ever.
+        An instance that gets no request before it is ready would otherwise wait for ever. Of a list, only the default
+        model is loaded before a request asks for it.
         """
-        if self._models.loaded:
-            return OK
+        default = self._models.default
+        if default is None or default.source.loaded:
+            loaded = {served.name: served.source.loaded for served in self._models.listed}
+            return page.to_json({"status": "ok", "models": loaded}) if loaded else OK
         if self._loading is None or self._loading.cancelled():
-            self._loading = asyncio.ensure_future(self._models.model())
+            self._loading = asyncio.ensure_future(default.source.model())
             self._loading.add_done_callback(lambda done: done.cancelled() or done.exception())  # not a lost exception
         elif self._loading.done():
             failed, self._loading = self._loading, None
@@ -185,18 +197,18 @@ class Handler:
         log.status = ModelUnreachable.status
         return error_body(ModelUnreachable("The model is still loading."))
 
-    async def _model(self, log: RequestLog) -> Model:
+    async def _model(self, served: Served, log: RequestLog) -> Model:
         """Return the model, recording which one it is and whether the request waited for it."""
-        log.cold = not self._models.loaded
-        model = await (self._first_model(log.timer) if log.cold else self._models.model())
+        log.cold = not served.source.loaded
+        model = await (self._first_model(served, log.timer) if log.cold else served.source.model())
         log.set_model(model.info)
         if log.cold:
             log.timer.mark("load")
         return model
 
-    async def _first_model(self, timer: Timer) -> Model:
-        deadline = self._scheduler.deadline
+    async def _first_model(self, served: Served, timer: Timer) -> Model:
+        deadline = served.scheduler.deadline
         try:
-            return await asyncio.wait_for(self._models.model(), deadline.left(timer))
+            return await asyncio.wait_for(served.source.model(), deadline.left(timer))
         except asyncio.TimeoutError as cause:
             raise deadline.loading(timer) from cause

@@ -4,7 +4,7 @@ It is written from BigQuery's documentation and the model's signature. The tests
 match it and requests that don't, and the function has to tell them apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving import functions
@@ -63,6 +63,7 @@ REPLIES: dict[str, Schema] = {
     "TIMESTAMP": {"type": "string", "format": "date-time"},
     "JSON": {},
 }
+MODEL_PAGE = "The model: a page for browsers, else JSON."
 ERRORS = {
     "400": "The request or its data is wrong; BigQuery fails the query.",
     "403": "Outside Cloud Run: the request comes from another host.",
@@ -75,8 +76,11 @@ ERRORS = {
 }
 
 
-def document(model: Model) -> Schema:
-    """Return the document: one operation for each SQL function that the model supports, and those on GET."""
+def document(model: Model, prefix: str = "") -> Schema:
+    """Return the document: one operation for each SQL function that the model supports, and those on GET.
+
+    `prefix` is the path of the model in a service with a list of them.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -86,11 +90,35 @@ def document(model: Model) -> Schema:
             "`userDefinedContext`, which takes precedence.",
         },
         "paths": {
-            "/": {"get": _get("The model: a page for browsers, else JSON.", "text/html", "application/json")},
+            prefix or "/": {"get": _get(MODEL_PAGE, "text/html", "application/json")},
             "/live": {"get": _get("Whether the process answers.", "application/json")},
             "/ready": {"get": _get("Whether the model is loaded; starts to load it.", "application/json")},
+            f"{prefix}/openapi.json": {"get": _get("This document.", "application/json")},
+            **{
+                f"{prefix}/{each.name}": {"post": _post(model, each, prefix)}
+                for each in functions.available_functions(model)
+            },
+        },
+        "components": {"responses": {status: _error(description) for status, description in ERRORS.items()}},
+    }
+
+
+def document_of_list(names: Sequence[str]) -> Schema:
+    """Return the document of a service with a list of models: where each of them is described."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "MLflow models as BigQuery remote functions",
+            "version": "",
+            "description": "A model is the path before the SQL function, or the key `model` of `userDefinedContext`.",
+        },
+        "paths": {
+            "/": {"get": _get("The models: a page for browsers, else JSON.", "text/html", "application/json")},
+            "/live": {"get": _get("Whether the process answers, and the models.", "application/json")},
+            "/ready": {"get": _get("Whether the default model is loaded, and which others.", "application/json")},
             "/openapi.json": {"get": _get("This document.", "application/json")},
-            **{f"/{each.name}": {"post": _post(model, each)} for each in functions.available_functions(model)},
+            **{f"/{name}": {"get": _get(MODEL_PAGE, "text/html", "application/json")} for name in names},
+            **{f"/{name}/openapi.json": {"get": _get(f"The paths of {name}.", "application/json")} for name in names},
         },
         "components": {"responses": {status: _error(description) for status, description in ERRORS.items()}},
     }
@@ -106,12 +134,12 @@ def _get(description: str, *content_types: str) -> Schema:
     }
 
 
-def _post(model: Model, function: SqlFunction) -> Schema:
+def _post(model: Model, function: SqlFunction, prefix: str) -> Schema:
     request = {
         "type": "object",
         "properties": {
             **{key: {"type": "string"} for key in ("requestId", "caller", "sessionUser")},
-            "userDefinedContext": _context(model, function),
+            "userDefinedContext": _context(model, function, prefix),
             "calls": {"type": "array", "items": _call(model, function)},
         },
         "required": ["calls"],  # BigQuery always sends the others too; the function does not need them
@@ -132,10 +160,12 @@ def _post(model: Model, function: SqlFunction) -> Schema:
     }
 
 
-def _context(model: Model, function: SqlFunction) -> Schema:
+def _context(model: Model, function: SqlFunction, prefix: str) -> Schema:
     """Return the schema of user_defined_context: the keys that this function reads."""
     keys: dict[str, Schema] = {key: {"enum": list(values)} for key, values in COMMON_KEYS.items() if values}
     keys |= {"function": {"const": function.name}, "schema": {"const": model.signature.schema}}
+    if prefix:
+        keys["model"] = {"const": prefix.removeprefix("/")}
     for key in function.keys:
         keys[key] = {"type": "string"}
     if "params" in function.keys:

@@ -20,6 +20,7 @@ from werkzeug.http import parse_accept_header
 from serving.errors import ServingError
 from serving.functions import SqlFunction
 from serving.model import Model, ModelInfo
+from serving.selection import Selection
 from serving.signature import Column
 from serving.stats import InstanceStats
 
@@ -52,6 +53,15 @@ def describe(model: Model, stats: InstanceStats, examples: Examples) -> dict[str
     return {**model.info.as_dict(), "functions": offered, "instance": stats.as_dict()}
 
 
+def describe_list(models: Selection, stats: InstanceStats) -> dict[str, object]:
+    """Return what the page of a service with a list of models shows, for a program."""
+    listed = [
+        {"name": served.name, "default": served is models.default, "loaded": served.source.loaded}
+        for served in models.listed
+    ]
+    return {"models": listed, "instance": stats.as_dict()}
+
+
 def to_json(value: object) -> bytes:
     """Return a value as JSON, also where the files of a model have brought lone surrogates or deep nesting into it."""
     try:
@@ -65,7 +75,17 @@ def render(model: Model | ServingError, stats: InstanceStats, examples: Examples
     nonce = secrets.token_urlsafe(16)
     values: dict[str, Any] = {"nonce": nonce, "stats": stats, "title": "No model", "model": None, "error": None}
     values |= {"error": model} if isinstance(model, ServingError) else _model_values(model, examples)
-    text = _templates.get_template("page.html").render(values)
+    return _answer("page.html", nonce, values)
+
+
+def render_list(models: Selection, stats: InstanceStats) -> tuple[bytes, dict[str, str]]:
+    """Return the page of a service with a list of models, and its HTTP headers."""
+    nonce = secrets.token_urlsafe(16)
+    return _answer("models.html", nonce, {"nonce": nonce, "models": models, "stats": stats})
+
+
+def _answer(template: str, nonce: str, values: Mapping[str, Any]) -> tuple[bytes, dict[str, str]]:
+    text = _templates.get_template(template).render(values)
     headers = {
         "content-type": "text/html; charset=utf-8",
         "content-security-policy": POLICY.format(nonce=nonce),

@@ -20,6 +20,7 @@ class Settings:
     """
 
     model_uri: str = ""
+    models: str = ""
     model_digest: str | None = None
     model_version: str | None = None
     refresh_seconds: int = 0
@@ -36,6 +37,7 @@ class Settings:
         """Return the settings in an environment; exit with a sentence that names a value that can't be used."""
         return cls(
             model_uri=environ.get("MODEL_URI", ""),
+            models=environ.get("MODELS", ""),
             model_digest=environ.get("MODEL_DIGEST"),
             model_version=environ.get("MODEL_VERSION"),
             refresh_seconds=_whole(environ, "MODEL_REFRESH_SECONDS", "a whole number of seconds, or 0 for never") or 0,

@@ -93,7 +93,7 @@ class RequestLog:
     The stages of `timer` are `read` (the body from the network), `parse` (its JSON), `load` (waiting for the model on a
     cold start), `decode` (JSON to typed columns), `queue` (waiting for its turn), `predict` (the function, including
     the model's input), and `encode` (the reply). `null_rows` counts rows answered with NULL without a prediction.
-    `identity` is what `identify` returns.
+    `identity` is what `identify` returns, `model_name` the model's name in a list of models.
     """
 
     method: str
@@ -107,6 +107,7 @@ class RequestLog:
     user: str = ""
     function: str = ""
     model: str = ""
+    model_name: str = ""
     cold: bool | None = None
     load_seconds: Mapping[str, float] | None = None
     rows: int | None = None
@@ -172,6 +173,7 @@ class RequestLog:
             "job": truncate(self.job),
             "user": truncate(self.user),
             "function": self.function,
+            "modelName": self.model_name,
             "model": self.model,
             "cold": self.cold,
             "loadSeconds": self.load_seconds,

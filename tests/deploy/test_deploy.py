@@ -123,7 +123,7 @@ def test_uploaded_source(deployment: Deployment, deployed: dict[str, Any]) -> No
     archive = next(it for it in deployment.google.functions.archives if it)
     names = zipfile.ZipFile(io.BytesIO(archive)).namelist()
     assert {name.partition("/")[0] for name in names if not name.endswith("/")} == {
-        "loading", "main.py", "model_loader.py",
+        "listed_models.py", "loading", "main.py", "model_loader.py",
         "requirements.txt", "serving", "sql",
     }  # fmt: skip
     assert {name for name in names if name.startswith("sql/")} - {"sql/"} == {"sql/__init__.py", "sql/names.py"}

@@ -101,7 +101,7 @@ def test_folder_in_use_kept(temp_dir: Path) -> None:
     """A locked folder is not removed; an unlocked one is."""
     used, abandoned = folders.create(), folders.create()
     os.close(folders._locks.pop(abandoned))
-    folders.remove_abandoned(None)
+    folders.remove_abandoned(())
     assert used.exists()
     assert not abandoned.exists()
     folders.release(used)
