@@ -15,16 +15,18 @@ from click.core import ParameterSource
 from deploy.advise import measured_options
 from deploy.deployment import Deployment
 from deploy.destroy import destroy
+from deploy.errors import StepFailed
 from deploy.gcloud import Commands
 from deploy.observation import Observation
 from deploy.option import Option
 from deploy.options import OPTIONS, find_problems, to_plan
 from deploy.plan import Plan
-from deploy.preflight import blockers, missing_tools, permission_notes, runtime_notes
+from deploy.preflight import blockers, memory_blockers, missing_tools, permission_notes, runtime_notes
 from deploy.reading import Reader, observe
 from deploy.registry import fetched, look_up
 from deploy.report import Report, printed
 from deploy.steps import STEPS
+from deploy.unmade import forget_unmade
 from launch.errors import Blocked
 
 INTERRUPTED = 130  # the exit status after Ctrl-C
@@ -104,11 +106,12 @@ def main(
                 _destroy(plan, commands)
                 report.outcome = "destroyed"
             else:
-                seen = _checked(plan, commands)
+                seen = _checked(plan, commands, sized=not advise)
                 if advise:
                     measured = measured_options(plan, values, given, commands)
                     _stop_on(find_problems({**values, **measured}))
                     plan = report.plan = to_plan({**values, **measured}, registered)
+                    _stop_on(memory_blockers(plan, seen))
                 report.deployment = _deploy(plan, seen, commands)
                 report.outcome = "deployed"
         finally:
@@ -120,16 +123,16 @@ def main(
 def _destroy(plan: Plan, commands: Commands) -> None:
     """Delete what the record lists."""
     reader = Reader(plan, commands)
-    record = reader.record()
+    record, uri = reader.record(reader.function)
     _stop_on(reader.problems)
-    destroy(plan, record, commands)
+    destroy(plan, record, uri, commands)
 
 
-def _checked(plan: Plan, commands: Commands) -> Observation:
-    """Return what a deployment depends on; raise Blocked if anything prevents it."""
+def _checked(plan: Plan, commands: Commands, *, sized: bool) -> Observation:
+    """Return what a deployment depends on; raise Blocked if anything prevents it. `sized`: the sizes are final."""
     click.echo(f"Checking {plan.project}, {plan.region} and the model")
     seen = observe(plan, commands)
-    _stop_on(blockers(plan, seen))
+    _stop_on([*blockers(plan, seen), *(memory_blockers(plan, seen) if sized else ())])
     for note in (*(seen.model.notes if seen.model else ()), *runtime_notes(seen), *permission_notes(plan, seen)):
         click.echo(f"  {note}")
     return seen
@@ -141,7 +144,11 @@ def _deploy(plan: Plan, seen: Observation, commands: Commands) -> Deployment:
         deployment = Deployment(plan, seen, commands, Path(folder))
         for number, step in enumerate(STEPS, 1):
             commands.progress = f"[{number}/{len(STEPS)}]"
-            step(deployment)
+            try:
+                step(deployment)
+            except StepFailed:
+                forget_unmade(deployment)
+                raise
     return deployment
 
 

@@ -1,11 +1,11 @@
 """A deployment under way: what is missing, what is recorded, and what the steps learned from creating it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.errors import StepFailed
 from deploy.gcloud import Commands
-from deploy.observation import BUCKET_READER, CONNECTION_USER, Observation
-from deploy.passed_flags import settings
+from deploy.missing import missing
+from deploy.observation import Observation
 from deploy.plan import Plan
 from deploy.record import Entry, Record
 
@@ -25,25 +25,7 @@ class Deployment:
         self.connection_id = plan.connection_id(self.location)
         self.function_url = seen.function.url if seen.function else "https://endpoint-of-the-function"
         self.caller = seen.connection.account if seen.connection else "account-of-the-connection"
-        self.missing = tuple(self._missing())
-
-    def _missing(self) -> Iterator[Entry]:
-        plan, seen = self.plan, self.seen
-        if not seen.account_exists:
-            yield Entry("account", plan.account)
-        if not seen.bucket_policy.grants(BUCKET_READER, f"serviceAccount:{plan.account}"):
-            yield Entry("reader", plan.account)
-        if not seen.function:
-            yield Entry("function", plan.function)
-        if not seen.connection:
-            yield Entry("connection", self.connection_id)
-        if not seen.dataset:
-            yield Entry("dataset", plan.dataset_id)
-        for member in plan.grant:
-            if not (seen.connection and seen.connection.policy.grants(CONNECTION_USER, member)):
-                yield Entry("analyst", f"{self.connection_id} {member}")
-        for name in settings(plan):
-            yield Entry("setting", name)
+        self.missing = tuple(missing(plan, seen))
 
     def remember(self, *entries: Entry) -> None:
         """Record resources before they are created; nothing is written if the record has them."""
@@ -53,14 +35,38 @@ class Deployment:
         """Remove what is no longer there from the record."""
         self._write(self.record.remove(entries))
 
+    def move_record(self) -> None:
+        """Write the record to its place of today, if an earlier run kept it elsewhere, and delete it there."""
+        before = self.seen.record_uri
+        if before == self.plan.record_uri:
+            return
+        self._save(self.record)
+        try:
+            step = f"Deleting the record {before}, which is in {self.plan.record_uri} now"
+            self.commands.change(step, "", ["gcloud", "storage", "rm", before, "--no-user-output-enabled"])
+        except StepFailed as failure:
+            self.commands.say(f"{before} stays, and is of no use any more: {failure.reason}")
+
     def _write(self, record: Record) -> None:
+        if record != self.record:
+            self._save(record)
+
+    def save_quietly(self, record: Record) -> None:
+        """Write the record after a failure, which is what the user has to hear of: once, whatever comes of it."""
         if record == self.record:
             return
+        delete = ["gcloud", "storage", "rm", self.plan.record_uri, "--no-user-output-enabled"]
+        self.commands.run(self._copy(record) if record.entries else delete)
+
+    def _copy(self, record: Record) -> list[str]:
         file = self.folder / "record.txt"
         file.write_text(str(record))
+        return ["gcloud", "storage", "cp", str(file), self.plan.record_uri, "--no-user-output-enabled"]
+
+    def _save(self, record: Record) -> None:
         self.commands.change(
             f"Recording what deploy.sh creates in {self.plan.record_uri}",
-            f"Ask for roles/storage.objectUser on gs://{self.plan.bucket}.",
-            ["gcloud", "storage", "cp", str(file), self.plan.record_uri, "--no-user-output-enabled"],
+            f"Ask for roles/storage.objectUser on gs://{self.plan.record_bucket}, or name another place with --record.",
+            self._copy(record),
         )
         self.record = record

@@ -23,9 +23,9 @@ class Deletion:
     kept: str = ""  # what to say, in place of failing, of a resource that cannot be deleted
 
 
-def destroy(plan: Plan, record: Record | None, commands: Commands) -> None:
-    """Delete what the record lists, then the record itself. Resources that are gone already are skipped."""
-    if record is None:
+def destroy(plan: Plan, record: Record, record_uri: str, commands: Commands) -> None:
+    """Delete what the record at a URI lists, then the record itself. Resources that are gone already are skipped."""
+    if not record_uri:
         click.echo(f"There is nothing to delete: {plan.record_uri} does not exist.")
         return
     deletions = [
@@ -34,8 +34,8 @@ def destroy(plan: Plan, record: Record | None, commands: Commands) -> None:
         *_function(plan, record),
         Deletion(
             "Deleting the record",
-            f"Ask for roles/storage.objectUser on gs://{plan.bucket}.",
-            ["gcloud", "storage", "rm", plan.record_uri, "--no-user-output-enabled"],
+            f"Ask for roles/storage.objectUser on {record_uri}.",
+            ["gcloud", "storage", "rm", record_uri, "--no-user-output-enabled"],
         ),
     ]
     for number, deletion in enumerate(deletions, 1):
@@ -104,12 +104,13 @@ def _function(plan: Plan, record: Record) -> Iterator[Deletion]:
             ["gcloud", "functions", "delete", name, "--gen2", project, f"--region={plan.region}", "--quiet"],
         )
     # Before the account: a policy would keep the name of a deleted account.
-    for name in record.names("reader"):
+    for pair in record.names("reader"):
+        name, bucket = pair.split()
         yield Deletion(
-            f"Revoking access to gs://{plan.bucket} from {name}",
-            f"Ask for roles/storage.admin on gs://{plan.bucket}.",
+            f"Revoking access to gs://{bucket} from {name}",
+            f"Ask for roles/storage.admin on gs://{bucket}.",
             [
-                "gcloud", "storage", "buckets", "remove-iam-policy-binding", f"gs://{plan.bucket}",
+                "gcloud", "storage", "buckets", "remove-iam-policy-binding", f"gs://{bucket}",
                 f"--member=serviceAccount:{name}", f"--role={BUCKET_READER}", "--no-user-output-enabled",
             ],
         )  # fmt: skip

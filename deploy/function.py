@@ -13,6 +13,7 @@ from deploy.option import to_text
 from deploy.passed import OWN_LABEL
 from deploy.passed_flags import obsolete, passed_flags, removed_keys, reset_flags
 from deploy.record import Entry
+from deploy.symptoms import known_advice
 from launch.description import Description
 from loading.packages import RESOLVED
 
@@ -62,7 +63,8 @@ def deploy_function(deployment: Deployment) -> None:
         result = deployment.commands.change(step, "", command)
     except StepFailed as failure:
         log, advice = build_advice(deployment.commands, failure.reason, plan.function, plan.region)
-        raise StepFailed(step, f"{failure.reason}{log}", advice) from failure
+        known = known_advice(f"{failure.reason}{log}")
+        raise StepFailed(step, f"{failure.reason}{log}", f"{known} {advice}".lstrip()) from failure
     if not deployment.commands.dry_run:
         deployment.function_url = result.json()["serviceConfig"]["uri"]
     deployment.forget(*(Entry("setting", name) for name in gone))

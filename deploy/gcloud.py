@@ -41,6 +41,7 @@ CONFLICT = (
     r"|(?<![\w.-])409(?![\w-])|(already|still) in progress|[Uu]nable to queue the operation"
     r"|[Cc]oncurrent policy changes|conditionNotMet|pre-?conditions you specified"
 )
+FINAL = r"Cloud Run service .*already exists"  # another one's, which stays
 ABSENT = r"HTTPError 404|status=\[404\]|: 404\b|[Nn]ot found|NOT_FOUND|matched no objects"
 
 
@@ -151,7 +152,12 @@ class Commands:
         deadline, pause = time.monotonic() + seconds, 1.0
         while True:
             result = self.run(command, stdin, self.wait)
-            if result.ok or not result.matches(retryable) or time.monotonic() + pause >= deadline:
+            if (
+                result.ok
+                or result.matches(FINAL)
+                or not result.matches(retryable)
+                or time.monotonic() + pause >= deadline
+            ):
                 return result
             time.sleep(pause)
             pause = min(2 * pause, MAX_PAUSE)
@@ -179,7 +185,7 @@ class Commands:
             if result.ok or self.run(shows).ok:
                 return
             if not result.matches(CONFLICT) or time.monotonic() + CREATED_PAUSE >= deadline:
-                raise StepFailed(step, result.reason, advice)
+                raise StepFailed(step, result.reason, known_advice(result.reason) or advice)
             time.sleep(CREATED_PAUSE)
 
     def _only_announced(self, step: str, command: Sequence[str]) -> bool:

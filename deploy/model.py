@@ -53,6 +53,7 @@ def report(found: Examined, functions: str, options: Options, settings: SqlSetti
             name for function in callable_functions(description.model) for name in settings.routines(function)
         ),
         parity_query=example_query(description.model.signature, rows, functions, settings),
+        memory=description.memory,
         predictions=expected,
     )
 

@@ -71,6 +71,7 @@ class Function:
     state: str
     source_hash: str  # the label `deployed`, which only deploy.sh sets
     url: str
+    model_uri: str  # that it serves
     policy: Policy  # of its Cloud Run service
 
     @property
@@ -130,6 +131,7 @@ class ModelReport:
     requirements: str  # the deployed requirements.txt
     functions: tuple[str, ...]  # the SQL functions that the model offers
     parity_query: str  # scores the input example in SQL
+    memory: int  # that a process has for itself once the model is loaded, in bytes; 0: not known
     predictions: list[Any]  # what the model's own library predicts for it, a JSON value per row
 
     @classmethod
@@ -146,13 +148,18 @@ class Observation:
     runtimes: Mapping[str, str] | None  # the stage of each Python of Cloud Functions, such as GA; None: not known
     apis: frozenset[str] | None  # None: could not be read
     permissions: frozenset[str] | None
+    tested: Mapping[str, bool]  # whether the caller has a permission, which the project doesn't grant, on its resource
+    lacking_on_buckets: Mapping[str, tuple[str, ...]]  # permissions by bucket
     record: Record
+    record_uri: str  # where it was found, else where it will be
     account_exists: bool
     bucket_policy: Policy
     function: Function | None
+    foreign_service: bool  # a Cloud Run service without a function has the name of the function
     dataset: Dataset | None
     connection: Connection | None
     model: ModelReport | None
+    builder: str  # the account that builds the function; empty: could not be read
     project_policy: Policy | None  # None: may not be read
     secrets: tuple[FoundSecret, ...]
     others: Mapping[str, str]  # routines of others with the names of the SQL functions, and what they are

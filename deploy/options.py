@@ -125,6 +125,11 @@ OPTIONS = (
         repeatable=True,
     ),
     Option(
+        "record", "", "gs://my-bucket/deployments",
+        "Where to keep the record of what deploy.sh creates; default: deployments in the model's bucket.",
+        MODEL_URI, "gs://bucket/prefix",
+    ),
+    Option(
         "wait", "1800", "3600", "Seconds that a step may take, including the wait for new grants to take effect.",
         r"[1-9][0-9]{0,5}", "seconds",
     ),
@@ -228,6 +233,7 @@ def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> 
         timeout=int(values["timeout"]),
         max_batching_rows=int(values["max_batching_rows"]) if values["max_batching_rows"] else None,
         grant=tuple(values["grant"].split()),
+        record=values["record"],
         wait=int(values["wait"]),
         ingress_settings=values["ingress_settings"],
         vpc_connector=values["vpc_connector"],

@@ -47,6 +47,7 @@ class Plan:
     timeout: int  # seconds per request
     max_batching_rows: int | None  # None: BigQuery chooses
     grant: tuple[str, ...]
+    record: str  # gs://bucket/prefix of the record; empty for the model's bucket
     wait: int  # seconds per step
     # The options of passed.py, as gcloud takes them; empty if not given.
     ingress_settings: str
@@ -79,13 +80,22 @@ class Plan:
 
     @property
     def bucket(self) -> str:
-        """The bucket that holds the model and the record."""
-        return self.model_uri.removeprefix("gs://").partition("/")[0]
+        """The bucket that holds the model."""
+        return bucket_of(self.model_uri)
 
     @property
     def record_uri(self) -> str:
         """The object that lists what deploy.sh created."""
-        return f"gs://{self.bucket}/deployments/{self.project}/{self.region}/{self.function}.txt"
+        return self.record_in(self.record or f"gs://{self.bucket}/deployments")
+
+    def record_in(self, folder: str) -> str:
+        """Return the object in a folder, gs://bucket/prefix, that would list what deploy.sh created."""
+        return f"{folder.rstrip('/')}/{self.project}/{self.region}/{self.function}.txt"
+
+    @property
+    def record_bucket(self) -> str:
+        """The bucket that holds the record."""
+        return bucket_of(self.record_uri)
 
     @property
     def account(self) -> str:
@@ -109,6 +119,11 @@ class Plan:
     def connection_id(self, location: str) -> str:
         """Return the connection's name as bq takes it, for the dataset's location."""
         return f"{self.project}.{location.lower()}.{self.connection}"
+
+
+def bucket_of(uri: str) -> str:
+    """Return the bucket of a gs:// URI; empty for another URI."""
+    return uri.removeprefix("gs://").partition("/")[0] if uri.startswith("gs://") else ""
 
 
 def default_account(function: str) -> str:

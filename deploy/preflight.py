@@ -3,9 +3,12 @@
 import shutil
 from collections.abc import Iterator, Mapping
 
-from deploy.observation import INVOKER, Observation, runtime
+from deploy.builder import builder_note, builder_problems
+from deploy.observation import Observation, runtime
 from deploy.plan import Plan, location_problem
+from deploy.rights import WRITES_RECORD, Place, needed
 from deploy.secrets import SECRET_MANAGER, secret_note, secret_problems
+from deploy.sizes import memory_problem
 from launch.lock import PYTHONS
 
 GONE = "DECOMMISSIONED"  # gcloud's word for a runtime in which nothing can be deployed any more
@@ -23,13 +26,6 @@ OPTIONAL_APIS = {
     "vpcaccess.googleapis.com": "vpc_connector",
     "cloudkms.googleapis.com": "kms_key",
 }
-# What the steps may need of the person or account that runs them, on the project or on one resource.
-PERMISSIONS = (
-    "bigquery.connections.create", "bigquery.connections.delegate", "bigquery.connections.get",
-    "bigquery.datasets.create", "bigquery.jobs.create", "bigquery.routines.create", "cloudfunctions.functions.create",
-    "cloudfunctions.functions.update", "iam.serviceAccounts.actAs", "iam.serviceAccounts.create",
-    "run.services.setIamPolicy",
-)  # fmt: skip
 
 
 def missing_tools() -> list[str]:
@@ -49,12 +45,20 @@ def blockers(plan: Plan, seen: Observation) -> list[str]:
         *_project_blockers(plan, seen),
         *_function_blockers(plan, seen),
         *_dataset_blockers(plan, seen),
+        *builder_problems(plan, seen),
         *(
             it
             for found in seen.secrets
             for it in secret_problems(plan, found, seen.project_policy, seen.account_exists)
         ),
     ]
+
+
+def memory_blockers(plan: Plan, seen: Observation) -> list[str]:
+    """Return why the model can't fit into the memory of the plan, which --advise may change after the other checks."""
+    measured = seen.model.memory if seen.model else 0
+    problem = memory_problem(measured, plan.workers, plan.memory, plan.cpu)
+    return [problem] if problem else []
 
 
 def offered(runtimes: Mapping[str, str] | None) -> tuple[str, ...]:
@@ -76,35 +80,11 @@ def runtime_notes(seen: Observation) -> Iterator[str]:
 
 def permission_notes(plan: Plan, seen: Observation) -> Iterator[str]:
     """Yield which permissions were not found on the project, but may be granted on a resource that exists."""
-    granted = seen.permissions if seen.permissions is not None else frozenset(PERMISSIONS)
-    for name, resource in _needed(plan, seen).items():
-        if resource and name not in granted:
-            yield f"You lack {name} on {plan.project}; it must be granted on {resource}, which cannot be tested."
+    for name, place in _lacking(plan, seen).items():
+        if place and name not in seen.tested:
+            yield f"You lack {name} on {plan.project}; it must be granted on {place.text}, which cannot be tested."
+    yield from filter(None, [builder_note(plan, seen)])
     yield from filter(None, (secret_note(plan, found, seen.project_policy) for found in seen.secrets))
-
-
-def _needed(plan: Plan, seen: Observation) -> dict[str, str]:
-    """Return the permissions that this run needs, each with the existing resource on which it may be granted instead.
-
-    The text is empty where only the project can grant it, because the resource does not exist yet.
-    """
-    function = f"the function {plan.function}" if seen.function else ""
-    needed = {
-        "bigquery.jobs.create": "",
-        "bigquery.routines.create": f"the dataset {plan.dataset}" if seen.dataset else "",
-        "bigquery.connections.delegate": f"the connection {plan.connection}" if seen.connection else "",
-        "iam.serviceAccounts.actAs": f"the service account {plan.account}" if seen.account_exists else "",
-        f"cloudfunctions.functions.{'update' if seen.function else 'create'}": "",
-    }
-    if not seen.account_exists:
-        needed["iam.serviceAccounts.create"] = ""
-    if not seen.dataset:
-        needed["bigquery.datasets.create"] = ""
-    if not seen.connection:
-        needed |= {"bigquery.connections.create": "", "bigquery.connections.get": ""}
-    if not (seen.function and seen.connection and seen.function.policy.grants(INVOKER, seen.connection.member)):
-        needed["run.services.setIamPolicy"] = function
-    return needed
 
 
 def _version_blockers(seen: Observation) -> Iterator[str]:
@@ -120,11 +100,22 @@ def _project_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
     required_apis = [*APIS, *(api for api, wants in OPTIONAL_APIS.items() if getattr(plan, wants))]
     if seen.apis is not None and (missing := [api for api in required_apis if api not in seen.apis]):
         yield f"APIs are not enabled; run: gcloud services enable {' '.join(missing)} --project={plan.project}"
-    if seen.permissions is None:
-        return
-    required = sorted(name for name, resource in _needed(plan, seen).items() if not resource)
-    if missing := [name for name in required if name not in seen.permissions]:
+    lacking = _lacking(plan, seen)
+    if missing := sorted(name for name, place in lacking.items() if not place):
         yield f"You lack these permissions on {plan.project}: {' '.join(missing)}"
+    for name, place in lacking.items():
+        if place and seen.tested.get(name) is False:
+            yield f"You lack {name} on {plan.project} and on {place.text}: ask for it on one of them."
+    for bucket, names in seen.lacking_on_buckets.items():
+        elsewhere = "; or keep the record in another bucket with --record" if set(names) == set(WRITES_RECORD) else ""
+        yield f"You lack these permissions on gs://{bucket}: {' '.join(names)}{elsewhere}."
+
+
+def _lacking(plan: Plan, seen: Observation) -> dict[str, Place | None]:
+    """Return the permissions that this run needs and the project doesn't grant, with the resource that may."""
+    if seen.permissions is None:
+        return {}
+    return {name: place for name, place in needed(plan, seen).items() if name not in seen.permissions}
 
 
 def _function_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
@@ -132,6 +123,11 @@ def _function_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
         yield f"The service account {plan.account} does not exist; give a name without @ to have it created."
     if seen.function and not seen.function.ours:
         yield f"The function {plan.function} was not created by deploy.sh: choose another --function."
+    if seen.foreign_service:
+        yield (
+            f"A Cloud Run service {plan.function} exists in {plan.region}, and was not created by deploy.sh: choose "
+            "another --function."
+        )
 
 
 def _dataset_blockers(plan: Plan, seen: Observation) -> Iterator[str]:

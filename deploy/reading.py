@@ -1,71 +1,71 @@
 """Reads everything that a deployment depends on, in parallel, and changes nothing."""
 
 import json
-import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
-import httpx
-
-from deploy.gcloud import Commands, Result
-from deploy.observation import NO_POLICY, Connection, Dataset, FoundSecret, Function, ModelReport, Observation, Policy
-from deploy.plan import Plan
-from deploy.preflight import PERMISSIONS, offered
+from deploy.gcloud import Commands
+from deploy.missing import reader
+from deploy.observation import BUCKET_READER, NO_POLICY, Connection, Dataset, Function, ModelReport, Observation, Policy
+from deploy.plan import Plan, bucket_of
+from deploy.preflight import offered
+from deploy.project import ProjectReader
 from deploy.record import Record
-from deploy.secrets import SECRET_MANAGER, read_secret, secrets
 from launch.lock import PYTHONS
-from serving.errors import describe_error
 
-RESOURCE_MANAGER = "https://cloudresourcemanager.googleapis.com/"
-HTTP_SECONDS = 60.0
 # What every command of gcloud and bq says to somebody who isn't logged in, or whose login expired.
 LOGGED_OUT = (
     r"UNAUTHENTICATED|\b401\b|invalid authentication credentials|active account|[Rr]eauthenticat|refreshing .*token"
 )
-SWITCHED_OFF = r"SERVICE_DISABLED|has not been used in project|is disabled"
 
 
 def observe(plan: Plan, commands: Commands) -> Observation:
     """Read all there is to know for a plan."""
-    reader = Reader(plan, commands)
-    version = commands.start(reader.gcloud_version)
-    runtimes = commands.start(reader.runtimes)
-    apis = commands.start(reader.apis)
-    permissions = commands.start(lambda: reader.permissions(apis.result()))
-    account = commands.start(reader.account)
-    bucket_policy = commands.start(reader.bucket_policy)
-    record = commands.start(reader.record)
-    function = commands.start(reader.function)
-    dataset = commands.start(reader.dataset)
-    connection = commands.start(lambda: reader.connection(dataset.result()))
-    model = commands.start(lambda: reader.model(runtimes.result()))
-    project_policy = commands.start(reader.project_policy)
-    secrets = commands.start(lambda: reader.secrets(apis.result()))
-    others = commands.start(lambda: reader.others(model.result(), dataset.result(), record.result() or Record()))
-    return Observation(
+    found = Reader(plan, commands)
+    version = commands.start(found.gcloud_version)
+    runtimes = commands.start(found.runtimes)
+    apis = commands.start(found.apis)
+    permissions = commands.start(lambda: found.permissions(apis.result()))
+    account = commands.start(found.account)
+    function = commands.start(found.function)
+    service = commands.start(lambda: found.foreign_service(function.result()))
+    record = commands.start(lambda: found.record(function.result))
+    bucket_policy = commands.start(lambda: found.bucket_policy(record.result()[0]))
+    dataset = commands.start(found.dataset)
+    connection = commands.start(lambda: found.connection(dataset.result()))
+    model = commands.start(lambda: found.model(runtimes.result()))
+    project_policy = commands.start(found.project_policy)
+    builder = commands.start(lambda: found.builder(apis.result()))
+    secrets = commands.start(lambda: found.secrets(apis.result()))
+    others = commands.start(lambda: found.others(model.result(), dataset.result(), record.result()[0]))
+    seen = Observation(
         gcloud_version=version.result(),
         runtimes=runtimes.result(),
         apis=apis.result(),
         permissions=permissions.result(),
         account_exists=account.result() is not None,
         bucket_policy=bucket_policy.result(),
-        record=record.result() or Record(),
+        record=record.result()[0],
+        record_uri=record.result()[1] or plan.record_uri,
         function=function.result(),
+        foreign_service=service.result(),
         dataset=dataset.result(),
         connection=connection.result(),
         model=model.result(),
+        builder=builder.result(),
         project_policy=project_policy.result(),
         secrets=secrets.result(),
         others=others.result(),
-        problems=tuple(sorted(_without_login(reader.problems))),
+        tested={},
+        lacking_on_buckets={},
+        problems=tuple(sorted(_without_login(found.problems))),
     )
+    return replace(seen, tested=found.tested(seen), lacking_on_buckets=found.lacking_on_buckets(seen))
 
 
 def _without_login(problems: Sequence[str]) -> list[str]:
@@ -76,56 +76,8 @@ def _without_login(problems: Sequence[str]) -> list[str]:
     return [*others, "You are not logged in to Google Cloud, or the login has expired: run 'gcloud auth login'."]
 
 
-@dataclass
-class Reader:
-    """Reads one thing per method, and collects a sentence for each that cannot be read."""
-
-    plan: Plan
-    commands: Commands
-    problems: list[str] = field(default_factory=list)
-
-    def gcloud_version(self) -> str:
-        """Return the version of the Google Cloud SDK."""
-        found = self._existing("version of gcloud", ["gcloud", "version", "--format=json"])
-        return str(found["Google Cloud SDK"]) if found else ""
-
-    def runtimes(self) -> Mapping[str, str] | None:
-        """Return the stage of each Python that Cloud Functions lists for the region; None if it lists none."""
-        region = f"--region={self.plan.region}"
-        result = self.commands.run(["gcloud", "functions", "runtimes", "list", self._project, region, "--format=json"])
-        listed = result.json() if result.ok else []
-        second = [it for it in listed if it["name"].startswith("python") and "GEN_2" in it["environments"]]
-        return {it["name"]: it["stage"] for it in second} or None
-
-    def apis(self) -> frozenset[str] | None:
-        """Return the APIs enabled in the project."""
-        result = self.commands.run(
-            ["gcloud", "services", "list", "--enabled", self._project, "--format=json(config.name)"]
-        )
-        if result.ok:
-            return frozenset(service["config"]["name"] for service in result.json())
-        self.problems.append(
-            f"The project {self.plan.project} cannot be read: {result.reason} "
-            "Log in with 'gcloud auth login' and check --project."
-        )
-        return None
-
-    def permissions(self, apis: frozenset[str] | None) -> frozenset[str] | None:
-        """Return which of PERMISSIONS the caller has on the project; gcloud has no command for that."""
-        if apis is not None and urlsplit(RESOURCE_MANAGER).hostname not in apis:
-            return None  # which preflight reports
-        token = self.commands.run(["gcloud", "auth", "print-access-token"])
-        result = _test_permissions(self.plan.project, token.out.strip()) if token.ok else token
-        if result.ok:
-            return frozenset(result.json().get("permissions", []))
-        if result.matches(SWITCHED_OFF):
-            self.problems.append(
-                "The Cloud Resource Manager API is off, which tells what you may do; run: gcloud services enable "
-                f"{urlsplit(RESOURCE_MANAGER).hostname} {self._project}"
-            )
-        else:
-            self.problems.append(f"Your permissions on {self.plan.project} cannot be read: {result.reason}")
-        return None
+class Reader(ProjectReader):
+    """Reads the resources of one deployment, one thing per method."""
 
     def account(self) -> str | None:
         """Return the email of the account that the function runs as."""
@@ -133,35 +85,42 @@ class Reader:
         found = self._existing("service account", command)
         return str(found["email"]) if found else None
 
-    def project_policy(self) -> Policy | None:
-        """Return who has which role on the whole project; None if the caller may not read that."""
-        result = self.commands.run(["gcloud", "projects", "get-iam-policy", self.plan.project, "--format=json"])
-        return Policy.parse(result.json()) if result.ok else None
-
-    def secrets(self, apis: frozenset[str] | None) -> tuple[FoundSecret, ...]:
-        """Return what can be read about the secrets of --set-secrets."""
-        if apis is not None and SECRET_MANAGER not in apis:
-            return ()  # which preflight reports
-        reads = [self.commands.start(partial(read_secret, it, self.commands)) for it in secrets(self.plan)]
-        return tuple(read.result() for read in reads)
-
-    def bucket_policy(self) -> Policy:
-        """Return who may do what with the bucket."""
+    def bucket_policy(self, record: Record) -> Policy:
+        """Return who may do what with the bucket; where that can't be read, the grant of the record."""
         bucket = f"gs://{self.plan.bucket}"
         result = self.commands.run(["gcloud", "storage", "buckets", "get-iam-policy", bucket, "--format=json"])
         if result.ok:
             return Policy.parse(result.json())
+        if reader(self.plan) in record and not result.absent:
+            return Policy({BUCKET_READER: frozenset({f"serviceAccount:{self.plan.account}"})})
         self.problems.append(f"The bucket {bucket} does not exist or its policy cannot be read: {result.reason}")
         return NO_POLICY
 
-    def record(self) -> Record | None:
-        """Return what earlier runs created."""
-        result = self.commands.run(["gcloud", "storage", "cat", self.plan.record_uri])
-        if result.ok:
-            return Record.parse(result.out, self.plan.dataset_id)
-        if not result.absent:
-            self.problems.append(f"The record {self.plan.record_uri} cannot be read: {result.reason}")
-        return None
+    def record(self, function: Callable[[], Function | None]) -> tuple[Record, str]:
+        """Return what earlier runs created, and where that is written; an empty text if there is no record.
+
+        A record of earlier options is in the model's bucket, or in that of the model which the function serves now.
+        """
+        for place in self._record_places(function):
+            result = self.commands.run(["gcloud", "storage", "cat", place])
+            if result.ok:
+                return Record.parse(result.out, self.plan.dataset_id, bucket_of(place)), place
+            if not result.absent:
+                self.problems.append(
+                    f"The record {place} cannot be read: {result.reason} "
+                    "Ask for roles/storage.objectViewer on its bucket, or name another place with --record."
+                )
+                break
+        return Record(), ""
+
+    def _record_places(self, function: Callable[[], Function | None]) -> Iterator[str]:
+        yield self.plan.record_uri
+        if self.plan.record:
+            yield self.plan.record_in(f"gs://{self.plan.bucket}/deployments")
+        found = function()
+        served = bucket_of(found.model_uri) if found and found.ours else ""
+        if served and served != self.plan.bucket:
+            yield self.plan.record_in(f"gs://{served}/deployments")
 
     def function(self) -> Function | None:
         """Return the Cloud Function with its service's policy."""
@@ -169,13 +128,22 @@ class Reader:
         found = self._existing("function", ["gcloud", "functions", "describe", "--v2", *name])
         if not found:
             return None
+        config = found.get("serviceConfig", {})
         policy = self.commands.run(["gcloud", "run", "services", "get-iam-policy", *name])
         return Function(
             state=found.get("state", ""),
             source_hash=found.get("labels", {}).get("deployed", ""),
-            url=found.get("serviceConfig", {}).get("uri", ""),
+            url=config.get("uri", ""),
+            model_uri=config.get("environmentVariables", {}).get("MODEL_URI", ""),
             policy=Policy.parse(policy.json()) if policy.ok else NO_POLICY,
         )
+
+    def foreign_service(self, function: Function | None) -> bool:
+        """Tell whether somebody else's Cloud Run service has the name that the function's service would get."""
+        if function:
+            return False
+        place = f"v2/projects/{quote(self.plan.project)}/locations/{self.plan.region}"
+        return self.rest.request("GET", "run", f"{place}/services/{self.plan.function}").ok
 
     def dataset(self) -> Dataset | None:
         """Return the dataset with the names of its routines."""
@@ -234,33 +202,3 @@ class Reader:
                 endpoint = routine.get("remoteFunctionOptions", {}).get("endpoint")
                 found[name] = f"calls {endpoint}" if endpoint else "is not a remote function"
         return found
-
-    @property
-    def _project(self) -> str:
-        return f"--project={self.plan.project}"
-
-    def _existing(self, what: str, command: Sequence[str]) -> Any:
-        """Return the JSON that describes a resource, or None when it does not exist or cannot be read."""
-        result = self.commands.run(command)
-        if result.ok:
-            return result.json()
-        if not result.absent:
-            self.problems.append(f"The {what} cannot be read: {result.reason}")
-        return None
-
-
-def _test_permissions(project: str, token: str) -> Result:
-    """Ask Resource Manager which of PERMISSIONS the caller has on the project."""
-    endpoint = os.environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", RESOURCE_MANAGER)
-    try:
-        response = httpx.post(
-            f"{endpoint}v1/projects/{project}:testIamPermissions",
-            json={"permissions": PERMISSIONS},
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=HTTP_SECONDS,
-        )
-    except httpx.HTTPError as error:
-        return Result(1, "", describe_error(error))
-    if response.is_success:
-        return Result(0, response.text, "")
-    return Result(1, "", f"HTTP {response.status_code}: {response.text}")

@@ -16,7 +16,7 @@ Resource = Literal["account", "reader", "function", "connection", "dataset", "an
 class Entry:
     """One resource that deploy.sh created.
 
-    Datasets and routines have their project in their names. A `reader` is an account that may read the bucket. An
+    Datasets and routines have their project in their names. A `reader` is an account and a bucket that it may read. An
     `analyst` is a connection and who may use it. A `setting` is an option of passed.py, with its key if it has keys.
     `sql` is a dataset and the hash of what its SQL functions were registered with.
     """
@@ -35,14 +35,16 @@ class Record:
     entries: tuple[Entry, ...] = ()
 
     @classmethod
-    def parse(cls, text: str, dataset_id: str) -> "Record":
+    def parse(cls, text: str, dataset_id: str, bucket: str) -> "Record":
         """Read a record; lines of other versions of deploy.sh are skipped.
 
         Early versions wrote names without a dataset: those of the dataset that they recorded, else of `dataset_id`.
+        They wrote readers without a bucket: `bucket`, in which the record was beside the model.
         """
         pairs = [(word, name) for word, _, name in (line.partition(" ") for line in text.splitlines())]
         project = dataset_id.rpartition(".")[0]
         early = next((f"{project}.{name}" for word, name in pairs if word == "dataset" and "." not in name), dataset_id)
+        pairs = [(word, f"{name} {bucket}" if word == "reader" and " " not in name else name) for word, name in pairs]
         place = {"dataset": f"{project}.", "routine": f"{early}.", "sql": f"{early} "}
         return cls(
             tuple(

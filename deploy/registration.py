@@ -5,9 +5,10 @@ import hashlib
 from functools import partial
 
 from deploy.deployment import Deployment
-from deploy.gcloud import ROOT, Commands
-from deploy.observation import CONNECTION_USER, NO_POLICY, ROUTINE_CALLER, Policy
+from deploy.gcloud import ROOT
+from deploy.observation import CONNECTION_USER, ROUTINE_CALLER
 from deploy.record import Entry
+from deploy.routine_policy import allow_call, read_policy
 from launch.description import Description
 from sql.render import render
 
@@ -77,7 +78,7 @@ def grant_analysts(deployment: Deployment) -> None:
     plan, commands = deployment.plan, deployment.commands
     names = deployment.record.routines(plan.dataset_id) if plan.grant else []
     routines = [f"{plan.project}:{plan.dataset}.{name}" for name in names]
-    reads = {name: commands.start(partial(_routine_policy, commands, name)) for name in routines}
+    reads = {name: commands.start(partial(read_policy, commands, name)) for name in routines}
     policies = {name: read.result() for name, read in reads.items()}
     for member in plan.grant:
         if Entry("analyst", f"{deployment.connection_id} {member}") in deployment.missing:
@@ -91,15 +92,4 @@ def grant_analysts(deployment: Deployment) -> None:
             )  # fmt: skip
         for name in routines:
             if not policies[name].grants(ROUTINE_CALLER, member):
-                deployment.commands.change(
-                    f"Allowing {member} to call {name.partition(':')[2]}",
-                    f"Ask for roles/bigquery.dataOwner on the dataset {plan.dataset}.",
-                    commands.bq(
-                        "add-iam-policy-binding", "--routine", f"--member={member}", f"--role={ROUTINE_CALLER}", name
-                    ),
-                )
-
-
-def _routine_policy(commands: Commands, name: str) -> Policy:
-    result = commands.run(commands.bq("get-iam-policy", "--routine", name))
-    return Policy.parse(result.json()) if result.ok else NO_POLICY
+                allow_call(commands, name, member)

@@ -13,6 +13,8 @@ CPU = r"0?\.[0-9]{1,3}|[12468](?:\.0)?"
 SMALLEST_BYTES = 128e6
 SMALLEST_CPU = 0.08
 
+INSTANCE_GIBIBYTES = (0.5, 1, 2, 4, 8, 16, 24, 32)  # of memory, of which the smallest that fits is advised
+
 # GiB of memory, and the fewest CPUs that Cloud Run requires for as much.
 FEWEST_CPUS = ((4, 1), (8, 2), (16, 4), (24, 6), (32, 8))
 # CPUs, and the GiB of memory that Cloud Run requires at least for as many.
@@ -28,7 +30,7 @@ def size_problems(values: Mapping[str, str]) -> Iterator[str]:
     if not parsed or not re.fullmatch(CPU, values["cpu"], re.ASCII) or not values["concurrency"].isdecimal():
         return
     cpu, concurrency = float(values["cpu"]), int(values["concurrency"])
-    size = int(parsed[1]) * UNITS[parsed[2]]
+    size = memory_bytes(values["memory"])
     memory, cpus = f"--memory {values['memory']}", f"--cpu {values['cpu']}"
     largest = FEWEST_CPUS[-1][0]
     if size < SMALLEST_BYTES:
@@ -42,6 +44,34 @@ def size_problems(values: Mapping[str, str]) -> Iterator[str]:
         yield f"{cpus} requires at least {least}Gi of memory on Cloud Run; expected --memory {least}Gi, or fewer CPUs."
     if cpu < 1:
         yield from _fraction_problems(cpu, size, concurrency, values)
+
+
+def memory_problem(measured: int, workers: int, memory: str, cpu: str) -> str:
+    """Return why a model can't fit into the memory, with the next size that it does fit, or an empty text.
+
+    `measured` is what one process takes at least, in bytes; `memory` and `cpu` are options without problems.
+    """
+    needed, size = measured * workers, memory_bytes(memory)
+    if needed <= size:
+        return ""
+    takes = f"The model takes at least {measured / UNITS['Gi']:.2f} GiB of memory when it is loaded, as measured here"
+    each = f", in each of {workers} workers" if workers > 1 else ""
+    fitting = next((it for it in INSTANCE_GIBIBYTES if it * UNITS["Gi"] > needed), None)
+    if not fitting:
+        largest = f"more than an instance of Cloud Run can have, {INSTANCE_GIBIBYTES[-1]}Gi"
+        return f"{takes}{each}: {largest}; {'lower --workers' if workers > 1 else 'train a smaller model'}."
+    cpus = fewest_cpus(fitting) if fitting > 1 else 0.5 if fitting > 0.5 else 0
+    also = f" and --cpu {cpus}" if float(cpu) < cpus else ""
+    wanted = f"{fitting}Gi" if fitting >= 1 else "512Mi"
+    return f"{takes}{each}, and --memory is {memory}; expected at least --memory {wanted}{also}."
+
+
+def memory_bytes(memory: str) -> float:
+    """Return the bytes that --memory names; raise ValueError for a malformed one."""
+    parsed = re.fullmatch(MEMORY, memory, re.ASCII)
+    if not parsed:
+        raise ValueError(f"{memory!r} is no size of memory")
+    return int(parsed[1]) * UNITS[parsed[2]]
 
 
 def fewest_cpus(gibibytes: float) -> int:

@@ -3,7 +3,7 @@
 To add a step, write a function of a Deployment and list it in STEPS. It must change things through `Commands.change`,
 which prints the command in a dry run, retries transient errors, and names the step and what to do when it fails. If it
 creates a resource that --destroy should delete, add the resource's name to `Resource` in record.py, without which
-`Record.parse` skips its line; yield it in `Deployment._missing`, so that it is recorded before it is created; and
+`Record.parse` skips its line; yield it in `missing.missing`, so that it is recorded before it is created; and
 delete it in destroy.py.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from deploy.deployment import Deployment
 from deploy.errors import StepFailed
 from deploy.function import deploy_function
+from deploy.missing import reader
 from deploy.observation import BUCKET_READER, INVOKER
 from deploy.record import Entry
 from deploy.registration import grant_analysts, register_sql
@@ -21,6 +22,7 @@ from deploy.verify import verify
 
 def record_plan(deployment: Deployment) -> None:
     """Record everything that is missing, before any of it is created."""
+    deployment.move_record()
     deployment.remember(*deployment.missing)
 
 
@@ -53,7 +55,7 @@ def create_account(deployment: Deployment) -> None:
 def grant_bucket(deployment: Deployment) -> None:
     """Let the account read the model's bucket."""
     account, bucket = deployment.plan.account, f"gs://{deployment.plan.bucket}"
-    if Entry("reader", account) in deployment.missing:
+    if reader(deployment.plan) in deployment.missing:
         deployment.commands.change(
             f"Allowing {account} to read {bucket}",
             f"Ask for roles/storage.admin on {bucket}.",

@@ -11,6 +11,7 @@ from deploy.deployment import Deployment
 from deploy.errors import StepFailed
 from deploy.gcloud import TRANSIENT
 from deploy.observation import ModelReport
+from deploy.symptoms import known_advice
 from parity import compare
 from serving.errors import quantity
 
@@ -47,7 +48,7 @@ def verify(deployment: Deployment) -> None:
                 f"The grants did not take effect in time: check those of {plan.account} on gs://{plan.bucket} and of "
                 f"the connection on {plan.function}."
             )
-        raise StepFailed(step, result.reason, advice)
+        raise StepFailed(step, result.reason, f"{known_advice(result.reason)} {advice}".lstrip())
     found = differences(deployment.model, result.json())
     if found:
         advice = "Do not use the SQL functions: the deployed packages or the model differ from those here."

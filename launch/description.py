@@ -18,7 +18,8 @@ class Description:
     """A model as SQL sees it, rows as argument lists, and the predictions of its own library for them.
 
     `model` can't predict. `made_up` says that the rows were made from the signature, because the model has no usable
-    input example; `float32` that an output has single precision.
+    input example; `float32` that an output has single precision. `memory` is what the process had for itself once the
+    model was loaded, in bytes; 0 if the system doesn't tell.
     """
 
     model: Model
@@ -26,6 +27,7 @@ class Description:
     predictions: Sequence[Any]
     made_up: bool = False
     float32: bool = False
+    memory: int = 0
 
     @property
     def settings(self) -> dict[str, str]:
@@ -52,6 +54,7 @@ class Description:
                 "predictions": self.predictions,
                 "made_up": self.made_up,
                 "float32": self.float32,
+                "memory": self.memory,
             },
             default=encode,
         )
@@ -70,7 +73,7 @@ class Description:
             outputs=_outputs(found["outputs"]),
             notes=found["notes"],
         )
-        return cls(model, found["rows"], found["predictions"], found["made_up"], found["float32"])
+        return cls(model, found["rows"], found["predictions"], found["made_up"], found["float32"], found["memory"])
 
 
 def _signature(found: Mapping[str, Any]) -> Signature:

@@ -9,10 +9,14 @@ OUTPUT is a JSON file: `errors`, one sentence each, or what was asked for. The e
 and the model's, and no others of this project.
 """
 
+import contextlib
 import copy
+import ctypes
 import dataclasses
+import gc
 import json
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +43,7 @@ MAX_REASON = 300  # characters of an error of somebody else's code; MLflow's can
 def examine(folder: Path, uri: str) -> Description:
     """Load a model and let its own library predict its input example, or rows made from its signature."""
     model = load(str(folder), plan="thorough")
+    memory = own_memory()
     model.info = dataclasses.replace(model.info, uri=uri)
     rows, expected = input_example(folder, model) if model.example else ([], Expected([]))
     made_up = not rows
@@ -53,7 +58,21 @@ def examine(folder: Path, uri: str) -> Description:
                 f"The model cannot predict rows made from its signature: {_reason(error)}",
             ]
             rows = []
-    return Description(model, rows, expected.predictions, made_up, expected.float32)
+    return Description(model, rows, expected.predictions, made_up, expected.float32, memory)
+
+
+def own_memory() -> int:
+    """Return the bytes of memory that only this process has, without what it has freed; 0 on a system but Linux.
+
+    A function with the model needs at least as much. Files and libraries, which processes share, don't count.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # a C library without malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
+    with contextlib.suppress(OSError):
+        if found := re.search(r"^RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE):
+            return 1024 * int(found[1])
+    return 0
 
 
 def main(command: str, folder: str, second: str, output: str) -> None:

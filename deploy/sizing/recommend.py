@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deploy.sizes import fewest_cpus
+from deploy.sizes import INSTANCE_GIBIBYTES, fewest_cpus
 from deploy.sizing.measure import Measurements, Point, Shape
 from deploy.sizing.sample import SizingError
 from launch.prices import usd
@@ -17,7 +17,6 @@ BATCH_RATE = 0.8  # of the best rate is enough: a larger batch means a longer wa
 CALLERS_RATE = 0.95  # of the best rate is enough
 MEMORY_RESERVE = 1.3  # times the measured peak
 GIBIBYTE = 2**30
-INSTANCE_GIBIBYTES = (0.5, 1, 2, 4, 8, 16, 24, 32)  # of memory, of which the smallest that fits is advised
 MIN_TIMEOUT, MAX_TIMEOUT = 60, 1200  # seconds; BigQuery waits no longer
 TIMEOUT_FACTOR = 10  # times the slowest request
 

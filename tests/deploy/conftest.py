@@ -82,14 +82,15 @@ class Deployment:
         arguments = [part for name, value in given.items() if value for part in (f"--{name}", value)]
         return [str(ROOT / "deploy.sh"), *arguments, *flags]
 
-    def objects(self, prefix: str = "") -> list[str]:
-        """Return the names of the bucket's objects."""
-        listed = httpx.get(f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o", trust_env=False).json()["items"]
+    def objects(self, prefix: str = "", bucket: str = BUCKET) -> list[str]:
+        """Return the names of a bucket's objects."""
+        found = httpx.get(f"{self.cloud.storage_url}/storage/v1/b/{bucket}/o", trust_env=False).json()
+        listed = found.get("items", [])
         return sorted(it["name"] for it in listed if it["name"].startswith(prefix))
 
-    def upload(self, name: str, content: bytes) -> None:
-        """Create an object in the bucket."""
-        url = f"{self.cloud.storage_url}/upload/storage/v1/b/{BUCKET}/o"
+    def upload(self, name: str, content: bytes, bucket: str = BUCKET) -> None:
+        """Create an object in a bucket."""
+        url = f"{self.cloud.storage_url}/upload/storage/v1/b/{bucket}/o"
         httpx.post(
             url, params={"uploadType": "media", "name": name}, content=content, trust_env=False,
             headers={"Content-Type": "application/octet-stream"},

@@ -1,5 +1,7 @@
 """What a failed build says: the end of its own log, by the address in the error of Cloud Functions."""
 
+from typing import Any
+
 import pytest
 
 from deploy.builds import LINES, build_advice
@@ -30,3 +32,13 @@ def test_error_without_build() -> None:
     assert log == ""
     assert f"gcloud builds list --region=europe-west1 --project={PROJECT}" in advice
     assert f"gcloud functions logs read predict --gen2 --region=europe-west1 --project={PROJECT}" in advice
+
+
+@pytest.mark.slow
+def test_build_with_pip(deployment: Deployment, before: dict[str, Any]) -> None:
+    """pip installs the deployed requirements in an empty environment, `pip check` finds nothing, and SQL agrees there."""
+    deployment.restore(before)
+    deployment.cloud.installs = True
+    run = deployment.run()
+    assert (run.status, run.err) == (0, "")
+    assert run.out.endswith("predictions match the model's own.\n")

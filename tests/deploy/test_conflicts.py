@@ -16,12 +16,24 @@ pytestmark = pytest.mark.slow
 # What is missing from a complete deployment, and the request that is answered with a conflict once.
 CONFLICTS = {
     "function": ("functions", f"POST /v2/projects/{PROJECT}/locations/us-central1/functions$", 409),
+    "function-change": ("", f"PATCH /v2/{FUNCTION}", 409),
     "bucket-policy": ("policies", "PUT /storage/v1/b/models/iam", 409),
     "service-policy": ("policies", "POST /v1/.*/services/predict:setIamPolicy", 409),
     "account": ("accounts", "POST /v1/projects/.*/serviceAccounts", 409),
     "connection": ("connections", "POST /v1/.*/connections$", 409),
     "dataset": ("datasets", "POST /bigquery/.*/datasets$", 409),
 }
+# A policy that names an account which Google Cloud doesn't know everywhere yet: ours, and that of the new connection.
+YOUNG_ACCOUNTS = {"function": "PUT /storage/v1/b/models/iam", "connection": "POST /v1/.*/services/predict:setIamPolicy"}
+
+
+def test_young_accounts(deployment: Deployment, before: dict[str, Any]) -> None:
+    """Grants to accounts that were created a moment ago are repeated until Google Cloud knows them."""
+    deployment.restore(before)
+    for name, pattern in YOUNG_ACCOUNTS.items():
+        deployment.cloud.fail(pattern, 400, times=2, message=f"Service account {name}@example.com does not exist.")
+    run = deployment.run()
+    assert (run.status, run.err) == (0, "")
 
 
 @pytest.mark.parametrize("name", CONFLICTS)
@@ -30,12 +42,14 @@ def test_one_conflict(
 ) -> None:
     """A conflict is waited for, whichever step meets it."""
     missing, fails, status = CONFLICTS[name]
-    state = {**copy.deepcopy(first[1]), missing: copy.deepcopy(before[missing])}
+    state = copy.deepcopy(first[1])
+    if missing:
+        state[missing] = copy.deepcopy(before[missing])
     if missing == "datasets":
         state["routines"] = {}
     deployment.restore(state)
     deployment.cloud.fail(fails, status, times=1)
-    run = deployment.run()
+    run = deployment.run(memory="4Gi" if not missing else "")
     assert (run.status, run.err) == (0, "")
 
 

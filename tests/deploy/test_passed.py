@@ -12,7 +12,7 @@ from deploy.passed_flags import obsolete, passed_flags, reset_flags, settings
 from deploy.plan import Plan
 from deploy.secrets import ACCESSOR, secret_note, secret_problems, secrets
 from tests.deploy.conftest import Deployment, Run
-from tests.google_cloud.cloud import PROJECT
+from tests.google_cloud.cloud import BUILDER_ROLE, BUILDS, PROJECT
 
 PLACE = f"projects/{PROJECT}/locations/us-central1"
 KEY, REPOSITORY = f"{PLACE}/keyRings/ring/cryptoKeys/key", f"{PLACE}/repositories/images"
@@ -158,6 +158,8 @@ def test_settings_come_and_go(deployment: Deployment, first: tuple[Run, dict[str
     deployment.cloud.secrets["token"] = {"1": "ENABLED"}
     grant = {"bindings": [{"role": ACCESSOR, "members": [f"serviceAccount:{ACCOUNT}"]}]}
     deployment.cloud.set_policy(f"projects/{PROJECT}/secrets/token", grant)
+    builds = {"bindings": [{"role": BUILDER_ROLE, "members": [f"serviceAccount:{GIVEN['build_service_account']}"]}]}
+    deployment.cloud.set_policy(f"projects/{PROJECT}", builds)
     given = {**GIVEN, "set_secrets": "TOKEN=token:1"}
     made = deployment.run(**given)
     assert (made.status, made.err) == (0, "")
@@ -177,6 +179,7 @@ def test_settings_come_and_go(deployment: Deployment, first: tuple[Run, dict[str
     changed = deployment.run(**{**given, "ingress_settings": "all", "update_env_vars": "LOG_LEVEL=INFO"})
     assert changed.status == 0
     assert "ALLOWED_HOSTS" not in deployment.cloud.functions[FUNCTION]["serviceConfig"]["environmentVariables"]
+    deployment.cloud.set_policy(f"projects/{PROJECT}", BUILDS)
     without = deployment.run()
     assert (without.status, without.err) == (0, "")
     function = deployment.cloud.functions[FUNCTION]

@@ -4,11 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.conftest import ANALYST, Deployment, Run
+from deploy.rights import PERMISSIONS
+from tests.deploy.conftest import ANALYST, RECORD, Deployment, Run
 from tests.google_cloud.cloud import PROJECT
 
 pytestmark = pytest.mark.slow
 
+PLACE = f"projects/{PROJECT}/locations"
+ACCOUNT = f"projects/{PROJECT}/serviceAccounts/sql-fn-predict@{PROJECT}.iam.gserviceaccount.com"
+STORAGE = {"storage.buckets.getIamPolicy", "storage.buckets.setIamPolicy", "storage.objects.create"}
+EVERYTHING = {*PERMISSIONS, *STORAGE} - {"bigquery.jobs.create"}
 CREATES = {"bigquery.datasets.create", "bigquery.connections.create", "iam.serviceAccounts.create"}
 
 
@@ -21,13 +26,22 @@ def test_permissions_to_redeploy(deployment: Deployment, first: tuple[Run, dict[
 
 
 def test_permissions_on_resources(deployment: Deployment, first: tuple[Run, dict[str, Any]]) -> None:
-    """A permission that may be granted on an existing resource is named beforehand, and doesn't stop the run."""
+    """A permission is asked of the resource that exists, and one that can't be asked is named beforehand."""
     deployment.restore(first[1])
-    deployment.cloud.denied = {"bigquery.routines.create", "iam.serviceAccounts.actAs"}
-    run = deployment.run("--grant", ANALYST)
-    assert run.status == 0
+    deployment.cloud.denied = EVERYTHING
+    deployment.cloud.granted = {
+        f"{PLACE}/us-central1/functions/predict": {"cloudfunctions.functions.update"},
+        f"{PLACE}/us/connections/predict": {"bigquery.connections.delegate"},
+        ACCOUNT: {"iam.serviceAccounts.actAs"},
+    }
+    run = deployment.run("--grant", ANALYST, memory="4Gi")
+    assert (run.status, run.err) == (0, "")
     assert f"You lack bigquery.routines.create on {PROJECT}; it must be granted on the dataset ds" in run.out
-    assert f"You lack iam.serviceAccounts.actAs on {PROJECT}; it must be granted on the service account" in run.out
+    assert "actAs" not in run.out
+    del deployment.cloud.granted[ACCOUNT]
+    run = deployment.run("--grant", ANALYST, memory="8Gi", cpu="2")
+    assert (run.status, run.changes) == (2, [])
+    assert f"You lack iam.serviceAccounts.actAs on {PROJECT} and on the service account sql-fn-predict@" in run.err
 
 
 def test_permissions_to_create(deployment: Deployment, before: dict[str, Any]) -> None:
@@ -37,6 +51,22 @@ def test_permissions_to_create(deployment: Deployment, before: dict[str, Any]) -
     run = deployment.run()
     assert (run.status, run.changes) == (2, [])
     assert run.err == f"deploy.sh: You lack these permissions on {PROJECT}: {' '.join(sorted(CREATES))}\n"
+
+
+def test_bucket_of_others(deployment: Deployment, before: dict[str, Any]) -> None:
+    """Who may not write to the model's bucket keeps the record in another one, from which --destroy works."""
+    deployment.restore(before)
+    deployment.cloud.denied = {"storage.objects.create"}
+    run = deployment.run()
+    assert (run.status, run.changes) == (2, [])
+    assert "You lack these permissions on gs://models: storage.objects.create; or keep the record in another" in run.err
+    deployment.google.create_bucket("ops")
+    deployment.cloud.granted = {"ops": {"storage.objects.create"}}
+    run = deployment.run(record="gs://ops/deployments")
+    assert (run.status, run.err) == (0, "")
+    assert deployment.objects(bucket="ops") == [RECORD]
+    run = deployment.run("--destroy", record="gs://ops/deployments")
+    assert (run.status, deployment.cloud.functions, deployment.objects(bucket="ops")) == (0, {}, [])
 
 
 def test_resource_manager_off(deployment: Deployment, before: dict[str, Any]) -> None:

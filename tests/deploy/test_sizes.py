@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.sizes import size_problems
+from deploy.sizes import memory_problem, size_problems
 from tests.deploy.test_options import run
 
 REFUSED = [
@@ -40,6 +40,28 @@ def test_refused_size(memory: str, cpu: str, concurrency: str, said: str) -> Non
 def test_accepted_size(memory: str, cpu: str, concurrency: str) -> None:
     """A size that Cloud Run accepts has no problem; a malformed one is left to the option's own check."""
     assert not list(size_problems({"memory": memory, "cpu": cpu, "concurrency": concurrency}))
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("measured", "workers", "memory", "cpu", "said"),
+    [
+        (0, 1, "128Mi", "1", ""),
+        (GIB, 2, "2Gi", "2", ""),
+        (3 * GIB, 1, "2Gi", "1", "takes at least 3.00 GiB of memory when it is loaded, as measured here, and --memory is 2Gi; "
+         "expected at least --memory 4Gi."),
+        (3 * GIB, 2, "4Gi", "1", "in each of 2 workers, and --memory is 4Gi; expected at least --memory 8Gi and --cpu 2."),
+        (200 * 2**20, 1, "128Mi", ".5", "expected at least --memory 512Mi."),
+        (40 * GIB, 1, "32Gi", "8", "more than an instance of Cloud Run can have, 32Gi; train a smaller model."),
+        (20 * GIB, 2, "32Gi", "8", "lower --workers."),
+    ],
+)  # fmt: skip
+def test_model_that_cannot_fit(measured: int, workers: int, memory: str, cpu: str, said: str) -> None:
+    """A model that takes more than --memory is refused with what was measured and the next size; others aren't."""
+    problem = memory_problem(measured, workers, memory, cpu)
+    assert problem.endswith(said) if said else not problem
 
 
 def test_all_sizes_at_once() -> None:

@@ -11,10 +11,29 @@ from starlette.requests import Request
 
 PROJECT = "my-project"
 NUMBER = "123456789012"
+BUILDER = f"{NUMBER}-compute@developer.gserviceaccount.com"
+BUILDER_ROLE = "roles/cloudbuild.builds.builder"
+# The project's policy: what an owner of a new organization has to grant before anything is built.
+BUILDS = {"version": 1, "bindings": [{"role": BUILDER_ROLE, "members": [f"serviceAccount:{BUILDER}"]}]}
 APIS = (
     "artifactregistry", "bigquery", "bigqueryconnection", "cloudbuild", "cloudfunctions", "cloudresourcemanager",
     "cloudkms", "iam", "run", "secretmanager", "serviceusage", "storage", "vpcaccess",
 )  # fmt: skip
+
+
+# The permission that a request requires, on the resource of the first group or on the project.
+REQUIRED = {
+    r"POST /v1/projects/[^/]+/serviceAccounts$": "iam.serviceAccounts.create",
+    r"POST /v1/.*/connections$": "bigquery.connections.create",
+    r"POST /bigquery/.*/datasets$": "bigquery.datasets.create",
+    r"POST /bigquery/.*/jobs$": "bigquery.jobs.create",
+    r"POST /v2/.*/functions$": "cloudfunctions.functions.create",
+    r"PATCH /v2/(.*/functions/\w+)$": "cloudfunctions.functions.update",
+    r"POST /v1/(.*/services/\w+):setIamPolicy": "run.services.setIamPolicy",
+    r"GET /storage/v1/b/([^/]+)/iam$": "storage.buckets.getIamPolicy",
+    r"PUT /storage/v1/b/([^/]+)/iam$": "storage.buckets.setIamPolicy",
+    r"POST /(?:resumable/)?upload/storage/v1/b/([^/]+)/o": "storage.objects.create",
+}
 
 
 class ApiError(Exception):
@@ -63,6 +82,7 @@ class Failure:
     pattern: str
     status: int
     times: int | None
+    message: str
 
 
 @dataclass
@@ -75,16 +95,19 @@ class Cloud:
         default_factory=lambda: dict.fromkeys(("python310", "python311", "python312", "python313", "nodejs22"), "GA")
     )
     services: set[str] = field(default_factory=lambda: {f"{name}.googleapis.com" for name in APIS})
-    denied: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)  # permissions that the caller lacks on the project
+    granted: dict[str, set[str]] = field(default_factory=dict)  # permissions that the caller has on one resource
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    policies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    policies: dict[str, dict[str, Any]] = field(default_factory=lambda: {f"projects/{PROJECT}": copy.deepcopy(BUILDS)})
     functions: dict[str, dict[str, Any]] = field(default_factory=dict)
     connections: dict[str, dict[str, Any]] = field(default_factory=dict)
     datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
     routines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    foreign_services: set[str] = field(default_factory=set)  # services of Cloud Run that are no functions
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)  # the state of each version, by secret
     requests: list[Recorded] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    installs: bool = False  # a build installs the requirements with pip, and the function runs with them
     stuck: bool = False  # operations never end
     delay: int = 0  # calls of the function that still fail after the invoker was granted
 
@@ -92,6 +115,7 @@ class Cloud:
         "runtimes",
         "services",
         "denied",
+        "granted",
         "accounts",
         "policies",
         "functions",
@@ -99,6 +123,7 @@ class Cloud:
         "datasets",
         "routines",
         "secrets",
+        "foreign_services",
     )
 
     def snapshot(self) -> dict[str, Any]:
@@ -109,19 +134,33 @@ class Cloud:
         for name in self.KEPT:
             setattr(self, name, copy.deepcopy(snapshot[name]))
         self.requests, self.failures, self.stuck, self.delay = [], [], False, 0
+        self.installs = False
 
-    def fail(self, pattern: str, status: int, times: int | None = None) -> None:
+    def fail(self, pattern: str, status: int, times: int | None = None, message: str = "") -> None:
         """Answer requests whose "METHOD /path" matches with an error."""
-        self.failures.append(Failure(pattern, status, times))
+        self.failures.append(Failure(pattern, status, times, message or f"Injected failure {status}."))
 
     def record(self, request: Request, body: bytes) -> None:
         """Record a request, and raise the failure that a test asked for."""
         path = request.url.path
         self.requests.append(Recorded(request.method, path, _readable(body)))
+        self.check(request.method, path)
         for failure in self.failures:
             if failure.times != 0 and re.search(failure.pattern, f"{request.method} {path}"):
                 failure.times = None if failure.times is None else failure.times - 1
-                raise ApiError(failure.status, f"Injected failure {failure.status}.")
+                raise ApiError(failure.status, failure.message)
+
+    def has(self, permission: str, resource: str) -> bool:
+        """Tell whether the caller has a permission on a resource, of itself or of the project."""
+        return permission not in self.denied or permission in self.granted.get(resource, ())
+
+    def check(self, method: str, path: str) -> None:
+        """Raise 403 for a change that the caller has no permission for."""
+        for pattern, permission in REQUIRED.items():
+            if (match := re.search(pattern, f"{method} {path}")) and not self.has(
+                permission, (match.groups() or ("",))[0]
+            ):
+                raise ApiError(403, f"Permission {permission!r} denied on resource {path!r}.")
 
     def policy(self, resource: str) -> dict[str, Any]:
         return self.policies.setdefault(resource, {"version": 1, "etag": "BwAAAAAAAAA=", "bindings": []})

@@ -3,6 +3,7 @@
 import copy
 import io
 import re
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -17,11 +18,13 @@ from starlette.routing import Route
 from launch.function import Function
 from launch.processes import ProcessError
 from tests.google_cloud import secrets
-from tests.google_cloud.cloud import ApiError, Cloud
+from tests.google_cloud.builds import installed
+from tests.google_cloud.cloud import BUILDER, BUILDER_ROLE, PROJECT, ApiError, Cloud
 
 SERVICE = "projects/{project}/locations/{region}/services/{name}"
 PLACE = "/v2/projects/{project}/locations/{region}"
 METADATA = {"@type": "type.googleapis.com/google.cloud.functions.v2.OperationMetadata"}
+NOT_BUILT = "Could not build the function due to a missing permission on the build service account."
 CONSTANT = {"state": "ACTIVE", "environment": "GEN_2"}
 
 
@@ -32,6 +35,7 @@ class Functions:
         self.cloud = cloud
         self.archives: list[bytes] = []
         self._folder = folder
+        self._pythons: dict[str, Path] = {}  # with what a build installed, by source
         self._running: dict[str, Function] = {}
         self._sources: dict[str, str] = {}  # from which each of them was started
         self._restarts = threading.Lock()
@@ -110,6 +114,7 @@ class Functions:
 
         def start() -> None:
             try:
+                self._build(function)
                 self._run(name, function)
             except (ProcessError, zipfile.BadZipFile) as error:
                 self.cloud.functions[name] = {**function, "state": "FAILED"}
@@ -118,21 +123,41 @@ class Functions:
 
         return self._started(name, start)
 
+    def _build(self, function: dict[str, Any]) -> None:
+        """Fail as a build does whose account lacks its role."""
+        builder = function["buildConfig"].get("serviceAccount", BUILDER).rpartition("/")[2]
+        if f"serviceAccount:{builder}" not in self.cloud.members(f"projects/{PROJECT}", BUILDER_ROLE):
+            raise ApiError(400, f"Build failed with status: FAILURE. {NOT_BUILT}")
+        if self.cloud.installs:
+            runtime = function["buildConfig"]["runtime"]
+            self._pythons[_source(function)] = installed(self._unpacked(function), runtime)
+
     def _run(self, name: str, function: dict[str, Any]) -> None:
         """Start the process of a function in place of its present one."""
-        number = int(_source(function).removesuffix(".zip"))
         if name in self._running:
             self._running.pop(name).__exit__(None, None, None)
-        folder = self._folder / f"source-{number}"
-        with zipfile.ZipFile(io.BytesIO(self.archives[number])) as archive:
-            archive.extractall(folder)
+        folder = self._unpacked(function)
         config = function["serviceConfig"]
         variables = {**config.get("environmentVariables", {}), **secrets.variables(self.cloud, config)}
         account = config["serviceAccountEmail"]
         variables["STORAGE_EMULATOR_HOST"] = f"{self.cloud.url}/as/{account}"
-        running = Function(variables["MODEL_URI"], variables, source=folder, log=folder / "log")
+        running = Function(
+            variables["MODEL_URI"],
+            variables,
+            source=folder,
+            log=folder / "log",
+            python=self._pythons.get(_source(function), sys.executable),
+        )
         self._running[name] = running.__enter__()
         self._sources[name] = _source(function)
+
+    def _unpacked(self, function: dict[str, Any]) -> Path:
+        """Return the folder of a function's source."""
+        number = int(_source(function).removesuffix(".zip"))
+        folder = self._folder / f"source-{number}"
+        with zipfile.ZipFile(io.BytesIO(self.archives[number])) as archive:
+            archive.extractall(folder)
+        return folder
 
     def _return(self, name: str) -> None:
         """Start the function's process again if a test returned to a snapshot in which it had another source."""

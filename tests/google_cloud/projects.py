@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
-from tests.google_cloud.cloud import NUMBER, ApiError, Cloud
+from tests.google_cloud.cloud import BUILDER, NUMBER, PROJECT, ApiError, Cloud
 
 
 def routes(cloud: Cloud) -> list[Route]:
@@ -19,12 +19,8 @@ def routes(cloud: Cloud) -> list[Route]:
     async def project(request: Request) -> Any:
         return {"projectId": request.path_params["project"], "projectNumber": NUMBER, "lifecycleState": "ACTIVE"}
 
-    async def permissions(request: Request) -> Any:
-        asked = (await request.json())["permissions"]
-        return {"permissions": [name for name in asked if name not in cloud.denied]}
-
     async def builder(request: Request) -> Any:
-        return {"serviceAccountEmail": f"projects/p/serviceAccounts/{NUMBER}@cloudbuild.gserviceaccount.com"}
+        return {"serviceAccountEmail": f"projects/{PROJECT}/serviceAccounts/{BUILDER}"}
 
     async def account(request: Request) -> Any:
         email = request.path_params["email"]
@@ -48,7 +44,6 @@ def routes(cloud: Cloud) -> list[Route]:
         Route("/v1/projects/{project}/services", services),
         Route("/v1/projects/{project}/services/{name}", service),
         Route("/v1/projects/{project}", project),
-        Route("/v1/projects/{project}:testIamPermissions", permissions, methods=["POST"]),
         Route("/v1/projects/{project}/locations/{region}/defaultServiceAccount", builder),
         Route("/v1/projects/{project}/serviceAccounts", create_account, methods=["POST"]),
         Route("/v1/projects/{project}/serviceAccounts/{email}", account, methods=["GET", "DELETE"]),

@@ -16,13 +16,13 @@ from starlette.routing import Route
 
 from launch.processes import HOST, free_port
 from local.storage import Storage
-from tests.google_cloud import builds, policies, projects, secrets, storage
+from tests.google_cloud import builds, policies, projects, secrets, services, storage
 from tests.google_cloud.bigquery import Queries
 from tests.google_cloud.cloud import ApiError, Cloud
 from tests.google_cloud.functions import Functions
 
 GCLOUD_APIS = (
-    "CLOUDBUILD", "CLOUDFUNCTIONS", "CLOUDRESOURCEMANAGER", "IAM", "LOGGING", "RUN", "SECRETMANAGER", "SERVICEUSAGE", "STORAGE",
+    "BIGQUERY", "BIGQUERYCONNECTION", "CLOUDBUILD", "CLOUDFUNCTIONS", "CLOUDRESOURCEMANAGER", "IAM", "LOGGING", "RUN", "SECRETMANAGER", "SERVICEUSAGE", "STORAGE",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class GoogleCloud:
         self._storage = Storage()
         routes = [
             *self.functions.routes(), *self.queries.routes(), *projects.routes(self.cloud), *builds.routes(),
-            *policies.routes(self.cloud), *secrets.routes(self.cloud), *storage.routes(self.cloud),
+            *policies.routes(self.cloud), *secrets.routes(self.cloud), *services.routes(self.cloud), *storage.routes(self.cloud),
         ]  # fmt: skip
         routes.sort(key=lambda route: not re.search(r":[a-zA-Z]+$", route.path))  # {name} also matches name:verb
         app = Starlette(routes=[Route(it.path, self._answering(it.endpoint), methods=it.methods) for it in routes])
@@ -53,6 +53,7 @@ class GoogleCloud:
             **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": f"{self.cloud.url}/" for name in GCLOUD_APIS},
         }
         self.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"] += "storage/v1/"
+        self.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_BIGQUERY"] += "bigquery/v2/"
 
     def __enter__(self) -> Self:
         self._storage.__enter__()
