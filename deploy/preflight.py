@@ -107,7 +107,7 @@ def _project_blockers(plan: Plan, seen: Observation) -> Iterator[str]:
         if place and seen.tested.get(name) is False:
             yield f"You lack {name} on {plan.project} and on {place.text}: ask for it on one of them."
     for bucket, names in seen.lacking_on_buckets.items():
-        elsewhere = "; or keep the record in another bucket with --record" if set(names) == set(WRITES_RECORD) else ""
+        elsewhere = "; or keep the record in another bucket with --record" if set(names) <= set(WRITES_RECORD) else ""
         yield f"You lack these permissions on gs://{bucket}: {' '.join(names)}{elsewhere}."
 
 

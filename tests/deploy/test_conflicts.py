@@ -73,3 +73,15 @@ def test_run_after_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> Non
         assert run.wait(MAX_SECONDS) == 130
     again = deployment.run()
     assert (again.status, again.err) == (0, "")
+
+
+def test_ctrl_c_while_registering(deployment: Deployment, first: tuple[Run, dict[str, Any]]) -> None:
+    """A run after Ctrl-C in the middle of the SQL functions replaces those that were made, and finishes."""
+    deployment.restore({**copy.deepcopy(first[1]), "routines": {}})
+    with deployment.start() as run:
+        while not deployment.cloud.routines and run.poll() is None:
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(MAX_SECONDS) in (0, 130)
+    again = deployment.run()
+    assert (again.status, again.err) == (0, "")

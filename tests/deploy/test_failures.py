@@ -82,7 +82,7 @@ def test_all_blockers_at_once(deployment: Deployment, before: dict[str, Any]) ->
     deployment.restore(before)
     cloud = deployment.cloud
     cloud.services -= {"run.googleapis.com", "cloudbuild.googleapis.com"}
-    cloud.denied = {"cloudfunctions.functions.update"}
+    cloud.denied = {"bigquery.jobs.create"}
     cloud.fail("GET /storage/v1/b/models/iam", 404)
     cloud.functions[FUNCTION] = {"name": FUNCTION, "state": "ACTIVE", "environment": "GEN_2", "serviceConfig": {}}
     cloud.datasets["ds"] = {"location": "EU", "datasetReference": {"projectId": PROJECT, "datasetId": "ds"}}
@@ -92,7 +92,7 @@ def test_all_blockers_at_once(deployment: Deployment, before: dict[str, Any]) ->
     assert (run.status, run.changes) == (2, [])
     for said in (
         "APIs are not enabled; run: gcloud services enable cloudbuild.googleapis.com run.googleapis.com --project=my-project",
-        "You lack these permissions on my-project: cloudfunctions.functions.update",
+        "You lack these permissions on my-project: bigquery.jobs.create",
         "The bucket gs://models does not exist",
         "The function predict was not created by deploy.sh",
         "The dataset's location EU and the region us-central1 do not match",

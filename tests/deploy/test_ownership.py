@@ -35,3 +35,16 @@ def test_function_of_others(deployment: Deployment, first: tuple[Run, dict[str, 
     assert "choose another --name or --dataset." in run.err
     assert deployment.run("--destroy", dataset="ds2").status == 0
     assert list(deployment.cloud.routines) == ["ds2.predict"]
+
+
+def test_destroy_after_manual_deletions(deployment: Deployment, first: tuple[Run, dict[str, Any]]) -> None:
+    """--destroy skips what somebody deleted by hand, takes the rest away, and says on a second run that nothing is left."""
+    state = copy.deepcopy(first[1])
+    for kind in ("functions", "accounts", "routines", "datasets", "connections"):
+        state[kind] = {}
+    deployment.restore(state)
+    run = deployment.run("--destroy")
+    assert (run.status, run.err, deployment.record()) == (0, "", "")
+    again = deployment.run("--destroy")
+    assert (again.status, again.changes) == (0, [])
+    assert "There is nothing to delete" in again.out
