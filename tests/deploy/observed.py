@@ -32,6 +32,7 @@ READY = Observation(
     builder=BUILDER,
     project_policy=Policy({BUILDER_ROLE: frozenset({f"serviceAccount:{BUILDER}"})}),
     secrets=(),
+    others={},
     problems=(),
 )
 
