@@ -50,7 +50,7 @@ Draw = Callable[[Axes], None]
 
 def figures(rows: HeldOut, found: Diagnosis, history: list[float], settings: SearchSettings) -> dict[str, str]:
     """Return the figures for a model's answers; `history` is the best score of each generation."""
-    drawings = _regression(rows) if rows.task == "regression" else _classification(rows)
+    drawings = _regression(rows) if rows.task == "regression" else _classification(rows, found)
     if len(found.importance) > 1:
         drawings["Permutation importance"] = lambda axes: _importance(axes, found, settings)
     if found.periods:
@@ -115,7 +115,7 @@ def _regression(rows: HeldOut) -> dict[str, Draw]:
     return {"Predicted against actual": against, "Residuals": residuals}
 
 
-def _classification(rows: HeldOut) -> dict[str, Draw]:
+def _classification(rows: HeldOut, found: Diagnosis) -> dict[str, Draw]:
     probabilities = rows.probabilities
     if probabilities is None:
         return {}
@@ -129,6 +129,12 @@ def _classification(rows: HeldOut) -> dict[str, Draw]:
             axes.plot(recall, precision, color=color, drawstyle="steps-post", label=str(label)[:MAX_NAME])
         if len(curves) == 1:
             axes.axhline(curves[0][1].mean(), color=GREY, linewidth=1)
+        for entry in found.thresholds:
+            if entry["precision"] is not None:
+                point = (entry["recall"], entry["precision"])
+                axes.plot(*point, color=ORANGE, marker="o", markersize=6)
+                text = f"threshold {number(entry['threshold'])}"
+                axes.annotate(text, point, xytext=(5, 5), textcoords="offset points", fontsize=9)
         axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03), xlim=(0, 1.03))
         axes.legend(loc="lower left")
 

@@ -153,7 +153,7 @@ def test_text_of_the_data_is_escaped(saved: Callable[[str], str], tmp_path: Path
         title=script, lead=script, results={"model": {script: 1.0}, "data_check": check}, notes=[script],
         figures=figures(rows, dataclasses.replace(found, importance=IMPORTANCE), [], SETTINGS), diagnosis=found,
         loss_name=script, pipeline=make_pipeline(LinearRegression()),
-        files=Files(model, script, tmp_path / "heldout.parquet"), target=script, details={script: script},
+        files=Files(model, script, tmp_path / "heldout.parquet"), target=script, details={"task": script, script: script},
     )  # fmt: skip
     diagram = page[page.index('<div class="scroll diagram">') : page.index("<h2>Call it from SQL")]
     assert "<script>" not in page.replace(diagram, "")
