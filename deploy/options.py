@@ -76,7 +76,7 @@ OPTIONS = (
         "|".join(ON_NULL), " or ".join(ON_NULL),
     ),
     Option(
-        "on-error", "", "null", "The answer for a row that can't be scored: fail ends the query.",
+        "on-error", "", "null", "The answer for a row that can't be scored: fail ends the query, json has the reason.",
         "|".join(ON_ERROR), " or ".join(ON_ERROR),
     ),
     Option(

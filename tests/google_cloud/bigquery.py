@@ -17,6 +17,7 @@ from bqlocal import ddl
 from bqlocal.bigquery import BigQuery
 from bqlocal.errors import BqlocalError
 from bqlocal.remote import RemoteFunction
+from bqlocal.sql_functions import SqlFunction, sql_function
 from tests.google_cloud.cloud import NUMBER, PROJECT, ApiError, Cloud
 from tests.google_cloud.rows import encoded
 
@@ -115,7 +116,7 @@ class Queries:
 
     def _run(self, text: str) -> dict[str, Any]:
         created = [
-            ddl.remote_function(statement, PROJECT)
+            (ddl.remote_function if ddl.is_remote(statement) else sql_function)(statement, PROJECT)
             for statement in sqlglot.parse(text, read="bigquery")
             if isinstance(statement, exp.Create) and statement.kind == "FUNCTION"
         ]
@@ -165,14 +166,19 @@ class Queries:
         return found
 
 
-def _routine(function: RemoteFunction, etag: str) -> dict[str, Any]:
+def _routine(function: RemoteFunction | SqlFunction, etag: str) -> dict[str, Any]:
     project, dataset, name = function.name.split(".")
-    return {
+    routine = {
         "routineReference": {"projectId": project, "datasetId": dataset, "routineId": name},
         "routineType": "SCALAR_FUNCTION",
         "etag": etag,
         "creationTime": "1",
         "lastModifiedTime": "1",
+    }
+    if isinstance(function, SqlFunction):
+        return {**routine, "language": "SQL", "definitionBody": function.body}
+    return {
+        **routine,
         "description": function.description,
         "remoteFunctionOptions": {"endpoint": function.endpoint, "userDefinedContext": dict(function.context)},
     }
