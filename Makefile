@@ -48,6 +48,7 @@ lock: .venv/installed  ## pin the packages of pyproject.toml again; the function
 		pyproject.toml -o requirements-dev.txt
 	$(LOCK) --constraint requirements-dev.txt pyproject.toml -o requirements.txt
 	$(LOCK) --group mlserver -o benchmarks/mlserver.txt
+	$(LOCK) --group dbt -o tests/sql/dbt.txt
 	$(LOCK) --group rivals -o benchmarks/compare/rivals.txt
 
 clean:  ## remove what make created; mlflow.db, mlruns/ and your models stay

@@ -72,7 +72,7 @@ def _created(lock: Lock, told: str, report: Report) -> Iterator[Path | None]:
             raise
         size = sum(file.stat().st_size for file in folder.rglob("*") if not file.is_symlink() and file.is_file())
         (folder / "complete").write_text(f"{size}\n")
-        report(f"It takes {size / 1e6:,.0f} MB in {folder.relative_to(kept.ROOT)}; `make clean` removes it.")
+        report(f"It takes {size / 1e6:,.0f} MB in {kept.place(folder)}.")
 
 
 def find_python(version: str) -> str:

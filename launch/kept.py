@@ -1,12 +1,21 @@
 """What is kept in `.deploy` between runs, so that the next one need not find it out or make it again."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-KEPT = ROOT / ".deploy"
+# Where there is no clone, the plugin of mlflow deployments names another folder.
+KEPT = Path(os.environ.get("DEPLOY_CACHE") or ROOT / ".deploy").absolute()
+
+
+def place(path: Path) -> str:
+    """Return where something is kept, and how it can be removed."""
+    if path.is_relative_to(ROOT):
+        return f"{path.relative_to(ROOT)}; `make clean` removes it"
+    return f"{path}; delete that folder if you need the space"
 
 
 def write(file: Path, text: str) -> None:

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PRODUCT = "bqlocal deploy launch listed_models loading main model_loader model_steps parity serving sql train"
+PRODUCT = (
+    "bqlocal deploy launch listed_models loading main mlflow_bigquery model_loader model_steps parity serving sql train"
+)
+DISTRIBUTIONS = ("bqlocal", "mlflow_bigquery")  # each in a folder of its name
 ANYTHING = tuple(PRODUCT.split())
 ALLOWED = {
     "serving": (),
@@ -44,9 +47,10 @@ ALLOWED = {
         *("model_loader", "parity"),
         *("serving.decoding", "serving.errors", "serving.json_type", "serving.model", "serving.signature"),
     ),
-    "sql": ("launch", "serving"),
+    "sql": ("launch", "loading.packages", "serving"),
     "parity": (),
     "bqlocal": (),  # the emulator must not share the function's mistakes
+    "mlflow_bigquery": (),  # in somebody's environment, deploy is a program that it starts
     # Of loading/, training needs what writes a model.
     "train": (
         *("bqlocal.tables", "model_loader", "model_steps", "sql"),
@@ -87,7 +91,7 @@ def modules(root: Path) -> dict[str, str]:
     """Return the source of each Python module below a checkout, by its dotted name."""
     files = {path.name: path for path in root.glob("*.py")}
     for part in ALLOWED:
-        folder = root / "bqlocal" if part == "bqlocal" else root
+        folder = root / part if part in DISTRIBUTIONS else root
         found = (path.relative_to(folder) for path in (folder / part).rglob("*.py"))
         files |= {str(path): folder / path for path in found if "/." not in str(path)}  # such as .venv-mlserver
     names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for name, path in files.items()}
@@ -293,6 +297,11 @@ def test_every_package_has_a_rule() -> None:
         ("serving.rows", "import http.client", "serving.rows imports http.client"),
         ("loading.bucket", "from serving import page", "loading.bucket imports serving.page"),
         ("bqlocal.values", "def f():\n    import serving.rows", "bqlocal.values imports serving.rows"),
+        (
+            "mlflow_bigquery.source",
+            "from deploy.options import OPTIONS",
+            "mlflow_bigquery.source imports deploy.options",
+        ),
         ("parity.compare", "from bqlocal import engine", "parity.compare imports bqlocal.engine"),
         ("parity.compare", "if TYPE_CHECKING:\n    import deploy", "parity.compare imports deploy"),
         ("main", "import sql.render", "main imports sql.render"),

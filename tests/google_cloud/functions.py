@@ -56,6 +56,7 @@ class Functions:
             Route(f"{PLACE}/functions:generateUploadUrl", self._upload_url, methods=["POST"]),
             Route("/source/{number:int}", self._upload, methods=["PUT"]),
             Route(f"{PLACE}/functions", self._create, methods=["POST"]),
+            Route(f"{PLACE}/functions", self._list, methods=["GET"]),
             Route(f"{PLACE}/functions/{{name}}", self._describe, methods=["GET"]),
             Route(f"{PLACE}/functions/{{name}}", self._patch, methods=["PATCH"]),
             Route(f"{PLACE}/functions/{{name}}", self._delete, methods=["DELETE"]),
@@ -79,6 +80,10 @@ class Functions:
 
     async def _describe(self, request: Request) -> Any:
         return self.cloud.found(self.cloud.functions, _name(request), "function")
+
+    async def _list(self, request: Request) -> Any:
+        assert request.path_params["region"] == "-"  # of all regions
+        return {"functions": list(self.cloud.functions.values())}
 
     async def _create(self, request: Request) -> Any:
         name = f"{_place(request)}/functions/{request.query_params['functionId']}"
