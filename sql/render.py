@@ -1,41 +1,25 @@
-"""Writes the CREATE FUNCTION statements for a model: `python -m sql.render`."""
+"""Writes the CREATE FUNCTION statements for a model, or files of other tools: `python -m sql.render`."""
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import click
 
 from launch.examine import examined
 from serving.model import Model
 from sql.declarations import Argument, Declaration, declarations
-from sql.names import DOMAIN, identifier, string_literal
+from sql.files import joined, write
+from sql.formats import AROUND, render_around, render_module
+from sql.function_source import function_source
+from sql.names import identifier, string_literal
+from sql.places import RenderError, check
 from sql.reasons import Wrapper, wrappers
-from sql.settings import DEFAULT, SqlSettings, problems, settings_options
-from sql.terraform import terraform
+from sql.settings import DEFAULT, SqlSettings, settings_options
+from sql.terraform import ModelFacts
 
-ENDPOINT_PATH = r"(/(?!eventlog$|_ah/)[A-Za-z0-9_/-]*(?<!z))?"  # what BigQuery allows after the host
-
-# option -> (pattern, what to expect)
-PLACES = {
-    "project": (
-        DOMAIN + r"[a-z][a-z0-9-]{2,61}[a-z0-9]",
-        "lower-case letters, digits and hyphens, such as my-project or example.com:my-project",
-    ),
-    "dataset": (r"\w{1,1024}", "letters, digits and underscores, such as models"),
-    "connection": (r"[a-z][a-z0-9-]*\.[\w-]+", "location.name, such as us.remote-models"),
-    "endpoint": (
-        r"https?://[\w.:-]+" + ENDPOINT_PATH,
-        "the function's URL; its path may have letters, digits, - and _ only",
-    ),
-}
-
-
-class RenderError(click.ClickException):
-    """The statements can't be written; the message says why."""
-
-    exit_code = 2  # of bad input, as click has it
+FILES = {"sql": "functions.sql", "drop": "drop.sql"}
 
 
 def render(
@@ -51,24 +35,12 @@ def render(
 ) -> str:
     """Return the CREATE FUNCTION statements of every SQL function that BigQuery can call.
 
-    `connection` is location.name; without `max_batching_rows` BigQuery chooses; `form` "terraform" gives resources
-    instead, "drop" the statements that drop everything. Raise RenderError for a malformed place, and for settings that
-    the model doesn't take.
+    `connection` is location.name; without `max_batching_rows` BigQuery chooses; `form` "drop" gives the statements that
+    drop everything instead. Raise RenderError for a malformed place, and for settings that the model doesn't take.
     """
     places = {"project": project, "dataset": dataset, "connection": connection, "endpoint": endpoint}
-    for option, value in places.items():
-        pattern, expected = PLACES[option]
-        if not re.fullmatch(pattern, value, re.ASCII):
-            raise RenderError(f"The {option} is {value!r}; expected {expected}.")
-    if found := list(problems(settings, model)):
-        raise RenderError(" ".join(found))
+    check(model, places, settings)
     declared = declarations(model, settings)
-    if form == "terraform":
-        if any(declaration.explains for declaration in declared):
-            raise RenderError(
-                "--on-error json needs functions of SQL, which --format terraform doesn't write: omit it."
-            )
-        return terraform(declared, **places, max_batching_rows=max_batching_rows)
     place = f"`{project}`.{dataset}"
     remote = {"connection": f"`{project}.{connection}`", "endpoint": string_literal(endpoint)}
     made: list[tuple[str, str]] = []  # each function's name and statement
@@ -133,41 +105,80 @@ def _arguments(arguments: Sequence[Argument]) -> str:
 )
 @click.option("--project", required=True, help="Project of the dataset and the connection.")
 @click.option("--dataset", required=True, help="Dataset to create the functions in.")
-@click.option("--connection", required=True, metavar="LOCATION.NAME", help="Connection, such as us.remote-models.")
-@click.option("--endpoint", required=True, metavar="URL", help="URL of the deployed function.")
+@click.option(
+    "--connection", metavar="LOCATION.NAME", help="Connection, such as us.remote-models; not for dbt and dataform."
+)
+@click.option("--endpoint", metavar="URL", help="URL of the deployed function; only for sql and drop.")
 @click.option("--max-batching-rows", type=click.IntRange(1), metavar="N", help="Maximum number of rows per request.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["sql", "terraform", "drop"]),
+    type=click.Choice(["sql", "terraform", "drop", *AROUND]),
     default="sql",
     show_default=True,
     help="Output format; drop prints what drops all that the same options create.",
+)
+@click.option(
+    "--output", metavar="DIR", type=click.Path(path_type=Path), help="Folder for the format's files; default: stdout."
 )
 @settings_options
 def main(
     model_uri: str,
     project: str,
     dataset: str,
-    connection: str,
-    endpoint: str,
+    connection: str | None,
+    endpoint: str | None,
     max_batching_rows: int | None,
     form: str,
+    output: Path | None,
     settings: SqlSettings,
 ) -> None:
-    """Print the CREATE FUNCTION statements for a model."""
+    """Print the CREATE FUNCTION statements for a model, or write what --format says."""
+    creating = {"connection": connection, "endpoint": endpoint, "max-batching-rows": max_batching_rows}
+    _check_creating(form, creating)
     with examined(model_uri, partial(click.echo, err=True)) as found:
-        text = render(
-            found.description.model,
-            project=project,
-            dataset=dataset,
-            connection=connection,
-            endpoint=endpoint,
-            max_batching_rows=max_batching_rows,
-            form=form,
-            settings=settings,
-        )
-    sys.stdout.write(text)
+        model = found.description.model
+        if form in AROUND:
+            files = render_around(model, project=project, dataset=dataset, form=form, settings=settings)
+        elif form == "terraform":
+            files = render_module(
+                model,
+                ModelFacts(model.info.digest, found.environment.lock.python, found.description.settings),
+                project=project,
+                dataset=dataset,
+                connection=connection,
+                max_batching_rows=max_batching_rows,
+                settings=settings,
+            )
+            if output:  # too long for a terminal
+                source = function_source(found.environment.lock.text, model.info.requirements)
+                files |= {f"source/{path}": text for path, text in source.items()}
+        else:
+            text = render(
+                model,
+                project=project,
+                dataset=dataset,
+                connection=connection or "",
+                endpoint=endpoint or "",
+                max_batching_rows=max_batching_rows,
+                form=form,
+                settings=settings,
+            )
+            files = {FILES[form]: text}
+    if output:
+        write(files, output)
+    else:
+        sys.stdout.write(joined(files))
+
+
+def _check_creating(form: str, options: Mapping[str, object]) -> None:
+    """Raise RenderError for options that a format needs or can't use."""
+    unused = {"terraform": ["endpoint"]} | {name: [*options] for name in AROUND}
+    needed = [] if form in unused else ["connection", "endpoint"]
+    wrong = [f"--{name} is not used by --format {form}: omit it." for name in unused.get(form, []) if options[name]]
+    wrong += [f"--{name} is required." for name in needed if not options[name]]
+    if wrong:
+        raise RenderError(" ".join(wrong))
 
 
 if __name__ == "__main__":

@@ -109,12 +109,6 @@ def test_drop_statements(saved: Saved) -> None:
         bigquery.sql(written(saved("classifier")).replace("CREATE OR REPLACE", "CREATE"))
 
 
-def test_terraform_is_refused(saved: Saved) -> None:
-    """Terraform's form has no functions of SQL yet, and says so."""
-    with pytest.raises(RenderError, match="--format terraform"):
-        written(saved("classifier"), form="terraform")
-
-
 def test_names_that_meet(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
     """A function of one's own with a name that the wrapper needs is an error."""
     own = functions.find({"function": "predict_row"}, "/")
