@@ -9,7 +9,7 @@ import click
 from deploy.errors import StepFailed
 from deploy.gcloud import ABSENT, Commands
 from deploy.observation import BUCKET_READER, CONNECTION_USER
-from deploy.plan import Plan
+from deploy.plan import Plan, bq_connection
 from deploy.record import Entry, Record
 
 
@@ -84,14 +84,15 @@ def _connection(plan: Plan, record: Record, commands: Commands) -> Iterator[Dele
                 f"Revoking the connection {name} from {member}",
                 f"Ask for roles/bigquery.connectionAdmin on {name}.",
                 commands.bq(
-                    "remove-iam-policy-binding", "--connection", f"--member={member}", f"--role={CONNECTION_USER}", name
+                    "remove-iam-policy-binding", "--connection", f"--member={member}", f"--role={CONNECTION_USER}",
+                    bq_connection(name),
                 ),
-            )
+            )  # fmt: skip
     for name in record.names("connection"):
         yield Deletion(
             f"Deleting the connection {name}",
             f"Ask for roles/bigquery.connectionAdmin on {plan.project}.",
-            commands.bq("rm", "-f", "--connection", name),
+            commands.bq("rm", "-f", "--connection", bq_connection(name)),
         )
 
 

@@ -23,8 +23,10 @@ MODEL_URI = r"gs://[a-z0-9][a-z0-9._-]+/[^\s,*?]+"
 
 OPTIONS = (
     Option(
-        "project", "", "my-project", "The Google Cloud project.",
-        DOMAIN + r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "6 to 30 lowercase letters, digits and hyphens", required=True,
+        "project", "", "my-project", "The Google Cloud project; in an old organization example.com:my-project.",
+        DOMAIN + r"[a-z][a-z0-9-]{4,28}[a-z0-9]",
+        "6 to 30 lowercase letters, digits and hyphens, in an old organization after its domain and a colon",
+        required=True,
     ),
     Option(
         "region", "", "us-central1", "The region where the function runs.",

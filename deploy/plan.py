@@ -117,7 +117,7 @@ class Plan:
         return f"{self.project}.{self.dataset}"
 
     def connection_id(self, location: str) -> str:
-        """Return the connection's name as bq takes it, for the dataset's location."""
+        """Return the connection's name with its project and the dataset's location, as the record has it."""
         return f"{self.project}.{location.lower()}.{self.connection}"
 
 
@@ -129,6 +129,14 @@ def bucket_of(uri: str) -> str:
 def default_account(function: str) -> str:
     """Return the account's name for a function, within the 30 characters of an account's name."""
     return f"sql-fn-{function[:23]}".removesuffix("-")
+
+
+def bq_connection(connection_id: str) -> str:
+    """Return a connection's name as bq takes it beside --project_id.
+
+    With a project such as eng.example.com:my-project, bq would take its dots for those between the parts.
+    """
+    return ".".join(connection_id.split(".")[-2:])
 
 
 def location_problem(location: str, region: str) -> str:

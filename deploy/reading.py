@@ -12,7 +12,7 @@ from urllib.parse import quote
 from deploy.gcloud import Commands
 from deploy.missing import reader
 from deploy.observation import BUCKET_READER, NO_POLICY, Connection, Dataset, Function, ModelReport, Observation, Policy
-from deploy.plan import Plan, bucket_of
+from deploy.plan import Plan, bq_connection, bucket_of
 from deploy.preflight import offered
 from deploy.project import ProjectReader
 from deploy.record import Record
@@ -157,7 +157,7 @@ class Reader(ProjectReader):
 
     def connection(self, dataset: Dataset | None) -> Connection | None:
         """Return the connection, whose name has the dataset's location."""
-        name = self.plan.connection_id(dataset.location if dataset else self.plan.new_location)
+        name = bq_connection(self.plan.connection_id(dataset.location if dataset else self.plan.new_location))
         found = self._existing("connection", self.commands.bq("show", "--connection", name))
         if not found:
             return None

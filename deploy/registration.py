@@ -7,6 +7,7 @@ from functools import partial
 from deploy.deployment import Deployment
 from deploy.gcloud import ROOT
 from deploy.observation import CONNECTION_USER, ROUTINE_CALLER
+from deploy.plan import bq_connection
 from deploy.record import Entry
 from deploy.routine_policy import allow_call, read_policy
 from launch.description import Description
@@ -87,7 +88,7 @@ def grant_analysts(deployment: Deployment) -> None:
                 f"Ask for roles/bigquery.connectionAdmin on the connection {deployment.connection_id}.",
                 commands.bq(
                     "add-iam-policy-binding", "--connection", f"--member={member}", f"--role={CONNECTION_USER}",
-                    deployment.connection_id,
+                    bq_connection(deployment.connection_id),
                 ),
             )  # fmt: skip
         for name in routines:

@@ -29,7 +29,7 @@ def read_policy(commands: Commands, routine: str) -> Policy:
 
 def allow_call(commands: Commands, routine: str, member: str) -> None:
     """Let a member call a routine. Raise StepFailed with what its owner has to grant."""
-    step = f"Allowing {member} to call {routine.partition(':')[2]}"
+    step = f"Allowing {member} to call {routine.rpartition(':')[2]}"
     advice = (
         f"Ask somebody with roles/bigquery.dataOwner on {routine.rpartition('.')[0]} to grant {ROUTINE_CALLER} on the "
         f"routine {routine} to {member}."

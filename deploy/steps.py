@@ -15,6 +15,7 @@ from deploy.errors import StepFailed
 from deploy.function import deploy_function
 from deploy.missing import reader
 from deploy.observation import BUCKET_READER, INVOKER
+from deploy.plan import bq_connection
 from deploy.record import Entry
 from deploy.registration import grant_analysts, register_sql
 from deploy.verify import verify
@@ -76,7 +77,7 @@ def create_connection(deployment: Deployment) -> None:
     created = deployment.commands.bq(
         "mk", "--connection", location, "--connection_type=CLOUD_RESOURCE", deployment.plan.connection
     )
-    shows = deployment.commands.bq("show", "--connection", deployment.connection_id)
+    shows = deployment.commands.bq("show", "--connection", bq_connection(deployment.connection_id))
     deployment.commands.create(step, advice, created, shows)
     if not deployment.commands.dry_run:
         shown = deployment.commands.run(shows)

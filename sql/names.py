@@ -34,6 +34,16 @@ def identifier(name: str) -> str:
     return "`" + json.dumps(name, ensure_ascii=False)[1:-1].replace("`", "\\`") + "`"
 
 
+def connection_path(project: str, connection: str) -> str:
+    """Return a connection, location.name, as the quoted path that a statement takes.
+
+    The dots in the project of an old organization, such as example.com:my-project, must not separate anything.
+    """
+    if ":" not in project:
+        return f"`{project}.{connection}`"
+    return f"`{project}`.{'.'.join(map(identifier, connection.split('.')))}"
+
+
 def string_literal(text: str) -> str:
     """Return text as a GoogleSQL string literal, which has all of JSON's escapes."""
     return json.dumps(text, ensure_ascii=False)

@@ -13,7 +13,7 @@ from sql.declarations import Argument, Declaration, declarations
 from sql.files import joined, write
 from sql.formats import AROUND, render_around, render_module
 from sql.function_source import function_source
-from sql.names import identifier, string_literal
+from sql.names import connection_path, identifier, string_literal
 from sql.places import RenderError, check
 from sql.reasons import Wrapper, wrappers
 from sql.settings import DEFAULT, SqlSettings, settings_options
@@ -42,7 +42,7 @@ def render(
     check(model, places, settings)
     declared = declarations(model, settings)
     place = f"`{project}`.{dataset}"
-    remote = {"connection": f"`{project}.{connection}`", "endpoint": string_literal(endpoint)}
+    remote = {"connection": connection_path(project, connection), "endpoint": string_literal(endpoint)}
     made: list[tuple[str, str]] = []  # each function's name and statement
     for declaration in declared:
         made.append((declaration.name, _remote(declaration, place, remote, max_batching_rows)))
@@ -103,7 +103,11 @@ def _arguments(arguments: Sequence[Argument]) -> str:
 @click.option(
     "--model", "model_uri", required=True, metavar="URI", help="gs://bucket/prefix, models:/name@alias or a folder."
 )
-@click.option("--project", required=True, help="Project of the dataset and the connection.")
+@click.option(
+    "--project",
+    required=True,
+    help="Project of the dataset and the connection; in an old organization example.com:my-project.",
+)
 @click.option("--dataset", required=True, help="Dataset to create the functions in.")
 @click.option(
     "--connection", metavar="LOCATION.NAME", help="Connection, such as us.remote-models; not for dbt and dataform."

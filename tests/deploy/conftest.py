@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -112,31 +113,32 @@ class Deployment:
         elif RECORD in self.objects():
             self.delete(RECORD)
 
-    def record(self) -> str:
-        """Return the text of the record, empty if there is none."""
-        name = RECORD.replace("/", "%2F")
-        url = f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o/{name}?alt=media"
-        return httpx.get(url, trust_env=False).text if RECORD in self.objects() else ""
+    def record(self, name: str = RECORD) -> str:
+        """Return the text of a record, empty if there is none."""
+        url = f"{self.cloud.storage_url}/storage/v1/b/{BUCKET}/o/{quote(name, safe='')}?alt=media"
+        return httpx.get(url, trust_env=False).text if name in self.objects() else ""
 
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory, saved: Callable[[str], str]) -> Iterator[Deployment]:
     """Return deploy.sh with a project that has a bucket, a model in it, and grants to other people."""
+    with GoogleCloud(tmp_path_factory.mktemp("google-cloud")) as google:
+        yield deployable(google, Path(saved("tree_regressor")))
+
+
+def deployable(google: GoogleCloud, model: Path) -> Deployment:
+    """Return deploy.sh with a project that gets a bucket and the model; skip the test where deploy.sh can't run."""
     for tool in ("gcloud", "bq"):
         if not shutil.which(tool):
             pytest.skip(f"{tool} is not installed; deploy.sh needs it")
-    with GoogleCloud(tmp_path_factory.mktemp("google-cloud")) as google:
-        google.create_bucket(BUCKET)
-        found = Deployment(google)
-        folder = Path(saved("tree_regressor"))
-        for file in folder.rglob("*"):
-            if file.is_file():
-                found.upload(f"{PREFIX}/{file.relative_to(folder).as_posix()}", file.read_bytes())
-        google.cloud.set_policy(
-            f"buckets/{BUCKET}",
-            {"bindings": [{"role": "roles/storage.objectViewer", "members": ["user:bob@example.com"]}]},
-        )
-        yield found
+    google.create_bucket(BUCKET)
+    found = Deployment(google)
+    for file in model.rglob("*"):
+        if file.is_file():
+            found.upload(f"{PREFIX}/{file.relative_to(model).as_posix()}", file.read_bytes())
+    bob = {"role": "roles/storage.objectViewer", "members": ["user:bob@example.com"]}
+    google.cloud.set_policy(f"buckets/{BUCKET}", {"bindings": [bob]})
+    return found
 
 
 @pytest.fixture(scope="session")

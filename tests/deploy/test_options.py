@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from deploy.options import OPTIONS, find_problems, to_plan
+from deploy.plan import bq_connection
 from tests.deploy.conftest import MAX_SECONDS, ROOT
 
 GOOD = ["--project", "my-project", "--region", "us-central1", "--dataset", "ds", "--model", "gs://models/tree"]
@@ -87,6 +88,19 @@ def test_account_of_a_project(project: str, account: str) -> None:
     values = {option.key: given.get(option.name, option.default) for option in OPTIONS}
     assert not find_problems(values)
     assert to_plan(values).account == account
+
+
+def test_connection_of_a_project() -> None:
+    """The record names a connection with its project; bq doesn't get the project, whose dots it would count."""
+    given = {
+        "project": "eng.example.com:my-project",
+        "region": "us-central1",
+        "dataset": "ds",
+        "model": "gs://models/tree",
+    }
+    plan = to_plan({option.key: given.get(option.name, option.default) for option in OPTIONS})
+    assert plan.connection_id("US") == "eng.example.com:my-project.us.predict"
+    assert bq_connection(plan.connection_id("US")) == "us.predict"
 
 
 def test_help() -> None:

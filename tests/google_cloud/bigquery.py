@@ -18,7 +18,7 @@ from bqlocal.bigquery import BigQuery
 from bqlocal.errors import BqlocalError
 from bqlocal.remote import RemoteFunction
 from bqlocal.sql_functions import SqlFunction, sql_function
-from tests.google_cloud.cloud import NUMBER, PROJECT, ApiError, Cloud
+from tests.google_cloud.cloud import NUMBER, ApiError, Cloud
 from tests.google_cloud.rows import encoded
 
 HOME = "/bigquery/v2/projects/{project}"
@@ -30,7 +30,7 @@ class Queries:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        self.bigquery = BigQuery(PROJECT, retry_delay=0.01)
+        self.bigquery = BigQuery(cloud.project, retry_delay=0.01)
         self._one_at_a_time = threading.Lock()
         self._scripts: list[str] = []  # that created routines, each at the number that is the routines' etag
         self._registered: dict[str, str] = {}  # the etag of each routine that bqlocal has
@@ -65,8 +65,8 @@ class Queries:
         body = await request.json()
         name = body["datasetReference"]["datasetId"]
         if name in self.cloud.datasets:
-            raise ApiError(409, f"Already Exists: Dataset {PROJECT}:{name}")
-        self.cloud.datasets[name] = {"location": "US", "id": f"{PROJECT}:{name}", **body}
+            raise ApiError(409, f"Already Exists: Dataset {self.cloud.project}:{name}")
+        self.cloud.datasets[name] = {"location": "US", "id": f"{self.cloud.project}:{name}", **body}
         return self.cloud.datasets[name]
 
     async def _dataset(self, request: Request) -> Any:
@@ -74,7 +74,7 @@ class Queries:
         found = self.cloud.found(self.cloud.datasets, name, "Dataset")
         if request.method == "DELETE":
             if any(routine.startswith(f"{name}.") for routine in self.cloud.routines):
-                raise ApiError(400, f"Dataset {PROJECT}:{name} is still in use")
+                raise ApiError(400, f"Dataset {self.cloud.project}:{name} is still in use")
             del self.cloud.datasets[name]
             return {}
         return found
@@ -97,8 +97,13 @@ class Queries:
 
     async def _insert(self, request: Request) -> Any:
         body = await request.json()
-        reference = body.get("jobReference") or {"projectId": PROJECT, "jobId": uuid.uuid4().hex}
-        job = {**body, "jobReference": reference, "id": f"{PROJECT}:{reference['jobId']}", "kind": "bigquery#job"}
+        reference = body.get("jobReference") or {"projectId": self.cloud.project, "jobId": uuid.uuid4().hex}
+        job = {
+            **body,
+            "jobReference": reference,
+            "id": f"{self.cloud.project}:{reference['jobId']}",
+            "kind": "bigquery#job",
+        }
         job["statistics"] = {
             "creationTime": "1",
             "startTime": "1",
@@ -116,18 +121,18 @@ class Queries:
 
     def _run(self, text: str) -> dict[str, Any]:
         created = [
-            (ddl.remote_function if ddl.is_remote(statement) else sql_function)(statement, PROJECT)
+            (ddl.remote_function if ddl.is_remote(statement) else sql_function)(statement, self.cloud.project)
             for statement in sqlglot.parse(text, read="bigquery")
             if isinstance(statement, exp.Create) and statement.kind == "FUNCTION"
         ]
         for function in created:
-            self.cloud.found(self.cloud.datasets, function.name.split(".")[1], "Dataset")
+            self.cloud.found(self.cloud.datasets, function.name.rsplit(".", 2)[1], "Dataset")
         with self._one_at_a_time:
             self._return()
             table = self.bigquery.sql(text).table
             etag = str(len(self._scripts))
             self._scripts.append(text)
-            found = {function.name.partition(".")[2]: _routine(function, etag) for function in created}
+            found = {".".join(it.name.rsplit(".", 2)[1:]): _routine(it, etag) for it in created}
             self._registered |= dict.fromkeys(found, etag)
             self.cloud.routines |= found
         return encoded(table)
@@ -148,7 +153,7 @@ class Queries:
 
     async def _make_connection(self, request: Request) -> Any:
         name = request.query_params["connectionId"]
-        key = f"projects/{PROJECT}/locations/{request.path_params['region']}/connections/{name}"
+        key = f"projects/{self.cloud.project}/locations/{request.path_params['region']}/connections/{name}"
         if key in self.cloud.connections:
             raise ApiError(409, f"Already Exists: Connection {key}")
         account = f"bqcx-{NUMBER}-{name[:4]}@gcp-sa-bigquery-condel.iam.gserviceaccount.com"
@@ -167,7 +172,7 @@ class Queries:
 
 
 def _routine(function: RemoteFunction | SqlFunction, etag: str) -> dict[str, Any]:
-    project, dataset, name = function.name.split(".")
+    project, dataset, name = function.name.rsplit(".", 2)
     routine = {
         "routineReference": {"projectId": project, "datasetId": dataset, "routineId": name},
         "routineType": "SCALAR_FUNCTION",

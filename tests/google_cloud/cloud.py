@@ -89,6 +89,7 @@ class Failure:
 class Cloud:
     """The state of one project. Each module beside this one serves one of its APIs."""
 
+    project: str = PROJECT
     url: str = ""
     storage_url: str = ""
     runtimes: dict[str, str] = field(  # the stage of each
@@ -98,7 +99,7 @@ class Cloud:
     denied: set[str] = field(default_factory=set)  # permissions that the caller lacks on the project
     granted: dict[str, set[str]] = field(default_factory=dict)  # permissions that the caller has on one resource
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    policies: dict[str, dict[str, Any]] = field(default_factory=lambda: {f"projects/{PROJECT}": copy.deepcopy(BUILDS)})
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     functions: dict[str, dict[str, Any]] = field(default_factory=dict)
     connections: dict[str, dict[str, Any]] = field(default_factory=dict)
     datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -125,6 +126,9 @@ class Cloud:
         "secrets",
         "foreign_services",
     )
+
+    def __post_init__(self) -> None:
+        self.policies[f"projects/{self.project}"] = copy.deepcopy(BUILDS)
 
     def snapshot(self) -> dict[str, Any]:
         return {name: copy.deepcopy(getattr(self, name)) for name in self.KEPT}

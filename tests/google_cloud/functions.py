@@ -19,7 +19,7 @@ from launch.function import Function
 from launch.processes import ProcessError
 from tests.google_cloud import secrets
 from tests.google_cloud.builds import installed
-from tests.google_cloud.cloud import BUILDER, BUILDER_ROLE, PROJECT, ApiError, Cloud
+from tests.google_cloud.cloud import BUILDER, BUILDER_ROLE, ApiError, Cloud
 
 SERVICE = "projects/{project}/locations/{region}/services/{name}"
 PLACE = "/v2/projects/{project}/locations/{region}"
@@ -131,7 +131,7 @@ class Functions:
     def _build(self, function: dict[str, Any]) -> None:
         """Fail as a build does whose account lacks its role."""
         builder = function["buildConfig"].get("serviceAccount", BUILDER).rpartition("/")[2]
-        if f"serviceAccount:{builder}" not in self.cloud.members(f"projects/{PROJECT}", BUILDER_ROLE):
+        if f"serviceAccount:{builder}" not in self.cloud.members(f"projects/{self.cloud.project}", BUILDER_ROLE):
             raise ApiError(400, f"Build failed with status: FAILURE. {NOT_BUILT}")
         if self.cloud.installs:
             runtime = function["buildConfig"]["runtime"]

@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
-from tests.google_cloud.cloud import BUILDER, NUMBER, PROJECT, ApiError, Cloud
+from tests.google_cloud.cloud import BUILDER, NUMBER, ApiError, Cloud
 
 
 def routes(cloud: Cloud) -> list[Route]:
@@ -20,7 +20,7 @@ def routes(cloud: Cloud) -> list[Route]:
         return {"projectId": request.path_params["project"], "projectNumber": NUMBER, "lifecycleState": "ACTIVE"}
 
     async def builder(request: Request) -> Any:
-        return {"serviceAccountEmail": f"projects/{PROJECT}/serviceAccounts/{BUILDER}"}
+        return {"serviceAccountEmail": f"projects/{cloud.project}/serviceAccounts/{BUILDER}"}
 
     async def account(request: Request) -> Any:
         email = request.path_params["email"]
@@ -32,7 +32,8 @@ def routes(cloud: Cloud) -> list[Route]:
 
     async def create_account(request: Request) -> Any:
         body, project = await request.json(), request.path_params["project"]
-        email = f"{body['accountId']}@{project}.iam.gserviceaccount.com"
+        domain, _, name = project.rpartition(":")  # example.com:my-project has its accounts at my-project.example.com
+        email = f"{body['accountId']}@{'.'.join(filter(None, (name, domain)))}.iam.gserviceaccount.com"
         if email in cloud.accounts:
             raise ApiError(409, f"Service account {email} already exists.")
         cloud.accounts[email] = {

@@ -18,7 +18,7 @@ from launch.processes import HOST, free_port
 from local.storage import Storage
 from tests.google_cloud import builds, policies, projects, secrets, services, storage
 from tests.google_cloud.bigquery import Queries
-from tests.google_cloud.cloud import ApiError, Cloud
+from tests.google_cloud.cloud import PROJECT, ApiError, Cloud
 from tests.google_cloud.functions import Functions
 
 GCLOUD_APIS = (
@@ -29,9 +29,9 @@ GCLOUD_APIS = (
 class GoogleCloud:
     """Google Cloud with one project. `cloud` is its state; `environment` points gcloud, bq and client libraries at it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, project: str = PROJECT) -> None:
         port = free_port()
-        self.cloud = Cloud(url=f"http://{HOST}:{port}")
+        self.cloud = Cloud(project, f"http://{HOST}:{port}")
         self.functions = Functions(self.cloud, folder)
         self.queries = Queries(self.cloud)
         self._storage = Storage()

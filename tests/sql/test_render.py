@@ -103,10 +103,11 @@ def test_max_batching_rows_is_optional(saved: Saved) -> None:
 
 
 def test_project_of_an_old_organization(saved: Saved) -> None:
-    """A project with a domain is quoted as one name."""
+    """A project with a domain is quoted as one name, in the path of the connection too."""
     script = render(load(saved("tensor")), **{**PLACE, "project": "example.com:my-project"})
     assert script.startswith("CREATE OR REPLACE FUNCTION `example.com:my-project`.models.predict(")
-    assert f"REMOTE WITH CONNECTION `example.com:my-project.{PLACE['connection']}`" in script
+    assert "REMOTE WITH CONNECTION `example.com:my-project`.us.`remote-models`\n" in script
+    assert googlesql.statements(script) == 3
 
 
 MALFORMED = {
