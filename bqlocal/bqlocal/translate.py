@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from sqlglot import Token, TokenType, exp, tokenize
 
+from bqlocal.ambiguity import check_ambiguous
 from bqlocal.checks import ONE_ROW, REMOTE, check
 from bqlocal.errors import NotSupportedError, QueryError
 from bqlocal.names import resolve
@@ -33,6 +34,7 @@ _LITERAL_TYPES = ("DATE", "DATETIME", "TIME", "TIMESTAMP")
 
 def to_duckdb(statement: exp.Expr, project: str, tables: Collection[str], remote: RemoteFunctions) -> exp.Expr:
     """Return a query, or a statement that contains one, for DuckDB; raise QueryError for what cannot be answered."""
+    check_ambiguous(statement)
     statement = statement.copy()
     if isinstance(statement, exp.Query):
         _name_columns(statement)
