@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +79,11 @@ def deployments(place: Place) -> dict[str, Deployment] | None:
         return None
     names = [it["routineReference"]["routineId"] for it in listed if it["routineType"] == "SCALAR_FUNCTION"]
     with ThreadPoolExecutor(READERS) as readers:
-        routines = list(readers.map(lambda name: _routine(place, name), names))
+        return grouped(readers.map(lambda name: _routine(place, name), names))
+
+
+def grouped(routines: Iterable[Mapping[str, Any]]) -> dict[str, Deployment]:
+    """Return the deployments that routines, as BigQuery's REST API describes them, belong to; others are left out."""
     found: dict[str, Deployment] = {}
     for routine in routines:
         remote = routine.get("remoteFunctionOptions", {})

@@ -11,7 +11,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from mlflow_bigquery import BigQueryDeploymentClient, predictions, run_local
-from mlflow_bigquery.cloud import Place, Service, deployment_name
+from mlflow_bigquery.cloud import Place, Service, deployment_name, grouped
 from sql.settings import SqlSettings
 
 
@@ -34,6 +34,31 @@ def test_target_of_old_organization() -> None:
 def test_deployment_name(function: str, name: str) -> None:
     """The name of a deployment follows from what any of its SQL functions is called and does."""
     assert deployment_name(SqlSettings(name).sql_name(function), function) == (name or "predict")
+
+
+def routine(name: str, **context: str) -> dict[str, Any]:
+    """Return a remote function as BigQuery's REST API describes it."""
+    remote = {"endpoint": "https://f", "userDefinedContext": context}
+    return {"routineReference": {"routineId": name}, "remoteFunctionOptions": remote}
+
+
+def test_deployments_of_a_dataset() -> None:
+    """Routines are grouped by deployment; those around a remote function, and those of others, are left out."""
+    others = [{"routineReference": {"routineId": name}} for name in ("flats", "my_function")]
+    found = grouped(
+        [
+            routine("houses", function="predict"),
+            routine("houses_info", function="model_info"),
+            routine("flats_json", function="predict", on_error="json"),
+            routine("flats_row_json", function="predict_row", on_error="json"),
+            routine("their_remote_function", mode="x"),
+            *others,
+        ]
+    )
+    assert {name: dict(it.functions) for name, it in found.items()} == {
+        "houses": {"predict": "houses", "model_info": "houses_info"},
+        "flats": {"predict": "flats", "predict_row": "flats_row"},
+    }
 
 
 @pytest.mark.parametrize(
