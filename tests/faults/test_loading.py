@@ -223,7 +223,7 @@ def test_complete_files_kept(proxy: Proxy, emulator: Storage, saved: Callable[[s
 
 def test_prefix_without_model_not_downloaded(proxy: Proxy) -> None:
     """Nothing but the listing is read of a prefix that holds no model."""
-    with pytest.raises(ModelUnusable, match="did you mean gs://models/m"):
+    with pytest.raises(ModelUnusable, match="did you mean gs://models/"):
         load("gs://models")
     assert [request.name for request in proxy.requests] == [""]
 
