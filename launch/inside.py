@@ -11,7 +11,6 @@ and the model's, and no others of this project.
 
 import contextlib
 import copy
-import ctypes
 import dataclasses
 import gc
 import json
@@ -30,6 +29,7 @@ from loading.failures import loading_errors
 from loading.fitted import takes_text_series
 from loading.flavors import flavor_of
 from loading.made_signature import check_takes_columns, column_count, column_names
+from loading.memory import return_freed
 from loading.mlmodel import read_mlmodel
 from model_loader import load
 from serving.decoding import from_arguments
@@ -67,8 +67,7 @@ def own_memory() -> int:
     A function with the model needs at least as much. Files and libraries, which processes share, don't count.
     """
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # a C library without malloc_trim
-        ctypes.CDLL(None).malloc_trim(0)
+    return_freed()
     with contextlib.suppress(OSError):
         if found := re.search(r"^RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE):
             return 1024 * int(found[1])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from loading.limits import disk_errors
-from loading.memory import gigabytes, memory_in_use, memory_limit
+from loading.memory import gigabytes, memory_limit, usage
 from loading.progress import Progress, Writer
 from loading.storage_errors import storage_errors
 from serving.errors import ModelBlocked, ModelUnusable, quantity, short_repr
@@ -198,7 +198,7 @@ def _paths(uri: str, folder: Path, blobs: Sequence[Any]) -> list[Path]:
         )
         raise ModelUnusable(f"There is no MLmodel file at {uri} ({quantity(len(blobs), 'object')}); {hint}")
     size, memory, space = sum(blob.size for blob in blobs), memory_limit(), shutil.disk_usage(folder).free
-    if size > min(memory - (used := memory_in_use()), space):
+    if size > min(memory - (used := usage()[0]), space):
         raise ModelBlocked(
             f"The model at {uri} takes {gigabytes(size)}; this function has {gigabytes(memory)} of memory, of which "
             f"{gigabytes(used)} are in use, and {gigabytes(space)} of free disk: deploy it with more --memory."

@@ -5,6 +5,7 @@ version that serves while another one is loaded.
 """
 
 import contextlib
+import ctypes
 import os
 import resource
 import zipfile
@@ -25,15 +26,16 @@ def memory_limit() -> int:
     return min(limit for limit, _ in _limits())
 
 
-def memory_in_use() -> int:
-    """Return how many of the bytes of `memory_limit` are in use, without what the system can drop."""
-    return min(_limits())[1]
-
-
 def usage() -> tuple[int, int]:
-    """Return how many bytes are in use, and how many this process may use at most."""
+    """Return how many of the bytes of `memory_limit` are in use, without what the system can drop, and the limit."""
     limit, used = min(_limits())
     return used, limit
+
+
+def return_freed() -> None:
+    """Give the system what this process has freed, which glibc keeps unless it is told otherwise."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def gigabytes(size: float) -> str:
@@ -50,7 +52,7 @@ def check_fits(folder: Path, uri: str, make_room: Callable[[float], object] = la
     size, unpacked = sum(path.stat().st_size for path in files), sum(map(_unpacked, files))
     needed = _FACTOR * unpacked + _FIXED
     make_room(needed)
-    limit, used = min(_limits())
+    used, limit = usage()
     if used + needed > limit:
         raise ModelBlocked(
             f"The model at {uri} has {gigabytes(size)} of files, and loading it takes about {gigabytes(needed)}, but "

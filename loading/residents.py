@@ -5,8 +5,6 @@ it. A request that a leaving model is answering keeps it in memory until then.
 """
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import threading
 import time
@@ -15,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from loading.limits import is_shortage
-from loading.memory import gigabytes, usage
+from loading.memory import gigabytes, return_freed, usage
 from serving.errors import ModelBlocked
 from serving.model import Model
 
@@ -135,5 +133,4 @@ def _wait_until_gone(leaving: "weakref.ref[Model]") -> None:
     while leaving() is not None and time.monotonic() < deadline:
         time.sleep(0.02)
         gc.collect()
-    with contextlib.suppress(AttributeError, OSError):  # glibc keeps what was freed unless it is told to return it
-        ctypes.CDLL(None).malloc_trim(0)
+    return_freed()

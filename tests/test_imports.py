@@ -43,7 +43,14 @@ ALLOWED = {
     # Of loading/, launching needs what fetches a model without loading it, and what reads a fitted one.
     "launch": (
         *("loading.category_columns", "loading.failures", "loading.faults", "loading.fitted", "loading.flavors"),
-        *("loading.made_signature", "loading.made_up", "loading.mlmodel", "loading.packages", "loading.source"),
+        *(
+            "loading.made_signature",
+            "loading.made_up",
+            "loading.memory",
+            "loading.mlmodel",
+            "loading.packages",
+            "loading.source",
+        ),
         *("model_loader", "parity"),
         *("serving.decoding", "serving.errors", "serving.json_type", "serving.model", "serving.signature"),
     ),
