@@ -49,7 +49,7 @@ SHORTAGES: dict[str, Callable[[Proxy, pytest.MonkeyPatch], None]] = {
     "one file forbidden": lambda proxy, _: setattr(proxy, "plan", first(1, faults.status(403), "model.pkl")),
     "bucket gone": lambda proxy, _: setattr(proxy, "plan", first(1, faults.status(404), "")),
     "disk full": lambda _, monkeypatch: fill_disk(monkeypatch),
-    "too little memory to load": lambda _, monkeypatch: exhaust_memory(monkeypatch, "model_loader.build"),
+    "too little memory to load": lambda _, monkeypatch: exhaust_memory(monkeypatch, "loading.load.build"),
     "too little memory to predict": lambda _, monkeypatch: exhaust_memory(monkeypatch, "serving.encoding.encode"),
 }
 
