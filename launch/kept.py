@@ -23,7 +23,7 @@ def write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as unfinished:
         partial = Path(unfinished) / file.name
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
         partial.replace(file)
 
 

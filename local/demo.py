@@ -20,6 +20,7 @@ from rich.table import Table
 
 from bqlocal import BigQuery, Result
 from bqlocal.errors import quantity
+from launch import kept
 from launch.function import ROOT, Function
 from launch.processes import ProcessError, end
 from local.up import URI, published
@@ -120,7 +121,7 @@ def _create_functions(bigquery: BigQuery, paths: Paths, endpoint: str, console: 
     statements = render(
         load(str(paths.model)), project=PROJECT, dataset=DATASET, connection=CONNECTION, endpoint=endpoint
     )
-    _write(paths.statements, statements)
+    kept.write(paths.statements, statements)
     first, *others = statements.strip().split("\n\n")
     console.print(first, markup=False, highlight=False, soft_wrap=True)
     console.print(f"... and {quantity(len(others), 'more function')}: {paths.statements}\n")
@@ -139,7 +140,7 @@ def _query(bigquery: BigQuery, paths: Paths, console: Console) -> None:
     started = time.perf_counter()
     result = bigquery.sql(query)
     seconds = time.perf_counter() - started
-    _write(paths.predictions, result.frame.to_csv(index=False))
+    kept.write(paths.predictions, result.frame.to_csv(index=False))
     bigquery.load(f"{DATASET}.scored", result.table)
     error = bigquery.sql(f"SELECT AVG(ABS(predicted - actual)) AS mae FROM {DATASET}.scored")
     console.print(_rows(result))
@@ -149,16 +150,6 @@ def _query(bigquery: BigQuery, paths: Paths, console: Console) -> None:
         f"{rows / seconds:,.0f} rows per second in {quantity(result.calls.requests, 'request')}; "
         f"the first request, which downloads and loads the model, took {cold_seconds:.2f} s"
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file as a whole: a Ctrl-C leaves none that is cut off."""
-    draft = path.with_name(f".{path.name}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _target(bigquery: BigQuery, columns: list[str]) -> str:

@@ -155,8 +155,8 @@ def score(job: Job) -> Replies:
         rows = job.rows.take(np.array([row]))
         key = tuple(rows.null_columns()), describe_error(error)
         if key not in known:
-            scored = lambda rows: Batch([job], rows).predict()  # noqa: E731
-            known[key] = refusal.explain(row, rows, job.model.example_rows, scored, error)
+            example = job.model.example_rows
+            known[key] = refusal.explain(row, rows, example, lambda rows: Batch([job], rows).predict(), error)
         return known[key]
 
     try:
