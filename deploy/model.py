@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
-from deploy.observation import ModelReport, runtime
+from deploy.observation import ModelReport
 from launch.errors import Blocked
 from launch.examine import Examined, Options, examined, predictions
-from launch.lock import PYTHONS
+from launch.lock import PYTHONS, runtime
 from launch.options import environment_options
 from sql.example_query import example_query
 from sql.names import callable_functions

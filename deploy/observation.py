@@ -16,11 +16,6 @@ CONNECTION_USER = "roles/bigquery.connectionUser"
 ROUTINE_CALLER = "roles/bigquery.dataViewer"
 
 
-def runtime(python: str) -> str:
-    """Return what Cloud Functions calls a Python, such as python311 for 3.11."""
-    return f"python{python.replace('.', '')}"
-
-
 @dataclass(frozen=True)
 class Policy:
     """Who has which role on one resource."""

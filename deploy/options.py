@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from deploy.option import Option, to_mapping
 from deploy.passed import PASSED, passed_problems
@@ -189,8 +190,8 @@ def is_registered(model: str) -> bool:
 
 
 def _function(values: Mapping[str, str]) -> str:
-    """Return the name of the Cloud Function, which may have no capital letters and no underscores."""
-    return values["function"] or values["name"].lower().replace("_", "-") or "predict"
+    """Return the name of the Cloud Function."""
+    return values["function"] or SqlSettings(values["name"]).service
 
 
 def _follow_problem(values: Mapping[str, str]) -> str:
@@ -208,6 +209,7 @@ def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> 
     folder = Path(model).resolve() if is_folder(model) else None
     publishes = folder or values["signature_from"] or (registered and not registered.in_bucket)
     follow = int(values["follow"]) if values["follow"] else None
+    passed: dict[str, Any] = {row.key: to_mapping(values[row.key]) if row.pairs else values[row.key] for row in PASSED}
     return Plan(
         project=values["project"],
         region=values["region"],
@@ -237,14 +239,5 @@ def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> 
         grant=tuple(values["grant"].split()),
         record=values["record"],
         wait=int(values["wait"]),
-        ingress_settings=values["ingress_settings"],
-        vpc_connector=values["vpc_connector"],
-        egress_settings=values["egress_settings"],
-        kms_key=values["kms_key"],
-        build_worker_pool=values["build_worker_pool"],
-        docker_repository=values["docker_repository"],
-        build_service_account=values["build_service_account"],
-        update_labels=to_mapping(values["update_labels"]),
-        update_env_vars=to_mapping(values["update_env_vars"]),
-        set_secrets=to_mapping(values["set_secrets"]),
+        **passed,
     )

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 
 from deploy.builder import builder_note, builder_problems
-from deploy.observation import Observation, runtime
+from deploy.observation import Observation
 from deploy.plan import Plan, location_problem
 from deploy.rights import WRITES_RECORD, Place, needed
 from deploy.secrets import SECRET_MANAGER, secret_note, secret_problems
 from deploy.sizes import memory_problem
-from launch.lock import PYTHONS
+from launch.lock import PYTHONS, runtime
 
 GONE = "DECOMMISSIONED"  # gcloud's word for a runtime in which nothing can be deployed any more
 OLDEST_GCLOUD = 500  # of November 2024; older versions are untested

@@ -30,6 +30,11 @@ DEFAULT_PYTHON = "3.11"
 _STEPS = range(3)
 
 
+def runtime(python: str) -> str:
+    """Return what Cloud Functions calls a Python, such as python311 for 3.11."""
+    return f"python{python.replace('.', '')}"
+
+
 @dataclass(frozen=True)
 class Lock:
     """The packages of a model's environment: `text` is a requirements.txt for this `python`, such as 3.11.

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from serving.functions import SqlFunction
 from serving.model import Model
-from sql.names import callable_functions, identifier
+from sql.names import call_arguments, callable_functions, identifier
 from sql.settings import SqlSettings
 
 
 @dataclass(frozen=True)
 class Call:
-    """A SQL function by its name in the dataset; `columns` are those that it is given of a row, if it takes columns."""
+    """A SQL function by its name in the dataset; `columns` are the model's, quoted where necessary."""
 
     name: str
     function: SqlFunction
@@ -18,17 +18,10 @@ class Call:
 
     def arguments(self, row: str) -> str:
         """Return the arguments for a row of a query; `row` is the alias of its table."""
-        if self.function.takes == "nothing":
-            return ""
-        if self.function.takes == "row":
-            return f"TO_JSON({row})"
-        return ", ".join(f"{row}.{column}" for column in self.columns)
+        return call_arguments(self.function.takes, self.columns, row)
 
 
 def calls(model: Model, settings: SqlSettings) -> list[Call]:
     """Return each SQL function that a query can call, the one that predicts first."""
     columns = tuple(identifier(column.name) for column in model.signature.columns)
-    return [
-        Call(settings.routines(function)[-1], function, columns if function.takes == "columns" else ())
-        for function in callable_functions(model)
-    ]
+    return [Call(settings.routines(function)[-1], function, columns) for function in callable_functions(model)]

@@ -48,4 +48,4 @@ def render_module(
         variables["location"] = location.upper() if location in MULTI_REGIONS else location
     if max_batching_rows:
         variables["max_batching_rows"] = max_batching_rows
-    return terraform(declared, facts, variables, settings.name.lower().replace("_", "-") or "predict")
+    return terraform(declared, facts, variables, settings.service)

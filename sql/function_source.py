@@ -4,11 +4,9 @@ deploy.sh asks gcloud for the same files; a test compares the two.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
+from launch.kept import ROOT
 from loading.packages import RESOLVED
-
-ROOT = Path(__file__).parent.parent
 
 
 def function_source(lock: str, requirements: Sequence[str]) -> Mapping[str, str]:

@@ -85,11 +85,13 @@ def _table_columns(columns: Sequence[str]) -> list[str]:
     return [arguments[at] if lower[at] in lower[:at] else name for at, name in enumerate(columns)]
 
 
+def call_arguments(takes: str, columns: Sequence[str], row: str) -> str:
+    """Return the arguments for a row of a query; `row` is its table's alias, `columns` are quoted where necessary."""
+    return {"columns": ", ".join(f"{row}.{column}" for column in columns), "row": f"TO_JSON({row})", "nothing": ""}[
+        takes
+    ]
+
+
 def _call(name: str, takes: str, columns: Sequence[str], dataset: str) -> str:
     """Return a call on the table t. Without the alias, a column named t would mean the whole row."""
-    by_takes = {
-        "columns": ", ".join(f"t.{identifier(column)}" for column in columns),
-        "row": "TO_JSON(t)",
-        "nothing": "",
-    }
-    return f"{dataset}.{name}({by_takes[takes]})"
+    return f"{dataset}.{name}({call_arguments(takes, [*map(identifier, columns)], 't')})"

@@ -43,6 +43,11 @@ class SqlSettings:
     class_label: str = ""
     params: str = ""
 
+    @property
+    def service(self) -> str:
+        """What the Cloud Function is called by default: it may have no capital letters and no underscores."""
+        return self.name.lower().replace("_", "-") or "predict"
+
     def sql_name(self, function: str) -> str:
         """Return what a function is called in BigQuery."""
         return f"{self.name}{ENDINGS.get(function, f'_{function}')}" if self.name else function

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.lock import runtime
 from sql.declarations import Argument, Declaration
 
 MODULE = Path(__file__).parent / "module"
@@ -44,7 +45,7 @@ def _model(declared: Sequence[Declaration], facts: ModelFacts, function: str) ->
     values = {
         "default_function": _text(function),
         "digest": _text(facts.digest),
-        "runtime": _text(f"python{facts.python.replace('.', '')}"),
+        "runtime": _text(runtime(facts.python)),
     }
     found = f"{{\n{_attributes(settings, 4)}  }}" if settings else "{}"
     routines = "\n".join(f"{_routine(it)}\n{_analysts(it)}" for it in declared)
