@@ -7,7 +7,7 @@ from deploy.gcloud import Commands
 from deploy.missing import missing
 from deploy.observation import Observation
 from deploy.plan import Plan
-from deploy.record import Entry, Record
+from deploy.record import Entry, Record, deletion_command
 
 
 class Deployment:
@@ -43,7 +43,7 @@ class Deployment:
         self._save(self.record)
         try:
             step = f"Deleting the record {before}, which is in {self.plan.record_uri} now"
-            self.commands.change(step, "", ["gcloud", "storage", "rm", before, "--no-user-output-enabled"])
+            self.commands.change(step, "", deletion_command(before))
         except StepFailed as failure:
             self.commands.say(f"{before} stays, and is of no use any more: {failure.reason}")
 
@@ -55,8 +55,7 @@ class Deployment:
         """Write the record after a failure, which is what the user has to hear of: once, whatever comes of it."""
         if record == self.record:
             return
-        delete = ["gcloud", "storage", "rm", self.plan.record_uri, "--no-user-output-enabled"]
-        self.commands.run(self._copy(record) if record.entries else delete)
+        self.commands.run(self._copy(record) if record.entries else deletion_command(self.plan.record_uri))
 
     def _copy(self, record: Record) -> list[str]:
         file = self.folder / "record.txt"

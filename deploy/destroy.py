@@ -10,7 +10,7 @@ from deploy.errors import StepFailed
 from deploy.gcloud import ABSENT, Commands
 from deploy.observation import BUCKET_READER, CONNECTION_USER
 from deploy.plan import Plan, bq_connection
-from deploy.record import Entry, Record
+from deploy.record import Entry, Record, deletion_command
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def destroy(plan: Plan, record: Record, record_uri: str, commands: Commands) -> 
         Deletion(
             "Deleting the record",
             f"Ask for roles/storage.objectUser on {record_uri}.",
-            ["gcloud", "storage", "rm", record_uri, "--no-user-output-enabled"],
+            deletion_command(record_uri),
         ),
     ]
     for number, deletion in enumerate(deletions, 1):

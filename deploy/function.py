@@ -41,7 +41,7 @@ def deploy_function(deployment: Deployment) -> None:
         **environment_options(deployment),
         **passed_flags(plan),
     }
-    source_hash = _source_hash([plan.function, "--gen2", "--trigger-http", *_flags(options)], source)
+    source_hash = _source_hash(_arguments(plan.function, options), source)
     if existing and existing.state == "ACTIVE" and existing.source_hash == source_hash:
         deployment.commands.say(f"The function {plan.function} is up to date")
         return
@@ -56,8 +56,8 @@ def deploy_function(deployment: Deployment) -> None:
     if labels := removed_keys(gone, "update-labels"):
         options["remove-labels"] = ",".join(labels)
     command = [
-        "gcloud", "functions", "deploy", plan.function, "--gen2", "--trigger-http", *_flags(options),
-        *reset_flags(plan, gone), *private, f"--source={source}", "--quiet", "--format=json(serviceConfig.uri)",
+        "gcloud", "functions", "deploy", *_arguments(plan.function, options), *reset_flags(plan, gone), *private,
+        f"--source={source}", "--quiet", "--format=json(serviceConfig.uri)",
     ]  # fmt: skip
     try:
         result = deployment.commands.change(step, "", command)
@@ -70,8 +70,8 @@ def deploy_function(deployment: Deployment) -> None:
     deployment.forget(*(Entry("setting", name) for name in gone))
 
 
-def _flags(options: Mapping[str, str]) -> list[str]:
-    return [f"--{name}={value}" for name, value in options.items()]
+def _arguments(function: str, options: Mapping[str, str]) -> list[str]:
+    return [function, "--gen2", "--trigger-http", *(f"--{name}={value}" for name, value in options.items())]
 
 
 def environment_options(deployment: Deployment) -> dict[str, str]:

@@ -6,7 +6,7 @@ from deploy.option import to_text
 from deploy.passed import PASSED
 from deploy.plan import Plan
 
-KEYED = ("update-env-vars", "update-labels")  # whose keys are removed one by one
+KEYED = tuple(option.name for option in PASSED if not option.resets)  # whose keys are removed one by one
 
 
 def settings(plan: Plan) -> list[str]:

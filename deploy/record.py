@@ -28,6 +28,11 @@ class Entry:
         return f"{self.resource} {self.name}"
 
 
+def deletion_command(uri: str) -> list[str]:
+    """Return the command that deletes a record."""
+    return ["gcloud", "storage", "rm", uri, "--no-user-output-enabled"]
+
+
 @dataclass(frozen=True)
 class Record:
     """What deploy.sh created, in the order of creation."""

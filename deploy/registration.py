@@ -9,6 +9,7 @@ from deploy.gcloud import ROOT
 from deploy.observation import CONNECTION_USER, ROUTINE_CALLER
 from deploy.plan import bq_connection
 from deploy.record import Entry
+from deploy.rest import Rest
 from deploy.routine_policy import allow_call, read_policy
 from launch.description import Description
 from sql.render import render
@@ -77,9 +78,10 @@ def _render(deployment: Deployment) -> str:
 def grant_analysts(deployment: Deployment) -> None:
     """Let those named by --grant use the connection and call each SQL function."""
     plan, commands = deployment.plan, deployment.commands
+    rest = Rest(commands)
     names = deployment.record.routines(plan.dataset_id) if plan.grant else []
     routines = [f"{plan.project}:{plan.dataset}.{name}" for name in names]
-    reads = {name: commands.start(partial(read_policy, commands, name)) for name in routines}
+    reads = {name: commands.start(partial(read_policy, commands, rest, name)) for name in routines}
     policies = {name: read.result() for name, read in reads.items()}
     for member in plan.grant:
         if Entry("analyst", f"{deployment.connection_id} {member}") in deployment.missing:
@@ -93,4 +95,4 @@ def grant_analysts(deployment: Deployment) -> None:
             )  # fmt: skip
         for name in routines:
             if not policies[name].grants(ROUTINE_CALLER, member):
-                allow_call(commands, name, member)
+                allow_call(commands, rest, name, member)

@@ -19,15 +19,15 @@ UNSUPPORTED = r"Unknown command line flag|[Uu]nrecognized|[Nn]ot supported|[Uu]n
 TRIES = 5  # of a change that another one of the same policy came before
 
 
-def read_policy(commands: Commands, routine: str) -> Policy:
+def read_policy(commands: Commands, rest: Rest, routine: str) -> Policy:
     """Return the policy of a routine, PROJECT:DATASET.NAME; an empty one if it can't be read."""
     result = commands.run(commands.bq("get-iam-policy", "--routine", routine))
     if not result.ok and result.matches(UNSUPPORTED):
-        result = Rest(commands).request("POST", "bigquery", f"{_path(routine)}:getIamPolicy", json={})
+        result = rest.request("POST", "bigquery", f"{_path(routine)}:getIamPolicy", json={})
     return Policy.parse(result.json()) if result.ok else NO_POLICY
 
 
-def allow_call(commands: Commands, routine: str, member: str) -> None:
+def allow_call(commands: Commands, rest: Rest, routine: str, member: str) -> None:
     """Let a member call a routine. Raise StepFailed with what its owner has to grant."""
     step = f"Allowing {member} to call {routine.rpartition(':')[2]}"
     advice = (
@@ -42,7 +42,7 @@ def allow_call(commands: Commands, routine: str, member: str) -> None:
     except StepFailed as failure:
         if not re.search(UNSUPPORTED, failure.reason):
             raise
-        _allow_by_rest(Rest(commands), step, advice, routine, member)
+        _allow_by_rest(rest, step, advice, routine, member)
 
 
 def _allow_by_rest(rest: Rest, step: str, advice: str, routine: str, member: str) -> None:

@@ -50,8 +50,7 @@ def secret_problems(plan: Plan, found: FoundSecret, project: Policy | None, acco
         yield f"--set-secrets: {name} has no version {secret.version}, or does not exist: create it or name another."
     elif found.state not in ("ENABLED", None):
         yield f"--set-secrets: version {secret.version} of {name} is {found.state}; expected one that is ENABLED."
-    inherited = project if secret.project == plan.project else None
-    allowed = has_role((found.policy, inherited), ACCESSOR_ROLES, f"serviceAccount:{plan.account}")
+    allowed = _may_read(plan, found, project)
     if found.state != "" and (allowed is False or not account_exists):
         create = f"gcloud iam service-accounts create {plan.account.partition('@')[0]} --project={plan.project} && "
         yield (
@@ -63,11 +62,15 @@ def secret_problems(plan: Plan, found: FoundSecret, project: Policy | None, acco
 
 def secret_note(plan: Plan, found: FoundSecret, project: Policy | None) -> str:
     """Return what couldn't be found out about a secret, or an empty text."""
-    inherited = project if found.secret.project == plan.project else None
-    member = f"serviceAccount:{plan.account}"
-    if found.state is None or has_role((found.policy, inherited), ACCESSOR_ROLES, member) is None:
+    if found.state is None or _may_read(plan, found, project) is None:
         return (
             f"You may not see all of the secret {found.secret.name} of {found.secret.project}: make sure that it has "
             f"version {found.secret.version}, and that {plan.account} has {ACCESSOR} on it."
         )
     return ""
+
+
+def _may_read(plan: Plan, found: FoundSecret, project: Policy | None) -> bool | None:
+    """Tell whether the function's account may read a secret; None if that can't be told."""
+    inherited = project if found.secret.project == plan.project else None
+    return has_role((found.policy, inherited), ACCESSOR_ROLES, f"serviceAccount:{plan.account}")
