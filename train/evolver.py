@@ -19,7 +19,7 @@ from func_timeout import FunctionTimedOut, func_timeout
 from tpot.evolvers import BaseEvolver
 
 from train.known import KnownFirst
-from train.measure import Measured, measure_alone
+from train.measure import Measured, best_of, measure_alone
 from train.progress import SearchBar
 from train.rewrite import to_sklearn
 from train.split import Folds
@@ -143,8 +143,7 @@ class Evolver(BaseEvolver):  # type: ignore[misc]  # TPOT has no types
         self.population.update_column([individual], column_names="Eval Error", data=[word])
         if not isinstance(found, str):
             self.tried.append(dataclasses.replace(found, generation=self.generation + 1))
-            best = max(self.tried, key=lambda each: each.score)
-            self.clock.reserve(best.fit_seconds * self.scale)
+            self.clock.reserve(best_of(self.tried).fit_seconds * self.scale)
             self.report(self.tried)
 
 

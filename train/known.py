@@ -11,6 +11,7 @@ from tpot.config import get_search_space
 from tpot.search_spaces.base import SearchSpace, SklearnIndividual
 from tpot.search_spaces.nodes import EstimatorNode
 
+from train.scores import LINEAR_ITERATIONS, LINEAR_RARE
 from train.space import LOSSES, STOPPING, Table, boosting_node
 
 LINEAR = {"regression": "RidgeCV", "classification": "LogisticRegression"}
@@ -77,8 +78,8 @@ def _boosted(space: SearchSpace, table: Table, settings: dict[str, Any]) -> Skle
 
 
 def _linear(space: SearchSpace, table: Table) -> SklearnIndividual:
-    settings = {} if table.task == "regression" else {"random_state": table.seed, "max_iter": 300}
-    return _with_estimator(space, table, "StandardScaler", LINEAR[table.task], settings, {"rare": 0.002})
+    settings = {} if table.task == "regression" else {"random_state": table.seed, "max_iter": LINEAR_ITERATIONS}
+    return _with_estimator(space, table, "StandardScaler", LINEAR[table.task], settings, {"rare": LINEAR_RARE})
 
 
 def _forest(space: SearchSpace, table: Table) -> SklearnIndividual:

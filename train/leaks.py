@@ -67,8 +67,9 @@ def _alone(column: pd.Series, values: Array, target: pd.Series, task: Task) -> s
     if known.mean() > 0.9 and task == "regression":
         x, y = values[known], target[known].to_numpy(np.float64)
         if np.ptp(x) and np.ptp(y):
-            if abs(np.corrcoef(x, y)[0, 1]) > NEARLY:
-                return f"correlation {np.corrcoef(x, y)[0, 1]:.5f}"
+            correlation = np.corrcoef(x, y)[0, 1]
+            if abs(correlation) > NEARLY:
+                return f"correlation {correlation:.5f}"
             ranks = pd.Series(x).corr(pd.Series(y), method="spearman")
             if abs(ranks) > NEARLY and pd.Series(x).nunique() > 20:
                 return f"rank correlation {ranks:.5f}"

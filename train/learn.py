@@ -3,16 +3,15 @@
 import dataclasses
 
 import click
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from train.data import Data
 from train.evolver import FINAL_SHARE
 from train.features import Columns
-from train.measure import fit_in_time
+from train.measure import fit_in_time, fit_on_all
 from train.package import beyond_sklearn
 from train.search import SearchResult, SearchSettings, search
-from train.split import Split
+from train.split import Split, sample
 
 SEARCH_ROWS = 30_000  # more rows make a search slower and hardly better
 MIN_SEARCH_ROWS = 2_000
@@ -42,13 +41,10 @@ def learn(data: Data, rows: Split, settings: SearchSettings, *, refit_all: bool)
     """
     features, target, notes = rows.train_features, rows.train_target, []
     total = len(features)
-    sample = int(min(SEARCH_ROWS, max(MIN_SEARCH_ROWS, settings.minutes * 60 * ROWS_PER_SECOND)))
-    if total > sample * NEARLY_ALL:
-        by_class = target if data.task == "classification" else None
-        features, _, target, _ = train_test_split(
-            features, target, train_size=sample, random_state=settings.seed, stratify=by_class
-        )
-        notes.append(f"The search used a sample of {sample:,} of the {total:,} training rows.")
+    count = int(min(SEARCH_ROWS, max(MIN_SEARCH_ROWS, settings.minutes * 60 * ROWS_PER_SECOND)))
+    if total > count * NEARLY_ALL:
+        features, target = sample(features, target, count, data.task, settings.seed)
+        notes.append(f"The search used a sample of {count:,} of the {total:,} training rows.")
         click.echo(notes[-1])
     optional = [name for name in data.integers if name in features]
     fits = total + (total + len(rows.test_target) if refit_all else 0)
@@ -65,7 +61,9 @@ def learn(data: Data, rows: Split, settings: SearchSettings, *, refit_all: bool)
     if fitted < total:
         notes.append(f"The model is fitted on {fitted:,} of the {total:,} training rows; all would take too long.")
     notes += beyond_sklearn(pipeline)
-    refitted = _refitted(pipeline, rows, limit, settings.seed) if refit_all and fitted == total else None
+    refitted = None
+    if refit_all and fitted == total:
+        refitted = fit_on_all(pipeline, *rows.everything, limit, settings.seed)
     if refitted is not None:
         count = total + len(rows.test_target)
         notes.append(f"The saved model is fitted on all {count:,} rows; the one that is scored, on the training rows.")
@@ -74,10 +72,3 @@ def learn(data: Data, rows: Split, settings: SearchSettings, *, refit_all: bool)
     for note in notes[said:]:
         click.echo(note)
     return Trained(pipeline, result, fitted if fitted < total else None, notes, refitted)
-
-
-def _refitted(pipeline: Pipeline, rows: Split, seconds: float, seed: int) -> Pipeline | None:
-    """Return a copy of the pipeline, fitted on all rows; None if that takes too long."""
-    features, target = rows.everything
-    refitted, fitted = fit_in_time(pipeline, features, target, len(target), seconds, seed)
-    return refitted if fitted == len(target) else None

@@ -4,9 +4,11 @@ Every fit has a limit in seconds, the final one included: what a fit costs isn't
 classes grows 20 trees where a regression grows one.
 """
 
+import contextlib
 import dataclasses
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,11 @@ class Measured:
     generation: int = 1
 
 
+def best_of(tried: Sequence[Measured]) -> Measured:
+    """Return the pipeline with the best score, the first of several."""
+    return max(tried, key=lambda each: each.score)
+
+
 def measure(pipeline: Pipeline, features: pd.DataFrame, target: pd.Series, folds: Folds, scorer: str) -> Measured:
     """Return the cross-validated score of an unfitted pipeline, and how long that took."""
     started, scores, fits = time.monotonic(), [], []
@@ -44,9 +51,8 @@ def measure(pipeline: Pipeline, features: pd.DataFrame, target: pd.Series, folds
 
 
 def measure_alone(*arguments: Any) -> Measured:
-    """Do the same with one thread and without warnings. OpenMP reads the limit of the thread that fits."""
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore")
+    """Do the same with one thread and without warnings."""
+    with _alone():
         return measure(*arguments)
 
 
@@ -81,7 +87,21 @@ def fit_in_time(
 
 
 def _fit(pipeline: Pipeline, features: pd.DataFrame, target: pd.Series) -> Pipeline:
-    """Fit with one thread; OpenMP reads the limit of the thread that fits."""
+    with _alone():
+        return pipeline.fit(features, target)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let the block fit with one thread and without warnings; OpenMP reads the limit of the thread that fits."""
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
-        return pipeline.fit(features, target)
+        yield
+
+
+def fit_on_all(
+    pipeline: Pipeline, features: pd.DataFrame, target: pd.Series, seconds: float, seed: int
+) -> Pipeline | None:
+    """Return a copy of the pipeline, fitted on all of these rows; None if that takes too long."""
+    fitted, rows = fit_in_time(pipeline, features, target, len(target), seconds, seed)
+    return fitted if rows == len(target) else None

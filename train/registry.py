@@ -17,13 +17,12 @@ import numpy as np
 import pandas as pd
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
-from sklearn.base import clone
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from loading.causes import root_cause
 from train.evolver import FINAL_SHARE
-from train.measure import fit_in_time
+from train.measure import fit_on_all
 from train.search import SearchSettings
 from train.split import Split
 from train.tracking import Tracking
@@ -99,9 +98,7 @@ def _load(tracking: Tracking, version: str) -> Any:
 def _fitted_anew(model: Pipeline, split: Split, settings: SearchSettings) -> Pipeline | None:
     """Return a copy of the pipeline, fitted on this run's training rows; None if that takes too long."""
     seconds = max(MIN_SECONDS, settings.minutes * 60 * FINAL_SHARE)
-    count = len(split.train_target)
-    fitted, rows = fit_in_time(clone(model), split.train_features, split.train_target, count, seconds, settings.seed)
-    return fitted if rows == count else None
+    return fit_on_all(model, split.train_features, split.train_target, seconds, settings.seed)
 
 
 def _fitted_rows(tracking: Tracking, run: str) -> np.ndarray:

@@ -24,7 +24,9 @@ from train.split import Split
 Scores = dict[str, float]  # measure -> value
 
 BASELINE_SECONDS = 5.0  # for one fit
-LINEAR_RARE = 0.002  # share of the rows from which a category has a column of the linear model
+# Of the linear model, which is also the first pipeline that a search measures.
+LINEAR_RARE = 0.002  # share of the rows from which a category has a column
+LINEAR_ITERATIONS = 300  # of logistic regression
 DEFAULT_SCORERS = {"regression": "neg_mean_absolute_error", "classification": "neg_log_loss"}
 
 
@@ -50,7 +52,7 @@ def evaluate(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, ta
 def fit_baselines(split: Split, task: Task, optional: Collection[str]) -> dict[str, BaseEstimator]:
     """Return a constant prediction (the median, or each class's share) and a linear model, fitted."""
     constant = DummyRegressor(strategy="median") if task == "regression" else DummyClassifier(strategy="prior")
-    linear = RidgeCV() if task == "regression" else LogisticRegression(max_iter=300)
+    linear = RidgeCV() if task == "regression" else LogisticRegression(max_iter=LINEAR_ITERATIONS)
     prepare = encoder(Columns.of(split.train_features, optional), rare=LINEAR_RARE)
     models = {"baseline": constant, "linear": make_pipeline(prepare, StandardScaler(), linear)}
     features, target = split.train_features, split.train_target

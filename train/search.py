@@ -13,17 +13,16 @@ import warnings
 
 import pandas as pd
 from func_timeout import FunctionTimedOut, func_timeout
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from train.evolver import Clock, Evolver
 from train.features import Columns
 from train.known import KnownFirst, known_pipelines
-from train.measure import FEW_ROWS, Measured, measure_alone
+from train.measure import FEW_ROWS, Measured, best_of, measure_alone
 from train.progress import SearchBar
 from train.rewrite import to_sklearn
 from train.space import Table, search_space
-from train.split import Folding
+from train.split import Folding, sample
 from train.workers import workers
 
 FEW_SECONDS = 4.0  # for the known pipelines on a few rows, where time ran out before any score
@@ -117,7 +116,7 @@ def search(
         return _on_few_rows(features, target, pipelines, folding, settings)
     scores = pd.Series([each.score for each in evolver.tried], [each.generation for each in evolver.tried])
     history = [settings.display(float(score)) for score in scores.groupby(level=0).max().cummax()]
-    return SearchResult(max(evolver.tried, key=lambda each: each.score), evolver.tried, history, None)
+    return SearchResult(best_of(evolver.tried), evolver.tried, history, None)
 
 
 def leaderboard(result: SearchResult, settings: SearchSettings) -> list[dict[str, object]]:
@@ -139,10 +138,7 @@ def _on_few_rows(
 ) -> SearchResult:
     """Measure the known pipelines on at most FEW_ROWS rows; the first, a linear model, takes as long as it takes."""
     if len(features) > FEW_ROWS:
-        by_class = target if folding.task == "classification" else None
-        features, _, target, _ = train_test_split(
-            features, target, train_size=FEW_ROWS, random_state=settings.seed, stratify=by_class
-        )
+        features, target = sample(features, target, FEW_ROWS, folding.task, settings.seed)
     rows = (features, target, folding.folds(target), settings.scorer)
     first, *others = known
     tried = [measure_alone(first, *rows)]
@@ -151,10 +147,10 @@ def _on_few_rows(
         if (left := end - time.monotonic()) > 0:
             with contextlib.suppress(FunctionTimedOut):
                 tried.append(func_timeout(left, measure_alone, (pipeline, *rows)))
-    best = max(tried, key=lambda each: each.score)
+    best = best_of(tried)
     return SearchResult(best, tried, [settings.display(best.score)], len(features))
 
 
 def _show(bar: SearchBar, settings: SearchSettings, tried: list[Measured]) -> None:
     """Update the progress bar."""
-    bar.show(tried[-1].generation, len(tried), settings.display(max(each.score for each in tried)))
+    bar.show(tried[-1].generation, len(tried), settings.display(best_of(tried).score))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from bqlocal.tables import SUFFIXES, WORKBOOKS, Reading, SourceError, Table, other_delimiter, read, retype
 from train.errors import DataError
 
-__all__ = ["BIGQUERY", "SUFFIXES", "WORKBOOKS", "check_columns", "parse_reading", "table"]
+__all__ = ["BIGQUERY", "SUFFIXES", "WORKBOOKS", "check_columns", "listed", "parse_reading", "table"]
 
 BIGQUERY = "bigquery:"
 
@@ -33,12 +33,16 @@ def table(source: str, reading: Reading) -> Table:
         raise DataError(error.message) from error
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return the names of columns as a message lists them, the first ten."""
+    return ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
+
+
 def check_columns(
     names: Sequence[str], where: str, target: str, excluded: Sequence[str], included: Sequence[str]
 ) -> None:
     """Raise DataError with everything that is wrong with the columns that options name."""
     problems = []
-    listed = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
     for option, wanted in [("--target", [target]), ("--exclude", excluded), ("--include", included)]:
         for name in wanted:
             if name in names:
@@ -47,7 +51,7 @@ def check_columns(
             advice = (
                 f" --read delimiter={'space' if mark == ' ' else mark} makes a column of this name." if mark else ""
             )
-            problems.append(f"{where} has no column {name!r} for {option}; its columns are {listed}.{advice}")
+            problems.append(f"{where} has no column {name!r} for {option}; its columns are {listed(names)}.{advice}")
     if target in excluded:
         problems.append(f"The target {target!r} is excluded by --exclude; leave it in, or name another target.")
     problems += [f"{name!r} is both in --exclude and in --include; give one." for name in included if name in excluded]

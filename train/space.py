@@ -29,6 +29,7 @@ from tpot.search_spaces.pipelines import (
 
 from train.data import Task
 from train.features import Columns, encoder, native_encoder
+from train.target import plain
 
 SCALERS = ["Passthrough", "scalers"]
 # Excluded: SelectFwe and SelectPercentile for regression, where TPOT scores columns with a test for classes;
@@ -110,7 +111,7 @@ class Maker:
         return self.make.__name__
 
     def __call__(self, **settings: Any) -> Any:
-        return self.make(*self.fixed, **{name: _plain(value) for name, value in settings.items()})
+        return self.make(*self.fixed, **{name: plain(value) for name, value in settings.items()})
 
 
 def boosting(task: Task, texts: int, log_target: bool = False, **settings: Any) -> Any:
@@ -178,8 +179,3 @@ def boosting_node(table: Table, texts: int) -> EstimatorNode:
     if table.log_target:
         ranges["log_target"] = Categorical("log_target", [False, True])
     return EstimatorNode(Maker(boosting, (table.task, texts)), ConfigurationSpace(ranges))
-
-
-def _plain(value: Any) -> Any:
-    """Return NumPy's scalars, which ConfigSpace draws, as Python's."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -22,6 +22,8 @@ from sklearn.model_selection import (
 
 from train.data import Data, Task
 from train.errors import DataError
+from train.sources import listed
+from train.target import quantity
 
 By = Literal["random", "time", "group"]
 Folds = list[tuple[np.ndarray, np.ndarray]]  # positions of the rows to fit and of the rows to score
@@ -117,12 +119,21 @@ def split(data: Data, seed: int, time: str | None = None, group: str | None = No
     return found
 
 
+def sample(
+    features: pd.DataFrame, target: pd.Series, rows: int, task: Task, seed: int
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Return so many random rows, in which classes keep their shares."""
+    by_class = target if task == "classification" else None
+    features, _, target, _ = train_test_split(features, target, train_size=rows, random_state=seed, stratify=by_class)
+    return features, target
+
+
 def _keys(data: Data, option: Literal["time", "group"], name: str) -> pd.Series:
     """Return the column of an option; raise DataError if rows can't be split by it."""
     if name == data.target.name:
         raise DataError(f"--{option} {name!r} is the target; pass another column.")
     if name not in data.features:
-        columns = ", ".join(map(repr, list(data.features)[:10])) + (", ..." if len(data.features.columns) > 10 else "")
+        columns = listed(list(data.features))
         raise DataError(f"{data.name} has no column {name!r} for --{option}; its columns are {columns}.")
     keys = data.features[name]
     if missing := int(keys.isna().sum()):
@@ -130,8 +141,7 @@ def _keys(data: Data, option: Literal["time", "group"], name: str) -> pd.Series:
             f"--{option} {name!r} is NULL in {missing:,} of {len(keys):,} rows; remove or complete these rows."
         )
     if (count := keys.nunique()) < MIN_VALUES[option]:
-        values = "1 value" if count == 1 else f"{count} values"
-        raise DataError(f"--{option} {name!r} has {values}; expected at least {MIN_VALUES[option]}.")
+        raise DataError(f"--{option} {name!r} has {quantity(count, 'value')}; expected at least {MIN_VALUES[option]}.")
     if option == "time" and not (
         pd.api.types.is_datetime64_any_dtype(keys.dtype) or pd.api.types.is_numeric_dtype(keys.dtype)
     ):

@@ -130,14 +130,9 @@ def _moment(match: re.Match[str], orders: Mapping[str, bool]) -> datetime.dateti
     """Return the date and time in UTC; raise KeyError or ValueError if there is no such day or month."""
     groups = match.groupdict()
     if match.re is _FORMS["short"]:
-        day, month = (
-            (int(groups["first"]), int(groups["then"]))
-            if orders[groups["mark"]]
-            else (
-                int(groups["then"]),
-                int(groups["first"]),
-            )
-        )
+        day, month = int(groups["first"]), int(groups["then"])
+        if not orders[groups["mark"]]:
+            day, month = month, day
     else:
         day = int(groups["day"])
         month = int(groups["month"]) if groups.get("month") else _month(groups["name"])

@@ -9,7 +9,7 @@ import gzip
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +49,7 @@ def read(path: Path, reading: Reading) -> Text:
     names, unnamed = _named(names, path)
     table = _rows(content, delimiter, lines, names, path)
     columns, rows = _without_other_rows(dict(zip(names, table.columns, strict=True)), notes)
-    used = Reading(**{**vars(reading), "delimiter": delimiter, "encoding": encoding})
-    return Text(columns, rows, unnamed, used, notes)
+    return Text(columns, rows, unnamed, replace(reading, delimiter=delimiter, encoding=encoding), notes)
 
 
 def shown(delimiter: str) -> str:

@@ -1,6 +1,7 @@
 """The texts of one column, with what every question about its type needs, found out once."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +25,11 @@ class Texts:
         self.texts, self.trimmed = texts, trimmed
         self.is_word = pc.fill_null(pc.is_in(pc.utf8_lower(trimmed), _NULL_WORDS), False)
         self.values = pc.if_else(self.is_word, None, trimmed) if pc.any(self.is_word).as_py() else trimmed
-        self._distinct: list[str] | None = None
 
-    @property
+    @cached_property
     def distinct(self) -> list[str]:
         """The different values, null words excepted."""
-        if self._distinct is None:
-            self._distinct = [text for text in pc.unique(self.values).to_pylist() if text is not None]
-        return self._distinct
+        return [text for text in pc.unique(self.values).to_pylist() if text is not None]
 
     def matches(self, pattern: str) -> bool:
         """Tell whether a value matches."""
