@@ -1,6 +1,6 @@
 """The page at GET /: the model, a form that sends a real request, SQL to copy, and the counters of this instance.
 
-page.html is one file with its style and script. It loads nothing else, and its content security policy forbids that.
+A page is one document with its style and script. It loads nothing else, and its content security policy forbids that.
 Anything from a model or a request gets into the page through Jinja's escaping only, as text or as the value of an
 attribute, never as part of the script.
 """
