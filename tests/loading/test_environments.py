@@ -29,6 +29,7 @@ assert model.example_error is None, model.example_error
 """
 
 
+@pytest.mark.check
 def test_without_sklearn_and_skops(tmp_path: Path) -> None:
     """A model that needs neither scikit-learn nor skops is served where they aren't installed."""
     number, example = models.schema(("double", "x")), pd.DataFrame({"x": [1.0, 2.0]})

@@ -49,6 +49,7 @@ def test_settings_in_context(saved: Saved) -> None:
     assert "on_null" not in contexts["cities_info"]
 
 
+@pytest.mark.check
 def test_answers(saved: Saved) -> None:
     """The functions do in SQL what the settings say: here a factor, NULL as a value, and a probability per row."""
     with BigQuery("my-project") as bigquery:

@@ -23,6 +23,7 @@ assert not {"train", "model_steps", "tpot", "mlflow"} & set(sys.modules)
 """
 
 
+@pytest.mark.check
 @pytest.mark.parametrize(("name", "measure"), [("diabetes", "MAE"), ("breast_cancer", "accuracy"), ("houses", "MAE")])
 def test_script_fits_the_same_pipeline(name: str, measure: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Run alone, the script predicts what the saved model predicts and prints the same score."""
