@@ -121,6 +121,7 @@ def test_every_line_is_one_object(function: Function) -> None:
     assert loaded[TRACE_KEY] == TRACE
 
 
+@pytest.mark.check
 def test_what_models_print(function: Function) -> None:
     """Prints, warnings and records of libraries are lines with a severity; several lines of one print stay together."""
     post(function, 1.0)

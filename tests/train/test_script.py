@@ -44,6 +44,7 @@ def test_script_fits_the_same_pipeline(name: str, measure: str, request: pytest.
     assert f": {score:.6g}" in done.stdout.splitlines()[0]
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("name", ["diabetes", "breast_cancer", "houses"])
 def test_script_is_formatted(name: str, request: pytest.FixtureRequest) -> None:
     """The script passes ruff: it is formatted, and imports exactly what it uses, in order."""
