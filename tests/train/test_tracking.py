@@ -25,6 +25,7 @@ from train.tracking import Tracking
 SETTINGS = SearchSettings(1, None, 8, 42, 1, "neg_mean_absolute_error", "plain", None)
 
 
+@pytest.mark.check
 def test_run_is_tracked(diabetes: Run) -> None:
     """A run has its parameters, scores, score history and figures in the store."""
     client = MlflowClient(diabetes.store)
