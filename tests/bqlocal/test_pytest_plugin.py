@@ -19,6 +19,7 @@ def run_pytest(folder: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.check
 def test_fixture(tmp_path: Path) -> None:
     """Without configuration the fixture is one empty emulator for the session, with the defaults of BigQuery()."""
     (tmp_path / "test_a.py").write_text(
@@ -32,6 +33,7 @@ def test_fixture(tmp_path: Path) -> None:
     assert "2 passed" in run_pytest(tmp_path)
 
 
+@pytest.mark.check
 def test_options(tmp_path: Path) -> None:
     """The fixture `bigquery_options` sets the keyword arguments."""
     (tmp_path / "test_a.py").write_text(
@@ -45,6 +47,7 @@ def test_options(tmp_path: Path) -> None:
     assert "1 passed" in run_pytest(tmp_path)
 
 
+@pytest.mark.check
 def test_unused(tmp_path: Path) -> None:
     """A run that does not use the fixture does not import the emulator."""
     (tmp_path / "test_a.py").write_text(

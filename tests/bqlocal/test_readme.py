@@ -34,6 +34,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return address
 
 
+@pytest.mark.check
 def test_first_screen(address: str, tmp_path: Path) -> None:
     """The first example prints what the README shows; only bytes and seconds may differ."""
     port = address.rpartition(":")[2]

@@ -17,6 +17,7 @@ from tests import googlesql
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
+@pytest.mark.check
 @given(TEXTS.map(lambda text: f"{text}!"))
 @settings(max_examples=100, deadline=None)
 def test_quoted_identifier_keeps_its_name(name: str) -> None:
@@ -24,6 +25,7 @@ def test_quoted_identifier_keeps_its_name(name: str) -> None:
     assert json.loads(googlesql.to_json_string(f"STRUCT(1 AS {identifier(name)})")) == {name: 1}
 
 
+@pytest.mark.check
 @given(TEXTS)
 @settings(max_examples=100, deadline=None)
 def test_string_literal_keeps_its_text(text: str) -> None:

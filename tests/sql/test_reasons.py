@@ -61,6 +61,7 @@ def test_remote_call_is_unconditional(saved: Saved) -> None:
     )
 
 
+@pytest.mark.check
 def test_two_outputs(saved: Saved) -> None:
     """10,000 rows are sent once each, in batches; both outputs are columns, and bad rows are found by their error."""
     rows = pd.DataFrame(np.random.default_rng(1).normal(size=(10_000, 4)), columns=list("abcd"))

@@ -115,6 +115,7 @@ def test_names_that_collide(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> No
     assert "predict_row, row would all be called houses_row" in found
 
 
+@pytest.mark.check
 def test_all_problems_at_once(saved: Saved, tmp_path: Path) -> None:
     """The examination before a deployment names every problem, a line each, and ends with status 2."""
     options = ["--class", "a", "--params", "{", "--functions", "p.ds", "--output", str(tmp_path / "report.json")]

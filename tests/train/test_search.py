@@ -16,6 +16,7 @@ from train.workers import workers
 RANDOM = Folding("random", None, "regression", 1)
 
 
+@pytest.mark.check
 def test_search_on_an_existing_cluster() -> None:
     """A search given a scheduler's address runs on its workers, and reports R2 as scikit-learn does."""
     bunch = load_diabetes(as_frame=True)
@@ -27,6 +28,7 @@ def test_search_on_an_existing_cluster() -> None:
     assert found.history[0] > 0.2
 
 
+@pytest.mark.check
 def test_no_time_returns_a_measured_pipeline() -> None:
     """A search that ends before any score measures the known pipelines on a few rows."""
     frame = pd.DataFrame({"city": ["Bern", "Köln", None] * 20, "size": np.linspace(1, 2, 60)})

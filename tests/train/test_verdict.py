@@ -66,6 +66,7 @@ def test_worse_than_linear_is_said() -> None:
     assert "; the linear model is ahead in RMSE (" in found.sentence
 
 
+@pytest.mark.check
 def test_worse_than_guessing_is_said() -> None:
     """Noise that was learned by heart is worse than a constant, and than the cross-validated score says."""
     found = judged(DecisionTreeClassifier(), PURE_NOISE > 0, "classification")
@@ -74,6 +75,7 @@ def test_worse_than_guessing_is_said() -> None:
     assert found.worse_than_guessing
 
 
+@pytest.mark.check
 @pytest.mark.parametrize("scorer", ["roc_auc", "accuracy", "f1", "neg_log_loss"])
 def test_other_scorers_have_intervals(scorer: str) -> None:
     """Scorers of classes and of probabilities have a verdict, too."""
