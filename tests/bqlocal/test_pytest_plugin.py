@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def run_pytest(folder: Path, *arguments: str) -> str:
     """Run pytest in a folder of tests and return its output."""
