@@ -5,6 +5,7 @@ is the log loss of the row's class, or 1 for a wrong class where the model has n
 """
 
 import dataclasses
+import functools
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.metrics import precision_recall_curve
 from sklearn.pipeline import Pipeline
 
 from train.data import Task
+from train.measure import score
 from train.numbers import number
 from train.search import SearchSettings
 from train.split import Split
@@ -107,8 +109,9 @@ def positive_class(rows: HeldOut) -> Any:
 def _importance(model: Pipeline, rows: HeldOut, settings: SearchSettings) -> pd.DataFrame:
     features = rows.features.sample(min(MAX_ROWS, len(rows.features)), random_state=settings.seed)
     target = rows.target[features.index]
+    scoring = functools.partial(score, scorer=settings.scorer)
     found = permutation_importance(
-        model, features, target, scoring=settings.scorer, n_repeats=SHUFFLES, random_state=settings.seed
+        model, features, target, scoring=scoring, n_repeats=SHUFFLES, random_state=settings.seed
     )
     table = pd.DataFrame(
         {
@@ -193,7 +196,7 @@ def _thresholds(rows: HeldOut) -> list[dict[str, Any]]:
     f1 = 2 * precision * recall / np.maximum(precision + recall, SMALLEST)
     best = float(thresholds[int(np.argmax(f1[:-1]))])
     found = []
-    for name, threshold in (("the default", 0.5), ("best F1", best)):
+    for name, threshold in (("the default", 0.5), ("the best F1 of these rows", best)):
         flagged = probability >= threshold
         hits = int((flagged & is_positive).sum())
         found.append(

@@ -56,9 +56,16 @@ def measure_alone(*arguments: Any) -> Measured:
         return measure(*arguments)
 
 
-def score(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, scorer: str, classes: np.ndarray) -> float:
-    """Return the score of a fitted model by a scikit-learn scorer. The log loss is over these classes."""
+def score(
+    model: BaseEstimator, features: pd.DataFrame, target: pd.Series, scorer: str, classes: np.ndarray | None = None
+) -> float:
+    """Return the score of a fitted model by a scikit-learn scorer.
+
+    The log loss is over these classes, by default those of the model and the target. The two may differ.
+    """
     if scorer == "neg_log_loss":
+        if classes is None:
+            classes = np.union1d(model.classes_, np.unique(target))
         return -log_loss(model, features, target, classes)
     return float(metrics.get_scorer(scorer)(model, features, target))
 

@@ -17,12 +17,11 @@ import numpy as np
 import pandas as pd
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
-from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from loading.causes import root_cause
 from train.evolver import FINAL_SHARE
-from train.measure import fit_on_all
+from train.measure import fit_on_all, score
 from train.search import SearchSettings
 from train.split import Split
 from train.tracking import Tracking
@@ -65,8 +64,7 @@ def register(tracking: Tracking, candidate: Candidate, split: Split, settings: S
             client.set_registered_model_alias(name, CHAMPION, version)
             return f"{name} version {version} is the first {CHAMPION}."
     kept = f"Registered {name} version {version}; version {champion.version} remains the {CHAMPION}"
-    scorer = get_scorer(settings.scorer)
-    new = scorer(candidate.model, split.test_features, split.test_target)
+    new = score(candidate.model, split.test_features, split.test_target, settings.scorer)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -78,7 +76,7 @@ def register(tracking: Tracking, candidate: Candidate, split: Split, settings: S
                 how = f", version {champion.version} fitted anew on this run's training rows"
             if model is None:
                 return f"{kept}: it was fitted on some of these held-out rows, and fitting it anew takes too long."
-            old = scorer(model, split.test_features, split.test_target)
+            old = score(model, split.test_features, split.test_target, settings.scorer)
     except Exception as error:  # a model with other columns, flavor or versions fails in many ways
         return f"{kept}, but it cannot score these rows: {root_cause(error)}."
     scores = f"{settings.metric} {settings.display(new):.5g} against {settings.display(old):.5g} on held-out rows{how}"

@@ -67,6 +67,14 @@ def test_thresholds(found: Diagnosis) -> None:
     assert found.confusions == [{"actual": "no", "predicted": "yes", "rows": 1, "share": 1 / 30}]
 
 
+def test_class_without_held_out_rows() -> None:
+    """A class that the model knows may be missing among the rows that its importance is measured on."""
+    target = pd.Series(["no", "yes"] * 25)
+    model = make_pipeline(DummyClassifier(strategy="prior")).fit(FEATURES, ["rare", *target[1:]])
+    rows = HeldOut.of(model, _Split(FEATURES, target), "classification")  # type: ignore[arg-type]
+    assert np.isfinite(diagnose(model, rows, SETTINGS).importance["mean"]).all()
+
+
 def test_unknown_class() -> None:
     """A held-out class that the model never saw has probability 0, and the loss stays finite."""
     rows = HeldOut(

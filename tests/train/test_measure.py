@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
-from train.measure import FEW_ROWS, fit_in_time, log_loss, measure
+from train.measure import FEW_ROWS, fit_in_time, log_loss, measure, score
 from train.split import Folding
 
 ROWS = pd.DataFrame({"x": np.arange(5000.0)})
@@ -58,3 +58,5 @@ def test_class_that_a_model_never_saw_costs() -> None:
     unseen = log_loss(model, pd.DataFrame([[0]] * 2), pd.Series(["a", "c"]), np.array(["a", "b", "c"]))
     assert seen == pytest.approx(np.log(2))
     assert unseen > 10
+    assert score(model, pd.DataFrame([[0]] * 2), pd.Series(["a", "c"]), "neg_log_loss") == -unseen
+    assert score(model, pd.DataFrame([[0]] * 2), pd.Series(["a", "a"]), "neg_log_loss") == pytest.approx(-np.log(2))
