@@ -130,7 +130,9 @@ def _each(frame: pd.DataFrame, question: Callable[[pd.Series], str]) -> dict[str
 
 def _example(column: pd.Series) -> str:
     value = plain(column.dropna().iloc[0])
-    return f"{value:.15g}" if isinstance(value, float) else repr(value)
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else f"{value:.15g}"
+    return repr(value)
 
 
 def _summary(column: pd.Series, distinct: int, is_left_out: bool) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def frame(table: Table) -> Frame:
         if pa.types.is_boolean(kind):
             columns[name] = column.to_pandas().astype("boolean" if column.null_count else "bool")
         elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            if pa.types.is_decimal(kind):
+                column = pc.cast(column, pa.string())  # Arrow makes 24.560000000000002 of a decimal 24.56
             values = pc.cast(column, pa.float64(), safe=False).to_numpy().astype(np.float64)
             count = int(np.isinf(values).sum())
             if count:
@@ -79,4 +81,4 @@ def _dates(name: str, column: pa.ChunkedArray) -> tuple[pd.Series, list[Hint]]:
         return pd.Series(naive.to_numpy(), dtype="datetime64[us]").astype("datetime64[ns]"), []
     far = pc.filter(column, pc.or_(pc.less(years, YEARS[0]), pc.greater(years, YEARS[1])))[0]
     example = f"dates out of the years {YEARS[0]} to {YEARS[1]} such as {str(far)!r}"
-    return _texts(pc.cast(column, pa.string())), [Hint("time", name, example)]
+    return _texts(pc.cast(column, pa.string())), [Hint("far date", name, example)]

@@ -27,6 +27,7 @@ ADVICE = {
     "ambiguous date": "expected numbers or classes",
     "dates and texts": "expected numbers or classes",
     "time": "write them as numbers",
+    "far date": "expected numbers or classes",
 }
 
 
@@ -48,6 +49,8 @@ def plain(value: Any) -> Any:
 def target(column: pd.Series, name: str, where: str, task: Task | None, hints: Sequence[Hint]) -> Target:
     """Return the target of a file or table, without the rows that teach nothing; raise DataError if none are left."""
     notes = []
+    if column.empty:
+        raise DataError(f"{where} has no rows; expected at least {MIN_ROWS}.")
     unknown = column.isna()
     if unknown.all():
         raise DataError(f"The target {name!r} is empty in every row of {where}; there is nothing to learn.")
@@ -55,7 +58,8 @@ def target(column: pd.Series, name: str, where: str, task: Task | None, hints: S
         notes.append(f"Left out: {quantity(int(unknown.sum()), 'row')} without a value in {name!r}.")
         column = column[~unknown]
     if len(column) < MIN_ROWS:
-        raise DataError(f"{where} has {len(column)} rows with a value in {name!r}; expected at least {MIN_ROWS}.")
+        rows = quantity(len(column), "row")
+        raise DataError(f"{where} has {rows} with a value in {name!r}; expected at least {MIN_ROWS}.")
     if pd.api.types.is_datetime64_dtype(column.dtype):
         raise DataError(f"The target {name!r} holds dates; expected numbers or classes.")
     if column.dtype == "boolean":
@@ -101,9 +105,9 @@ def _check_texts(name: str, task: Task | None, hints: Sequence[Hint]) -> None:
     mine = [hint for hint in hints if hint.column == name and hint.kind in ADVICE]
     if mine and task != "classification":
         advice = ADVICE[mine[0].kind].format(target=name)
+        texts = mine[0].example if mine[0].kind in ("time", "far date") else f"texts, such as {mine[0].example}"
         raise DataError(
-            f"The target {name!r} holds texts, such as {mine[0].example}; {advice}, or pass --task classification "
-            "to take each text as a class."
+            f"The target {name!r} holds {texts}; {advice}, or pass --task classification to take each text as a class."
         )
     if task == "regression":
         raise DataError(f"The target {name!r} holds texts; --task regression needs numbers.")

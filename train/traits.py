@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from train.target import plain
+from train.target import EXACT, plain
 
 NEARLY_UNIQUE = 0.95  # share of different values among the rows, from which a text or whole number names the row
 MIN_UNIQUE = 20  # rows
@@ -16,7 +16,8 @@ OUTLIER_SHARE, OUTLIER_ERROR = 0.005, 0.5  # share of the rows, and of the squar
 _ID = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid|key|index|idx|no|nr|number|code|serial)s?$|^row|^id)|[a-z](?:ID|Id)$")
 _GROUP = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid)$)|[a-z](?:ID|Id)$")
 MIN_GROUPS = 10  # fewer are categories
-_SENTINEL = re.compile(r"-1|-?(?:9{2,}|8{3,})(?:\.0+)?|-?9{2,}\.9+")
+_WORD = r"[^\W\d_]{2,}"
+_SENTINEL = re.compile(r"0|-1|-?(?:9{2,}|8{3,})(?:\.0+)?|-?9{2,}\.9+")
 
 
 def counts_rows(column: pd.Series) -> bool:
@@ -33,12 +34,13 @@ def is_id(column: pd.Series, distinct: int, is_whole: bool) -> bool:
     if count < MIN_UNIQUE or distinct < NEARLY_UNIQUE * count:
         return False
     if column.dtype == "str":
-        return bool(column.dropna().str.split().str.len().mean() < WORDS)
+        return bool(column.dropna().str.count(_WORD).mean() < WORDS)
     if not pd.api.types.is_float_dtype(column) or not (is_whole or not (column.dropna() % 1).any()):
         return False
     # A year or a size may grow by one from row to row too; a number of the row begins with the first.
     numbers_rows = counts_rows(column) and column.iloc[0] <= 1 + MAX_LEFT_OUT * count
-    return distinct == count and (numbers_rows or bool(_ID.search(str(column.name))))
+    is_inexact = column.abs().max() >= EXACT  # for a double; nobody measures that exactly
+    return bool(is_inexact) or (distinct == count and (numbers_rows or bool(_ID.search(str(column.name)))))
 
 
 def is_group(column: pd.Series, distinct: int) -> bool:
@@ -88,11 +90,13 @@ def placeholder(column: pd.Series) -> str:
 
 
 def are_days(column: pd.Series) -> bool:
-    """Tell whether all numbers are days such as 20240605."""
+    """Tell whether all numbers are days such as 20240605, or times such as 20240605101500."""
     values = column.dropna()
-    if not values.between(19000101, 20991231).all():
-        return False
-    return bool(pd.to_datetime(values.astype("int64").astype(str), format="%Y%m%d", errors="coerce").notna().all())
+    for unit, form in ((1, "%Y%m%d"), (1_000_000, "%Y%m%d%H%M%S")):
+        if (values // unit).between(19000101, 20991231).all():
+            texts = values.astype("int64").astype(str)
+            return bool(pd.to_datetime(texts, format=form, errors="coerce").notna().all())
+    return False
 
 
 def outliers(target: pd.Series) -> dict[str, str]:

@@ -34,7 +34,8 @@ FILES: dict[str, tuple[str | bytes, list[dict[str, Any]], str]] = {
     "comments": ("# made by, me\n#\na,b\nx,1\n", [{"a": "x", "b": 1}], ""),
     "header again": ("a,b\nx,1\na,b\ny,2\n", [{"a": "x", "b": 1}, {"a": "y", "b": 2}], "header, repeated in 1 row"),
     "empty rows": ("a,b\nx,1\n,\n , \n", [{"a": "x", "b": 1}], "2 rows without any value"),
-    "row names of R": ("a,b\nr,x,1\ns,y,2\n", [{"column0": "r", "a": "x", "b": 1}, {"column0": "s", "a": "y", "b": 2}], ""),
+    "row names of R": ("a,b\nr,x,1\ns,y,2\n", [{"column0": "r", "a": "x", "b": 1}, {"column0": "s", "a": "y", "b": 2}], "so the first column has none"),
+    "header alone": ("a,b", [], ""),
     "delimiter at the end": ("a,b\nx,1,\n", [{"a": "x", "b": 1, "column2": None}], ""),
     "lines in quotes": ('a,b\n"x\ny",1\n', [{"a": "x\ny", "b": 1}], ""),
 }  # fmt: skip
@@ -58,6 +59,7 @@ COLUMNS: dict[str, tuple[list[str], list[Any], str]] = {
     "India": (["12,34,567", "100"], [1234567.0, 100.0], "thousands ','"),
     "NULL words": (["1", "?", "--", "na", "n/a", " ", "NULL"], [1, *[None] * 6], "Read as NULL: '?', '--', 'na', 'n/a', 'NULL' in a"),
     "booleans": (["TRUE", "NA", "false"], [True, None, False], "'NA' in a"),
+    "booleans and digits": (["True", "0", "1"], [True, False, True], "true and false: '0', '1', 'True' in a"),
     "infinity": (["1.5", "inf"], [1.5, float("inf")], ""),
     "infinity and commas": (["1,5", "-Inf"], [1.5, float("-inf")], "decimal ','"),
     "two meanings": (["1,234", "12,345"], ["1,234", "12,345"], "two numbers each: a ('1,234'); --read decimal="),
@@ -81,12 +83,16 @@ COLUMNS: dict[str, tuple[list[str], list[Any], str]] = {
     "basic": (["20141013T000000"], ["2014-10-13 00:00:00"], ""),
     "half days": (["13/2/2024 1:30 PM"], ["2024-02-13 13:30:00"], "DD/MM/YYYY"),
     "zones": (["2024-01-01T10:00:00+02:00"], ["2024-01-01 08:00:00+00:00"], ""),
+    "some zones": (["2024-01-01T10:00:00Z", "2024-01-01T10:00:00"], ["2024-01-01 10:00:00+00:00"] * 2, "as UTC where a time has no zone: a"),
     "words": (["5 June 2024", "1st Jan 2023"], ["2024-06-05", "2023-01-01"], ""),
     "German": (["5. März 2024"], ["2024-03-05"], ""),
     "Japanese": (["2024年6月5日"], ["2024-06-05"], ""),
     "durations": (["2h 50m", "19h"], ["2h 50m", "19h"], "Times stay text: a (durations such as '2h 50m')"),
     "times of day": (["10:30", "11:15"], ["10:30", "11:15"], "Times stay text: a (times of day such as '10:30')"),
     "months": (["Jan 2024"], ["Jan 2024"], "Times stay text"),
+    "weeks": (["2024-W05", "2024-W6"], ["2024-W05", "2024-W6"], "weeks, quarters or halves of a year such as"),
+    "German hours": (["1 Std. 30 Min.", "2 Std."], ["1 Std. 30 Min.", "2 Std."], "a (durations such as"),
+    "sizes": (["2x3", "4x5"], ["2x3", "4x5"], ""),
 }  # fmt: skip
 
 
@@ -119,6 +125,7 @@ ASKED: dict[str, tuple[list[str], list[str], list[Any], str]] = {
     "percent": (["11 %", "7%"], [], [11.0, 7.0], "'11 %' as 11"),
     "at least": (["10,000+", "5,000,000+"], [], [1e4, 5e6], ""),
     "multipliers": (["19M", "201k", "Varies"], [], [19e6, 201e3, None], "Read as NULL: 'Varies' (in row 3) in a"),
+    "plurals": (["1 Season", "2 Seasons"], [], [1.0, 2.0], ""),
     "metres": (["5 m", "7.5 m"], [], [5.0, 7.5], ""),
     "area": (["113.6㎡", "20㎡"], [], [113.6, 20.0], ""),
     "accounting": (["(1,234.50)", "5-"], [], [-1234.5, -5.0], ""),
@@ -160,6 +167,7 @@ def test_options(content: Any, options: list[str], expected: list[Any], tmp_path
 
 REJECTED: dict[str, tuple[str | bytes, list[str], str]] = {
     "columns change": ("a,b\n1,2\n1,2,3\n", [], r"changes its columns: 1 row has .* row 2 with 3 instead of 2: '1,2,3'"),
+    "title": ("Sales\n\na,b,c\n1,2,3\n", [], "'a,b,c'. Remove what stands above the header."),
     "doubled name": ("a,a\n1,2\n", [], "more than one column named 'a'"),
     "empty": ("", [], "is empty; expected a header"),
     "workbook": (b"PK\x03\x04", [], "is an Excel workbook or an archive, not text; save it as CSV"),
@@ -205,6 +213,14 @@ def test_suffixes(tmp_path: Path) -> None:
         assert table.notes == []
     with pytest.raises(SourceError, match=r"workbook .*; save the sheet as CSV"):
         load(tmp_path, b"", name="t.xlsx")
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    """Values of several types in a column are texts, without JSON's quotes; an array of rows isn't JSON lines."""
+    table = load(tmp_path, '{"a": "x"}\n{"a": 1.5}\n', name="t.jsonl")
+    assert table.rows["a"].to_pylist() == ["x", "1.5"]
+    with pytest.raises(SourceError, match="is not JSON lines; save it with one object per line"):
+        load(tmp_path, '[{"a": 1}]', name="t.json")
 
 
 def test_index_of_a_data_frame(tmp_path: Path) -> None:

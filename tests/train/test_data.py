@@ -19,6 +19,7 @@ REJECTED = {
     "no such column": ("x,y\n1,2\n", "z", "has no column 'z' for --target; its columns are 'x', 'y'"),
     "another delimiter": ("x^y\n1^2\n", "y", r"its columns are 'x\^y'. --read delimiter=\^ makes a column of this name"),
     "only the target": ("y\n1\n", "y", "has only the target column 'y'"),
+    "no rows": ("x,y\n", "y", "has no rows; expected at least 20"),
     "too few rows": ("x,y\n" + "1,2\n" * 10, "y", "has 10 rows with a value in 'y'; expected at least 20"),
     "two columns of a name": ("x,x,y\n1,2,3\n", "y", "more than one column named 'x'"),
     "nothing but IDs": ("id,z,y\n" + "".join(f"{at},,{at % 9 / 7}\n" for at in range(30)), "y", "left out: z, id; --include"),

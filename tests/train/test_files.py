@@ -66,12 +66,14 @@ def test_preprocessing_makes_finite_numbers(tmp_path: Path) -> None:
 def test_python_objects_in_parquet(tmp_path: Path) -> None:
     """Dates, decimals, categories and digits as text get the types that they stand for."""
     frame = ROWS[["y"]].assign(
-        day=datetime.date(2020, 2, 3), amount=decimal.Decimal("1.50"), kind=pd.Categorical(["a", "b"] * 30),
+        day=datetime.date(2020, 2, 3), amount=decimal.Decimal("24.56"), kind=pd.Categorical(["a", "b"] * 30),
         year=["2019", "2020"] * 30,
     )  # fmt: skip
     frame.to_parquet(tmp_path / "rows.parquet")
-    dtypes = load(str(tmp_path / "rows.parquet"), "y").features.dtypes.astype(str).to_dict()
+    features = load(str(tmp_path / "rows.parquet"), "y").features
+    dtypes = features.dtypes.astype(str).to_dict()
     assert dtypes == {"day": "datetime64[ns]", "amount": "float64", "kind": "str", "year": "str"}
+    assert features["amount"][0] == 24.56  # as the function reads BigQuery's "24.56"
 
 
 def test_column_of_lists_is_rejected(tmp_path: Path) -> None:

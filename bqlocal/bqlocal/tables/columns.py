@@ -112,10 +112,16 @@ def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def _boolean(texts: Texts) -> Typed | None:
-    words = {text: text.lower() == "true" for text in texts.distinct[:10]}
-    if len(texts.distinct) > 6 or any(text.lower() not in ("true", "false") for text in words):
+    words = {text: text.lower() for text in texts.distinct[:10]}
+    digits = [text for text, word in words.items() if word in ("0", "1")]
+    known = [text for text, word in words.items() if word in ("true", "false")]
+    if not known or len(digits) + len(known) < len(texts.distinct):
         return None
-    return Typed(texts.mapped(dict(words), pa.bool_()), Column("boolean"), texts.words())
+    values = {text: word in ("true", "1") for text, word in words.items()}
+    note = ("as true and false", f"{', '.join(map(repr, [*digits, *known]))} in {texts.name}")
+    return Typed(
+        texts.mapped(dict(values), pa.bool_()), Column("boolean"), (*([note] if digits else []), *texts.words())
+    )
 
 
 def _time(texts: Texts) -> Typed | None:
@@ -145,7 +151,7 @@ def _date(texts: Texts, day_first: bool | dict[str, bool] | None) -> Typed | Non
     if found is None:
         return None
     kind = "timestamp" if found.has_zone else "datetime" if found.has_time else "date"
-    notes = []
+    notes = [("as UTC where a time has no zone", texts.name)] if found.lacks_zone else []
     if found.guessed:
         orders = [_order(mark, first) for mark, first in found.day_first.items()]
         notes.append((f"as dates {' and '.join(orders)}", texts.name))

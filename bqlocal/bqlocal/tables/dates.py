@@ -67,6 +67,7 @@ class Dates:
     guessed: bool = False  # whether an order was chosen
     has_time: bool = False
     has_zone: bool = False
+    lacks_zone: bool = False  # some, but not all, have a zone
     short_years: bool = False
 
 
@@ -122,6 +123,7 @@ def dates(texts: Iterable[str], day_first: bool | Mapping[str, bool] | None = No
         guessed,
         any(match["hour"] for match in matches.values()),
         any(match["zone"] for match in matches.values()),
+        len({bool(match["zone"]) for match in matches.values()}) > 1,
         any(len(match["year"]) == 2 for match in matches.values()),
     )
 
@@ -183,7 +185,8 @@ def _offset(zone: str) -> datetime.timedelta:
 
 
 _DURATION = re.compile(
-    r"(?:\d+(?:[.,]\d+)?\s*(?:d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?)\.?,?\s*)+"
+    r"(?:\d+(?:[.,]\d+)?\s*(?:d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?"
+    r"|tage?|std|stunden?|minuten?|sek|sekunden?|jours?|heures?|d[ií]as?|horas?|minutos?)\.?,?\s*)+"
     r"|P(?=[\dT])(?:\d+[YMWD])*(?:T(?:\d+(?:\.\d+)?[HMS])+)?|\d+ days?,? \d+:\d{2}(?::\d{2}(?:\.\d+)?)?",
     re.I,
 )
@@ -191,15 +194,20 @@ _CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:\s*[ap]\.?m\.?)?"
 _MONTH_YEAR = re.compile(
     r"(?P<name>[^\W\d_]{3,10})\.?[\s,'-]*(?:\d{4}|\d{2})|\d{1,2}/\d{4}|\d{4}-\d{2}|\d{1,2}\.?\s[^\W\d_]+\s\d{4}"
 )
+_PART_OF_YEAR = re.compile(r"\d{4}[\s-]?(?:W\d{1,2}|[QH][1-4])|[QH][1-4][\s/-]?\d{4}", re.I)
 
 
 def time_like(texts: Iterable[str]) -> str:
-    """Return what all texts are: "durations", "times of day", "months" or dates in unknown "words"; "" for others."""
+    """Return what all texts are, such as "durations" or "times of day"; "" if they have nothing to do with time."""
     texts = [cleaned(text) for text in texts]
-    if all(map(_DURATION.fullmatch, texts)) and any(re.search(r"h|min|sec|day|P", text, re.I) for text in texts):
+    if all(map(_DURATION.fullmatch, texts)) and any(
+        re.search(r"h|min|se[ck]|day|std|tag|jour|d[ií]a|P", text, re.I) for text in texts
+    ):
         return "durations"
     if all(map(_CLOCK.fullmatch, texts)):
         return "times of day"
+    if all(map(_PART_OF_YEAR.fullmatch, texts)):
+        return "weeks, quarters or halves of a year"
     matches = [_MONTH_YEAR.fullmatch(text) for text in texts]
     if all(match and _is_month(match["name"]) for match in matches):
         return "months or dates in words"

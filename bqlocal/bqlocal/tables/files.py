@@ -47,9 +47,12 @@ def typed_file(path: Path) -> pa.Table:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         try:
-            return connection.sql(select_all(connection, rows)).to_arrow_table()
+            table = connection.sql(select_all(connection, rows)).to_arrow_table()
         except duckdb.Error as error:
-            raise SourceError(f"Cannot load {str(path)!r}: {str(error).splitlines()[0]}") from error
+            raise SourceError(f"Cannot load {str(path)!r}: {str(error).splitlines()[0].strip()}") from error
+    if reader == "read_json" and table.column_names == ["json"]:
+        raise SourceError(f"{str(path)!r} is not JSON lines; save it with one object per line and row.")
+    return table
 
 
 def select_all(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
@@ -60,5 +63,7 @@ def select_all(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
 
 def _cast(column: str, duckdb_type: str) -> str:
     name = exp.to_identifier(column, quoted=True).sql("duckdb")
+    if duckdb_type == "JSON":  # a column of JSON lines that has values of several types
+        return f"{name} ->> '$' AS {name}"
     wanted = "VARCHAR" if duckdb_type.startswith("ENUM(") else _WIDENED.get(duckdb_type)
     return f"CAST({name} AS {wanted}) AS {name}" if wanted else name

@@ -25,7 +25,7 @@ _UNIT = re.compile(
 
 HintKind = Literal[
     "ambiguous number", "ambiguous date", "number", "mixed units", "numbers and texts", "dates and texts", "code",
-    "time", "null word",
+    "time", "far date", "null word",
 ]  # fmt: skip
 
 
@@ -57,6 +57,7 @@ SENTENCES: dict[HintKind, tuple[str, str]] = {
     "dates and texts": ("Dates with other texts among them stay text", "--read null-marker=TEXT makes a text NULL"),
     "code": ("Codes stay text", "--read number=COLUMN would read them as numbers"),
     "time": ("Times stay text", "write them as numbers, such as minutes, or as dates, such as 2024-06-05"),
+    "far date": ("No model takes these, so the column stays text", "--read null-marker=DATE makes one NULL"),
     "null word": (
         "These may mean NULL, but are texts among texts, as BigQuery will send them",
         "--read null-marker=TEXT makes them NULL",
@@ -111,9 +112,9 @@ def hint(name: str, values: pa.ChunkedArray, rows: np.ndarray, distinct: Sequenc
     read = [text for text in read if not re.match(_NAME, text)]
     if share(read) < MOSTLY:
         return []
-    if set(read) == set(plain) or (found.unread and not found.unit):
+    if found.unread and (set(read) == set(plain) or not found.unit):
         return [Hint("numbers and texts", name, listed(values, rows, found.unread))]
-    return [Hint("number", name, repr(next(text for text in read if text not in set(plain))))]
+    return [Hint("number", name, repr(next((text for text in read if text not in set(plain)), read[0])))]
 
 
 def listed(values: pa.ChunkedArray, rows: np.ndarray, texts: Sequence[str]) -> str:

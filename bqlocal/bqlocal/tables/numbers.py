@@ -25,6 +25,8 @@ _MULTIPLIERS = {
     "b": 1e9, "bn": 1e9, "billion": 1e9, "billions": 1e9, "mrd": 1e9, "t": 1e12, "tn": 1e12, "trillion": 1e12,
     "lakh": 1e5, "lakhs": 1e5, "lac": 1e5, "crore": 1e7, "crores": 1e7, "cr": 1e7, "万": 1e4, "億": 1e8, "亿": 1e8,
 }  # fmt: skip
+_PLURAL = re.compile(r"(?<=[^\W\d_]{2})s$")  # 1 season, 2 seasons; but m is not ms
+_SIZE = re.compile(r"[x×]\s*\d", re.IGNORECASE)  # the second half of 2x3
 _PARTS = re.compile(
     r"(?P<open>\()?(?P<sign>[-+]?)\s*(?P<prefix>[^\d\s<>≤≥~(+.,'-][^\d\s<>≤≥~(+'-]{0,4})?\s*(?P<inner>[-+]?)\s*"
     r"(?P<digits>\.?\d(?:[\d.,' ]*\d)?[.,]?)(?:e(?P<exponent>[-+]?\d+))?\s*"
@@ -179,7 +181,7 @@ def _shared_unit(found: Mapping[str, _Measured], scaled: bool) -> str:
     for text, each in found.items():
         unit = each.unit or ("" if scaled else each.multiplier)
         if unit or float(re.sub(r"\D", "", each.digits) or 0):
-            by_unit.setdefault(unit.lower(), text)
+            by_unit.setdefault(_PLURAL.sub("", unit.lower()), text)
     units = [unit for unit in by_unit if unit]
     if len(units) > 1:
         raise MixedUnitsError(by_unit[units[0]], by_unit[units[1]])
@@ -202,6 +204,6 @@ def _measured(text: str) -> _Measured | None:
         multiplier, rest = word[0], suffix[word.end() :].strip(" +")
     elif len(suffix) == 2 and suffix[0] in "kKmMbB" and unicodedata.category(suffix[1]) == "Sc":
         multiplier, rest = suffix[0], suffix[1]
-    if negative > 1 or (prefix and rest and prefix.lower() != rest.lower()):
+    if negative > 1 or (prefix and rest and prefix.lower() != rest.lower()) or _SIZE.fullmatch(suffix):
         return None
     return _Measured(-1 if negative else 1, match["digits"], match["exponent"] or "", prefix or rest, multiplier)

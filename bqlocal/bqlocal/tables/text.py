@@ -42,7 +42,7 @@ def read(path: Path, reading: Reading) -> Text:
     notes: list[str] = []
     content, encoding = _decoded(path, reading.encoding, notes)
     head = content[:HEAD].decode(errors="ignore")
-    delimiter, lines, names = _header(head, path, reading.delimiter, len(content) <= HEAD)
+    delimiter, lines, names = _header(head, path, reading.delimiter, len(content) <= HEAD, notes)
     suffix = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if reading.delimiter is None and delimiter != ("\t" if suffix == "tsv" else ","):
         notes.append(f"The delimiter is taken to be {shown(delimiter)}; --read delimiter=CHARACTER sets another.")
@@ -106,7 +106,7 @@ def _is_utf8(content: bytes) -> bool:
     return b"\0" not in content
 
 
-def _header(head: str, path: Path, delimiter: str | None, is_whole: bool) -> tuple[str, int, list[str]]:
+def _header(head: str, path: Path, mark: str | None, is_whole: bool, notes: list[str]) -> tuple[str, int, list[str]]:
     """Return the delimiter, the number of lines to skip, and the names of the columns."""
     declared = re.match(r"sep=(.)\r?\n?", head)  # written by Excel
     skipped = 1 if declared else 0
@@ -119,8 +119,7 @@ def _header(head: str, path: Path, delimiter: str | None, is_whole: bool) -> tup
         if not body:
             break
     skipped += len(comments)
-    if delimiter is None:
-        delimiter = declared[1] if declared else _delimiter(body, is_whole)
+    delimiter = mark or (declared[1] if declared else _delimiter(body, is_whole))
     rows = _parsed(body, delimiter)
     first = next(rows, ([], 0))
     marked = [line for line in comments if line.startswith("#")]
@@ -136,7 +135,10 @@ def _header(head: str, path: Path, delimiter: str | None, is_whole: bool) -> tup
     following = [row for row, _ in zip((row for row, _ in rows), range(100), strict=False)][: None if is_whole else -1]
     if following and all(len(row) == len(names) + 1 for row in following if row):
         # R leaves out the name of the row names; others end every line with the delimiter.
-        names = [*names, ""] if not any(row[-1] for row in following if row) else ["", *names]
+        if not any(row[-1] for row in following if row):
+            return delimiter, skipped, [*names, ""]
+        notes.append("The rows have a value more than the header has names, so the first column has none.")
+        names = ["", *names]
     return delimiter, skipped, names
 
 
@@ -203,17 +205,18 @@ def _rows(content: bytes, delimiter: str, lines: int, names: Sequence[str], path
             ),
         )
     except pa.ArrowInvalid as error:
-        if "Empty CSV" in str(error):
+        if "Empty CSV" in str(error) or "Could not skip" in str(error):  # there is nothing below the header
             return pa.table({name: pa.array([], pa.string()) for name in fields})
         raise SourceError(f"{str(path)!r} cannot be read as CSV: {' '.join(str(error).split())}.") from error
     if wrong:
         first = wrong[0]
         where = f"row {first.number - lines}" if first.number is not None else "one"
         count = quantity(len(wrong), "row has", "rows have")
+        advice = "Correct these rows, or save each table as a file of its own."
         raise SourceError(
             f"{str(path)!r} changes its columns: {count} another number of values than the header, the first being "
             f"{where} with {first.actual_columns} instead of {first.expected_columns}: {first.text[:60]!r}. "
-            "Correct these rows, or save each table as a file of its own."
+            f"{advice if len(table) else 'Remove what stands above the header.'}"
         )
     return table
 
