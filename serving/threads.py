@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _Call = tuple[Future[Any], Callable[[], Any]]
+_STACK = 2**15  # values, of 8 bytes each
 
 
 class ModelThread(Executor):
@@ -56,6 +57,12 @@ def _run(calls: deque[_Call | None], added: SimpleQueue[None]) -> None:
             with contextlib.suppress(BaseException):
                 _run_calls(calls, added)
                 return
+
+
+# From 3.11 on, CPython maps the memory of its frames in chunks of 16 KB, and unmaps one when its first frame returns. A
+# loop that calls across the end of a chunk maps it again each time: loading scikit-learn did so 16,500 times, 7% of a
+# start. A frame that asks for more than a chunk gets a larger one, and what it calls has the rest of it, here 256 KB.
+_run.__code__ = _run.__code__.replace(co_stacksize=_STACK)
 
 
 def _run_calls(calls: deque[_Call | None], added: SimpleQueue[None]) -> None:

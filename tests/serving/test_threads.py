@@ -1,6 +1,7 @@
 """A model's thread: its calls in order, whatever they raise, and its end."""
 
 import asyncio
+import resource
 import subprocess
 import sys
 import threading
@@ -64,3 +65,19 @@ def test_late_exception() -> None:
     A process of its own measures no coverage: in Python 3.11, such an exception stops a thread that is being traced.
     """
     subprocess.run([sys.executable, "-c", LATE_EXCEPTIONS], cwd=ROOT, check=True, timeout=600)
+
+
+def test_calls_stay_in_one_chunk() -> None:
+    """However deep a loop of calls begins, Python doesn't map memory for each call."""
+
+    def call() -> None: ...
+
+    def page_faults(depth: int) -> int:
+        if depth:
+            return page_faults(depth - 1)
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        for _ in range(1000):
+            call()
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+    assert max(ModelThread().submit(page_faults, depth).result() for depth in range(300)) < 100
