@@ -6,6 +6,7 @@ is the log loss of the row's class, or 1 for a wrong class where the model has n
 
 import dataclasses
 import functools
+import time
 from typing import Any, Self
 
 import numpy as np
@@ -15,20 +16,22 @@ from sklearn.metrics import precision_recall_curve
 from sklearn.pipeline import Pipeline
 
 from train.data import Task
-from train.measure import score
+from train.measure import log_losses, probability_of, score
 from train.numbers import number
 from train.search import SearchSettings
 from train.split import Split
 
 MAX_ROWS = 3000  # for the importance, which predicts them many times
 SHUFFLES = 5  # of each column
+IMPORTANCE_SECONDS = 5.0
+MIN_IMPORTANCE_ROWS = 300
 SEGMENTED = 4  # columns
 SEGMENTS = 6  # of a column with categories
 MIN_ROWS = 10  # of a segment or period; the mean of fewer says little
 PERIODS = 12
 WORST = 10
+TINY = 1e-15
 SHOWN_COLUMNS = 6  # of the worst rows
-SMALLEST = 1e-15  # probability in a log loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,15 +61,8 @@ class HeldOut:
         elif self.probabilities is None:
             loss = self.predicted != self.target.to_numpy()
         else:
-            loss = -np.log(np.maximum(self.of_actual(), SMALLEST))
+            loss = log_losses(self.target, self.probabilities, self.classes)
         return np.asarray(loss, np.float64)
-
-    def of_actual(self) -> np.ndarray:
-        """Return the probability that the model gave to the class of each row; 0 for a class that it doesn't know."""
-        assert self.probabilities is not None
-        position = {label: at for at, label in enumerate(self.classes)}
-        at = np.array([position.get(label, -1) for label in self.target])
-        return np.where(at < 0, 0.0, self.probabilities[np.arange(len(at)), at])
 
     @property
     def loss_name(self) -> str:
@@ -107,11 +103,17 @@ def positive_class(rows: HeldOut) -> Any:
 
 
 def _importance(model: Pipeline, rows: HeldOut, settings: SearchSettings) -> pd.DataFrame:
+    """Return how much worse the score gets when a column is shuffled, on fewer rows if that would take long."""
     features = rows.features.sample(min(MAX_ROWS, len(rows.features)), random_state=settings.seed)
-    target = rows.target[features.index]
     scoring = functools.partial(score, scorer=settings.scorer)
+    begin = time.monotonic()
+    scoring(model, features, rows.target[features.index])
+    affordable = IMPORTANCE_SECONDS / max(time.monotonic() - begin, 1e-6) / len(features.columns)  # shuffles of each
+    shuffles = max(1, min(SHUFFLES, int(affordable)))
+    features = features[: max(MIN_IMPORTANCE_ROWS, int(len(features) * affordable))]
+    target = rows.target[features.index]
     found = permutation_importance(
-        model, features, target, scoring=scoring, n_repeats=SHUFFLES, random_state=settings.seed
+        model, features, target, scoring=scoring, n_repeats=shuffles, random_state=settings.seed
     )
     table = pd.DataFrame(
         {
@@ -172,7 +174,9 @@ def _periods(rows: HeldOut) -> list[dict[str, Any]]:
 def _worst(rows: HeldOut, columns: list[str]) -> list[dict[str, Any]]:
     found = []
     loss = rows.loss
-    actual_share = rows.of_actual() if rows.probabilities is not None else None
+    actual_share = None
+    if rows.probabilities is not None:
+        actual_share = probability_of(rows.target, rows.probabilities, rows.classes)
     for at in np.argsort(-loss, kind="stable")[:WORST]:
         entry = {"row": rows.target.index[at], "actual": rows.target.iloc[at], "predicted": rows.predicted[at]}
         if rows.task == "regression":
@@ -193,7 +197,7 @@ def _thresholds(rows: HeldOut) -> list[dict[str, Any]]:
     if not is_positive.any():
         return []
     precision, recall, thresholds = precision_recall_curve(is_positive, probability)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, SMALLEST)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, TINY)
     best = float(thresholds[int(np.argmax(f1[:-1]))])
     found = []
     for name, threshold in (("the default", 0.5), ("the best F1 of these rows", best)):

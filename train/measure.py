@@ -41,12 +41,11 @@ def best_of(tried: Sequence[Measured]) -> Measured:
 def measure(pipeline: Pipeline, features: pd.DataFrame, target: pd.Series, folds: Folds, scorer: str) -> Measured:
     """Return the cross-validated score of an unfitted pipeline, and how long that took."""
     started, scores, fits = time.monotonic(), [], []
-    classes = np.unique(target)
     for fitted_rows, scored_rows in folds:
         begin = time.monotonic()
         model = clone(pipeline).fit(features.iloc[fitted_rows], target.iloc[fitted_rows])
         fits.append(time.monotonic() - begin)
-        scores.append(score(model, features.iloc[scored_rows], target.iloc[scored_rows], scorer, classes))
+        scores.append(score(model, features.iloc[scored_rows], target.iloc[scored_rows], scorer))
     return Measured(pipeline, float(np.mean(scores)), time.monotonic() - started, max(fits))
 
 
@@ -56,25 +55,26 @@ def measure_alone(*arguments: Any) -> Measured:
         return measure(*arguments)
 
 
-def score(
-    model: BaseEstimator, features: pd.DataFrame, target: pd.Series, scorer: str, classes: np.ndarray | None = None
-) -> float:
+def score(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, scorer: str) -> float:
     """Return the score of a fitted model by a scikit-learn scorer.
 
-    The log loss is over these classes, by default those of the model and the target. The two may differ.
+    For the log loss, the classes of the model and of the target may differ, where scikit-learn raises an error.
     """
     if scorer == "neg_log_loss":
-        if classes is None:
-            classes = np.union1d(model.classes_, np.unique(target))
-        return -log_loss(model, features, target, classes)
+        return -float(np.mean(log_losses(target, model.predict_proba(features), model.classes_)))
     return float(metrics.get_scorer(scorer)(model, features, target))
 
 
-def log_loss(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, classes: np.ndarray) -> float:
-    """Return the log loss. A class that the model never saw has a probability of zero; scikit-learn raises an error."""
-    probabilities = np.zeros((len(features), len(classes)))
-    probabilities[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(features)
-    return float(metrics.log_loss(target, probabilities, labels=classes))
+def log_losses(target: pd.Series, probabilities: np.ndarray, classes: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Return the log loss of each row, given a column of probabilities for each class that the model knows."""
+    of_actual = probability_of(target, probabilities, classes)
+    return np.asarray(-np.log(np.maximum(of_actual, np.finfo(probabilities.dtype).eps)))
+
+
+def probability_of(target: pd.Series, probabilities: np.ndarray, classes: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Return the probability that a model gave to the class of each row; 0 for a class that it doesn't know."""
+    at = pd.Index(classes).get_indexer(pd.Index(target))
+    return np.where(at < 0, 0.0, probabilities[np.arange(len(at)), at])
 
 
 def fit_in_time(

@@ -6,7 +6,6 @@ All three get the same measures, so each number can be read against its neighbor
 import warnings
 from collections.abc import Collection
 
-import numpy as np
 import pandas as pd
 from sklearn import metrics
 from sklearn.base import BaseEstimator
@@ -18,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from train.data import Data, Task
 from train.errors import OptionError
 from train.features import Columns, encoder
-from train.measure import fit_in_time, log_loss
+from train.measure import fit_in_time, score
 from train.split import Split
 
 Scores = dict[str, float]  # measure -> value
@@ -44,8 +43,7 @@ def evaluate(model: BaseEstimator, features: pd.DataFrame, target: pd.Series, ta
         "balanced accuracy": float(metrics.balanced_accuracy_score(target, predicted)),
     }
     if hasattr(model, "predict_proba"):
-        classes = np.union1d(model.classes_, np.unique(target))
-        scores["log loss"] = log_loss(model, features, target, classes)
+        scores["log loss"] = -score(model, features, target, "neg_log_loss")
     return scores
 
 

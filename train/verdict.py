@@ -143,7 +143,6 @@ def _resampled(
     random = np.random.default_rng(settings.seed)
     draws = [random.integers(0, len(target), min(len(target), MAX_ROWS)) for _ in range(RESAMPLES)]
     remembered = _RememberedClassifier if task == "classification" else _RememberedRegressor
-    classes = np.unique(np.concatenate([target.unique(), getattr(models["model"], "classes_", target.unique())]))
     found = {}
     for name, model in models.items():
         memory = remembered(model, features)
@@ -152,9 +151,7 @@ def _resampled(
             warnings.simplefilter("ignore")  # a resample may lack a class
             for rows in [np.arange(len(target)), *draws]:
                 try:
-                    scores.append(
-                        score(memory, pd.DataFrame({"row": rows}), target.iloc[rows], settings.scorer, classes)
-                    )
+                    scores.append(score(memory, pd.DataFrame({"row": rows}), target.iloc[rows], settings.scorer))
                 except ValueError:  # such as the area under a curve of one class
                     scores.append(np.nan)
         found[name] = np.array([settings.display(value) for value in scores])
