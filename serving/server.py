@@ -24,8 +24,9 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 END_SECONDS = 6  # after SIGTERM, requests that are still running are answered with 503, and the worker ends
 KILL_SECONDS = 8  # gunicorn kills a worker that can't even do that; Cloud Run kills everything after 10
-# Google's front ends close a connection after 600 idle seconds. If this side closed it first, by default after 2, it would
-# reset a request that is on its way: https://docs.cloud.google.com/load-balancing/docs/https/request-distribution
+# Google's front ends close a connection after 600 idle seconds. If this side closed it first, by default after 2, it
+# would reset a request that is on its way:
+# https://docs.cloud.google.com/load-balancing/docs/https/request-distribution
 IDLE_SECONDS = 620
 EXECUTION_ID = b"function-execution-id"  # from the platform; without one, the framework generates it, too
 PR_SET_PDEATHSIG = 1
