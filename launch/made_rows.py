@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from loading import made_up
-from loading.fitted import categories, steps_of_columns
 from serving.model import Model
 from serving.signature import Column
 
@@ -16,30 +15,20 @@ ARRAY_LENGTH = 3
 _EPOCH = datetime.datetime(2020, 1, 1)
 _NULLS = 0.1  # of the values of an optional column
 _NEVER_NULL = ("boolean", "integer", "long")  # MLflow refuses a missing value of these types, optional or not
-_KNOWN = {"integer": int, "long": int, "string": str}
 
 
 def made_rows(model: Model) -> list[list[Any]]:
     """Return rows as argument lists, the same ones for the same model; empty for a type of which none can be made.
 
-    Texts and integers are the categories that the fitted model knows, if it knows any.
+    Texts and numbers are the categories that the fitted model knows, if it knows any.
     """
     rng = random.Random(1)
     columns = model.signature.columns
-    steps = steps_of_columns(model.estimator, [column.name for column in columns])
-    known = {name: [value for step, place in each for value in _known(step, place)] for name, each in steps.items()}
+    known = made_up.categories_known(model.estimator, columns)
     try:
-        return [[_argument(column, known.get(column.name, ()), rng) for column in columns] for _ in range(COUNT)]
+        return [[_argument(column, known[column.name], rng) for column in columns] for _ in range(COUNT)]
     except _ImpossibleError:
         return []
-
-
-def _known(step: Any, place: int) -> Sequence[Any]:
-    found = categories(step)
-    values = found[place] if place < len(found) else ()
-    return [
-        value.item() if hasattr(value, "item") else value for value in values if value is not None and value == value
-    ]
 
 
 class _ImpossibleError(Exception):
@@ -49,10 +38,8 @@ class _ImpossibleError(Exception):
 def _argument(column: Column, known: Sequence[Any], rng: random.Random) -> Any:
     if not column.required and column.mlflow_type not in _NEVER_NULL and rng.random() < _NULLS:
         return None
-    # A column may be declared as another type than that of the categories, which are the encoder's.
-    fitting = [value for value in known if type(value) is _KNOWN.get(column.mlflow_type)]
-    if fitting:
-        return rng.choice(fitting)
+    if known:
+        return rng.choice(known)
     return made_up.argument(column, lambda name: _scalar(name, rng), ARRAY_LENGTH)
 
 

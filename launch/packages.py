@@ -56,10 +56,14 @@ TORCH = ("torch", "torchaudio", "torchvision")
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 # What people and conda write -> the package on PyPI that it means.
 RENAMED = {
+    "dask-core": "dask",
     "matplotlib-base": "matplotlib",
     "py-xgboost": "xgboost",
     "py-xgboost-cpu": "xgboost",
+    "pytables": "tables",
+    "python-graphviz": "graphviz",
     "pytorch": "torch",
+    "pytorch-cpu": "torch",
     "sklearn": "scikit-learn",
     "tensorflow-intel": "tensorflow",
     "tensorflow-macos": "tensorflow",
@@ -70,6 +74,7 @@ CONDA_ONLY = frozenset(
         *("blas", "bzip2", "ca-certificates", "cudatoolkit", "freetype", "gcc", "icu", "intel-openmp", "jpeg", "krb5"),
         *("ld_impl_linux-64", "lcms2", "llvm-openmp", "lz4-c", "mkl", "ncurses", "openjdk", "openssl", "python"),
         *("python_abi", "r-base", "readline", "sqlite", "tk", "tzdata", "ucrt", "vc", "vs2015_runtime", "xz", "zlib"),
+        *("cudnn", "git", "graphviz", "nodejs", "qt", "yaml"),
         *("zstd", "numpy-base", "mkl-service", "mkl_fft", "mkl_random", "_libgcc_mutex", "_openmp_mutex"),
     }
 )

@@ -37,7 +37,8 @@ def compile_lock(
     the address of this machine's own index too.
     """
     full = [line.replace("mlflow-skinny", FULL, 1) if line.startswith("mlflow-skinny") else line for line in lines]
-    question = "\n".join([python, day(needs.saved), *lines, *preferred, *needs.options, str(needs.hashes), *wheels])
+    asked = [python, day(needs.saved), *lines, *preferred, *needs.options, str(needs.hashes), *wheels, *_limits(needs)]
+    question = "\n".join(asked)
     file = CACHE / f"{hashlib.sha256(question.encode()).hexdigest()[:16]}.txt"
     if file.is_file():
         return file.read_text()
@@ -65,7 +66,7 @@ def _uv_compile(
     with tempfile.TemporaryDirectory(prefix="lock-") as name:
         folder = Path(name)
         (folder / "in.txt").write_text("\n".join([*needs.options, *lines]) + "\n")
-        (folder / "limits.txt").write_text(constraints)
+        (folder / "limits.txt").write_text("\n".join([constraints, *_limits(needs)]))
         replaced = [name for name, (build, _) in CPU_BUILDS.items() if build in needs.names]
         (folder / "overrides.txt").write_text("".join(f"{name}; sys_platform == 'never'\n" for name in replaced))
         # uv keeps the versions of an existing lock where it can.
@@ -87,6 +88,11 @@ def _uv_compile(
             arguments += [part for package in newer for part in ("--exclude-newer-package", f"{package}=false")]
         uv.run(*arguments, cwd=folder)
         return (folder / "out.txt").read_text()
+
+
+def _limits(needs: Needs) -> list[str]:
+    """Return the model's constraints on packages that decide predictions; the others move, as all of their kind do."""
+    return [str(each) for each in needs.limits if canonicalize_name(each.name) in DECIDING]
 
 
 def locked(text: str) -> dict[str, str]:

@@ -26,11 +26,14 @@ DECIDING = frozenset(
         *("tensorflow", "tensorflow-cpu", "torch", "transformers", "xgboost", "xgboost-cpu"),
     }
 )
-# What deploy.sh doesn't install though a model requires it: packages that the function brings itself, installers, and
-# those that exist only for Windows or macOS.
+# What deploy.sh doesn't install though a model requires it: packages that the function brings itself, installers, those
+# that exist only for Windows or macOS, and what pip lists on Ubuntu and in Anaconda that no package index has.
 LEFT_OUT = frozenset(
     {
-        *("mlflow", "mlflow-skinny", "mlflow-tracing", "pip", "wheel"),
+        *("mlflow", "mlflow-skinny", "mlflow-tracing", "pip", "pkg-resources", "wheel"),
+        *("anaconda-client", "anaconda-navigator", "anaconda-project", "conda", "conda-build", "conda-content-trust"),
+        *("conda-package-handling", "conda-repo-cli", "conda-token", "navigator-updater", "ruamel-yaml-conda"),
+        *("menuinst", "mkl-fft", "mkl-random", "mkl-service"),
         *("appnope", "pypiwin32", "pywin32", "pywin32-ctypes", "pywinpty", "windows-curses", "winkerberos"),
         "tensorflow-io-gcs-filesystem",  # optional for TensorFlow, which names the versions that it takes
     }

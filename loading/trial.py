@@ -122,7 +122,12 @@ def _check_made_up_rows(model: Model) -> None:
     Raise ModelUnusable for a model that was fitted on other columns, that returns another number of values than it gets
     rows, or duplicate names. A model may rightly reject the values of a row that was made up.
     """
-    call = [made_up.argument(column, lambda name: _MADE_UP.get(name, 1), 1) for column in model.signature.columns]
+    columns = model.signature.columns
+    known = made_up.categories_known(model.estimator, columns)
+    call = [
+        known[column.name][0] if known[column.name] else made_up.argument(column, lambda name: _MADE_UP.get(name, 1), 1)
+        for column in columns
+    ]
     rows = from_arguments(model.signature, [call] * (3 if len(call) == 2 else 2))
     if rows.errors():
         return

@@ -60,12 +60,13 @@ def lines(found: Needs) -> list[str]:
         ('pywin32==306 ; sys_platform == "win32"\nx==1; python_version < "3.9"', ['x==1; python_version < "3.9"']),
         ("mlflow==2.9.2\nmlflow-skinny\npip<23\nwheel\nnumpy", ["numpy"]),
         ("torch==2.1.0+cu118", ["torch==2.1.0+cu118"]),
+        ("pkg_resources==0.0.0\nmkl-fft==1.3.8\nruamel-yaml-conda==0.17\nnumpy", ["numpy"]),
         ("numpy==2.4.6 \\\n    --hash=sha256:abc \\\n    --hash=sha256:def\n", ["numpy==2.4.6"]),
         ("--pre\n--trusted-host example.com\n--only-binary :all:\nnumpy", ["numpy"]),
     ],
     ids=[
         "pins-and-ranges", "blank-and-comments", "twice", "other-spelling", "pin-and-range", "extras", "markers",
-        "left-out", "local-version", "hashes", "options",
+        "left-out", "local-version", "ubuntu-and-anaconda", "hashes", "options",
     ],
 )  # fmt: skip
 def test_requirements_txt(text: str, expected: list[str], needs: Saved) -> None:
@@ -117,6 +118,7 @@ def test_unreadable_lines_all_at_once(needs: Saved) -> None:
     ("line", "expected", "note"),
     [
         ("sklearn", "scikit-learn", "sklearn in requirements.txt means scikit-learn."),
+        ("sklearn==0.0.post1", "scikit-learn", "sklearn in requirements.txt means scikit-learn."),
         ("sklearn==1.3.2", "scikit-learn==1.3.2", "sklearn in requirements.txt means scikit-learn."),
         ("tensorflow-macos==2.15.0", "tensorflow==2.15.0", "tensorflow-macos in requirements.txt means tensorflow."),
         ("numpy @ file:///croot/numpy_1/work", "numpy", "numpy was installed from a file of the author's machine, so"),
@@ -170,6 +172,36 @@ def test_conda_only(requirements: str | None, needs: Saved) -> None:
     assert lines(found) == expected
     assert found.python == "3.9.18"
     assert found.notes == ("pytorch in conda.yaml means torch.",)
+
+
+@pytest.mark.parametrize(
+    ("pin", "expected"),
+    [
+        ("xgboost=1.7", "xgboost==1.7.*"),
+        ("xgboost=1.7.6", "xgboost==1.7.6"),
+        ("xgboost=1.7=py39_0", "xgboost==1.7"),
+        ("xgboost==1.7", "xgboost==1.7"),
+        ("xgboost=1.7.*", "xgboost==1.7.*"),
+        ("xgboost 1.7.6", "xgboost==1.7.6"),
+        ("xgboost[version='>=1.7,<2']", "xgboost<2,>=1.7"),
+        ("psutil=5.9", "psutil==5.9"),
+    ],
+)
+def test_conda_pins(pin: str, expected: str, needs: Saved) -> None:
+    """A short version of conda's stands for all that begin with it; of what decides nothing it is only preferred."""
+    assert lines(needs(conda={"dependencies": [pin, "graphviz=2.50", "git"]})) == [expected]
+
+
+def test_included_files(tmp_path: Path, needs: Saved) -> None:
+    """Files beside requirements.txt that it names are read, and MLflow's constraints hold for what others require."""
+    (tmp_path / "base.txt").write_text("pandas==2.2.3\n-r base.txt\n")
+    (tmp_path / "constraints.txt").write_text("numpy==1.26.4\nscipy==1.14.1\n")
+    with pytest.raises(Blocked, match="its base"):
+        needs("-r base.txt\n")
+    (tmp_path / "base.txt").write_text("pandas==2.2.3\n")
+    found = needs("-r base.txt\nnumpy\n-c constraints.txt\n")
+    assert lines(found) == ["pandas==2.2.3", "numpy", "numpy==1.26.4"]
+    assert list(map(str, found.limits)) == ["scipy==1.14.1"]
 
 
 def test_requirements_before_conda(needs: Saved) -> None:

@@ -22,7 +22,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from starlette.testclient import TestClient
 
 from loading.made_signature import HOW, ORDER_UNKNOWN, make_signature
@@ -110,6 +110,15 @@ def test_types_from_categories(tmp_path: Path, app: Any) -> None:
     asked.loc[1, "city"] = None  # as in training; pandas 3 would make NaN of it
     expected = estimator.predict(asked).tolist()
     assert replies == [pytest.approx(expected[0]), pytest.approx(expected[1]), None]
+
+
+@pytest.mark.parametrize("values", [["a", "b"], [3, 7], [0.5, 1.5]], ids=["texts", "integers", "floats"])
+@pytest.mark.parametrize("encoder", [OneHotEncoder(), OrdinalEncoder()], ids=["one-hot", "ordinal"])
+def test_output_behind_strict_encoder(encoder: Any, values: list[Any], tmp_path: Path) -> None:
+    """An encoder that refuses unknown categories gets known ones, so what the model returns is found out."""
+    frame = pd.DataFrame({"code": values * 40})
+    folder = save(tmp_path / "model", make_pipeline(encoder, LogisticRegression()).fit(frame, LABELS))
+    assert load(folder).sql_type == "STRING"
 
 
 @pytest.mark.filterwarnings("ignore:Skipping features")
