@@ -73,7 +73,7 @@ def check(features: pd.DataFrame, target: pd.Series, task: Task, names: Names) -
     left_out = [name for columns in no_features.values() for name in columns]
     used = features.drop(columns=left_out)
     everything = used.assign(**{str(target.name): target})
-    constant = {name: repr(plain(used[name].dropna().iloc[0])) for name in used if distinct[name] == 1}
+    constant = {name: _example(used[name]) for name in used if distinct[name] == 1}
     missing = used.isna().mean()
     is_numbered = any(traits.counts_rows(features[name]) for name in left_out)
     stands_out: dict[str, Mapping[str, str]] = no_features | {

@@ -9,7 +9,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -87,9 +87,15 @@ def _tick(value: float, _: object) -> str:
     return number(value)
 
 
+def _ticks(limits: tuple[float, float]) -> int:
+    """Return how many ticks a horizontal axis has room for."""
+    return 5 if max(len(number(limit)) for limit in limits) < len("100,000") else 3
+
+
 def _numbers(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(_ticks(axes.get_xlim())))
+    axes.yaxis.set_major_locator(MaxNLocator(6))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(6))
         axis.set_major_formatter(FuncFormatter(_tick))
 
 
@@ -119,7 +125,8 @@ def _classification(rows: HeldOut, found: Diagnosis) -> dict[str, Draw]:
     probabilities = rows.probabilities
     if probabilities is None:
         return {}
-    labels = [positive_class(rows)] if len(rows.classes) == 2 else rows.classes[:MAX_CLASSES]
+    frequent = [label for label in rows.target.value_counts().index if label in rows.classes]
+    labels = [positive_class(rows)] if len(rows.classes) == 2 else frequent[:MAX_CLASSES]
     curves = [(label, rows.target.to_numpy() == label, probabilities[:, rows.classes.index(label)]) for label in labels]
     curves = [curve for curve in curves if curve[1].any()]
 
@@ -129,14 +136,13 @@ def _classification(rows: HeldOut, found: Diagnosis) -> dict[str, Draw]:
             axes.plot(recall, precision, color=color, drawstyle="steps-post", label=str(label)[:MAX_NAME])
         if len(curves) == 1:
             axes.axhline(curves[0][1].mean(), color=GREY, linewidth=1)
-        for entry in found.thresholds:
+        for marker, entry in zip("os", found.thresholds, strict=False):
             if entry["precision"] is not None:
                 point = (entry["recall"], entry["precision"])
-                axes.plot(*point, color=ORANGE, marker="o", markersize=6)
                 text = f"threshold {number(entry['threshold'])}"
-                axes.annotate(text, point, xytext=(5, 5), textcoords="offset points", fontsize=9)
+                axes.plot(*point, color=ORANGE, marker=marker, markersize=6, linestyle="", label=text)
         axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03), xlim=(0, 1.03))
-        axes.legend(loc="lower left")
+        _legend(axes, "lower left", len(frequent))
 
     def calibration(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
@@ -145,9 +151,22 @@ def _classification(rows: HeldOut, found: Diagnosis) -> dict[str, Draw]:
             observed, expected = calibration_curve(is_label, probability, n_bins=bins, strategy="quantile")
             axes.plot(expected, observed, color=color, marker="o", markersize=4, label=str(label)[:MAX_NAME])
         axes.set(xlabel="predicted probability", ylabel="observed frequency", ylim=(-0.03, 1.03), xlim=(-0.03, 1.03))
-        axes.legend(loc="upper left")
+        _legend(axes, "upper left", len(frequent))
 
     return {"Precision and recall": precision_recall, "Calibration": calibration} if curves else {}
+
+
+def _legend(axes: Axes, place: Literal["lower left", "upper left"], classes: int) -> None:
+    """Name the curves: inside the axes for two classes, else below them, where no curve is covered."""
+    handles, names = axes.get_legend_handles_labels()
+    if classes <= 2:
+        axes.legend(loc=place)
+        return
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    columns = 4 if max(map(len, names)) <= MAX_NAME // 2 else 2
+    title = f"the {len(names)} most frequent of {classes} classes" if len(names) < classes else None
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=9, title=title, title_fontsize=9)
 
 
 def _importance(axes: Axes, found: Diagnosis, settings: SearchSettings) -> None:
@@ -156,8 +175,8 @@ def _importance(axes: Axes, found: Diagnosis, settings: SearchSettings) -> None:
     axes.barh(range(len(names)), table["mean"], xerr=table["spread"], color=BLUE, ecolor=ORANGE)
     axes.set_yticks(range(len(names)), names, fontsize=9)
     change = "increase" if settings.is_error else "decrease"
-    axes.set_xlabel(f"{change} in {settings.metric} when the column is shuffled")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlabel(f"{change} in {settings.metric} when shuffled")
+    axes.xaxis.set_major_locator(MaxNLocator(_ticks(axes.get_xlim())))
     axes.xaxis.set_major_formatter(FuncFormatter(_tick))
 
 

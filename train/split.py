@@ -82,7 +82,7 @@ class Split:
         """How the rows were split, for people."""
         match self.folding.by:
             case "time":
-                return f"by time: {self.column} from {self.start} is held out"
+                return f"by time: {self.column} from {_shown(self.start)} on is held out"
             case "group":
                 return f"by group: no {self.column} is in both parts"
             case _:
@@ -149,6 +149,13 @@ def _keys(data: Data, option: Literal["time", "group"], name: str) -> pd.Series:
     if option == "group" and len(data.features.columns) == 1:
         raise DataError(f"--group {name!r} is the only feature of {data.name}; expected at least one more column.")
     return keys
+
+
+def _shown(start: Any) -> str:
+    """Return a time or a number without a fraction of zero."""
+    if isinstance(start, pd.Timestamp):
+        return str(start.date() if start == start.normalize() else start)
+    return f"{start:.15g}"
 
 
 def _start(times: pd.Series) -> Any:

@@ -78,7 +78,7 @@ def placeholder(column: pd.Series) -> str:
     found = []
     for end in (values.min(), values.max()) if values.nunique() > 10 else ():
         count, rest = int((values == end).sum()), values[values != end]
-        spread = float(rest.quantile(0.75) - rest.quantile(0.25))
+        spread = float(rest.quantile(0.75) - rest.quantile(0.25) or rest.std())
         distance = float(rest.min() - end if end < rest.min() else end - rest.max())
         is_far = distance > 3 * spread or (
             _SENTINEL.fullmatch(f"{end:g}") and (end < 0 <= rest.min() or distance > spread)

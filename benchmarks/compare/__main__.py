@@ -77,8 +77,8 @@ def main(minutes: float, seeds: int, only: tuple[str, ...], results: Path) -> No
         raise click.ClickException(reason)
     folder = results / f"{minutes:g}-minutes"
     folder.mkdir(parents=True, exist_ok=True)
-    for table in TABLES:
-        for seed in range(seeds):
+    for seed in range(seeds):  # the outer loop, so that a run that is stopped has seen most tables
+        for table in TABLES:
             path = folder / f"{table.name}-{seed}.json"
             if (only and table.name not in only) or path.exists():
                 continue

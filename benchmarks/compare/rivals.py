@@ -37,6 +37,7 @@ def fit(
 ) -> dict[str, float]:
     """Return the error of each rival on the held-out rows: mean absolute error, or log loss."""
     classes = task == "classification"
+    train, heldout = _dates_as_days(train), _dates_as_days(heldout)
     X, y = train.drop(columns=target), train[target]
     X_test, y_test = heldout[X.columns], heldout[target]
     texts = list(X.select_dtypes(exclude=["number", "bool"]).columns)
@@ -73,6 +74,11 @@ def fit(
     auto, metric = AutoML(), "log_loss" if classes else "mae"
     auto.fit(categories, y, task=task, metric=metric, time_budget=seconds, seed=seed, n_jobs=-1, verbose=0)
     return found | {"FLAML": error(auto, categories_test)}
+
+
+def _dates_as_days(frame: pd.DataFrame) -> pd.DataFrame:
+    dates = frame.select_dtypes("datetime")
+    return frame.assign(**{name: (dates[name] - pd.Timestamp(0)) / pd.Timedelta(days=1) for name in dates})
 
 
 def main() -> None:
