@@ -25,6 +25,7 @@ def listed_models(path: str, environ: Mapping[str, str], scheduler: Callable[[in
             entry.digest,
             entry.refresh_seconds,
             version=entry.version,
+            sql_name=entry.sql_name,
             allow_dependence=entry.rows_depend == "allow",
             plan=entry.plan,
             make_room=partial(residents.make_room, name=entry.name),

@@ -57,6 +57,7 @@ else:
         settings.model_digest,
         settings.refresh_seconds,
         version=settings.model_version,
+        sql_name=settings.sql_name,
         allow_dependence=settings.allow_dependence,
         plan=settings.model_plan,
     )

@@ -5,6 +5,7 @@ A model is handed out only after it was fetched and loaded completely.
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import weakref
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ class ModelLoader:
         refresh: float = 0,
         *,
         version: str | None = None,
+        sql_name: str = "",
         allow_dependence: bool = False,
         plan: str = "on",
         make_room: MakeRoom = lambda _: None,
@@ -51,6 +53,7 @@ class ModelLoader:
         self._uri = uri
         self._digest = digest
         self._version = None if refresh else version  # it is that of one model
+        self._sql_name = sql_name
         self._allow_dependence = allow_dependence
         self._plan = plan
         self._make_room = make_room
@@ -133,6 +136,7 @@ class ModelLoader:
                     plan=self._plan,
                     make_room=self._make_room,
                 )
+        model.info = dataclasses.replace(model.info, sql_name=self._sql_name)
         fields = ("uri", "version", "digest", "flavor", "code", "requirements", "seconds", "answers")
         for note in model.notes:
             log_event("WARNING", note, uri=self._uri)

@@ -85,6 +85,7 @@ def environment_options(deployment: Deployment) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": plan.followed.registry if plan.followed else "",
         "WORKERS": str(plan.workers),
         "MODEL_PLAN": "",
+        "SQL_NAME": plan.sql.name,
         **Description.parse(deployment.model.description).settings,
     }
     given = {name: value for name, value in variables.items() if value}

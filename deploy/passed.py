@@ -32,6 +32,7 @@ OWN_VARIABLES = {
     "MLFLOW_TRACKING_URI": "--follow",
     "WORKERS": "--workers",
     "MODEL_PLAN": "the model's examination",
+    "SQL_NAME": "--name",
 }
 PLATFORM = r"X_GOOGLE_.*|K_.*|PORT|FUNCTION_.*|GOOGLE_(ENTRYPOINT|FUNCTION_.*|RUNTIME.*)|CLOUD_RUN_TIMEOUT_SECONDS"
 OWN_LABEL = "deployed"

@@ -25,7 +25,8 @@ PLAN_DIFFERS = "the model, since its plan differs"  # how ModelInfo.answers begi
 class ModelInfo:
     """What is known about a loaded model, as `model_info` and the page show it.
 
-    `version` is the registry's name/version or what MODEL_VERSION says, else the digest; `saved` and `loaded` are times
+    `version` is the registry's name/version or what MODEL_VERSION says, else the digest; `sql_name` is what SQL_NAME
+    says; `saved` and `loaded` are times
     in ISO 8601, UTC (`saved` is empty when the MLmodel file has none); `signature` is the parsed JSON of MLflow's
     signature; `code` lists the Python files that came with the model; `requirements` are the lines of its
     requirements.txt; `seconds` maps the phases of loading (fetch, load, warmUp) to how long they took; `made_signature`
@@ -46,6 +47,7 @@ class ModelInfo:
     metadata: Any = field(default_factory=dict)
     loaded: str = ""
     version: str = ""
+    sql_name: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     answers: str = "the model"
 

@@ -14,11 +14,12 @@ from typing import Any
 import yaml
 
 from serving.errors import join_names, short_repr
+from serving.settings import SQL_NAME, SQL_NAME_EXPECTED
 
 # Settings of the one model of a service, which are keys of an entry here.
 ONLY_WITHOUT_LIST = (
     *("MODEL_URI", "MODEL_DIGEST", "MODEL_VERSION", "MODEL_REFRESH_SECONDS", "MODEL_THREADS", "ROWS_DEPEND"),
-    "MODEL_PLAN",
+    *("MODEL_PLAN", "SQL_NAME"),
 )
 # Paths that the service, its framework or its platform answers itself.
 RESERVED = frozenset({"live", "ready", "openapi", "eventlog", "_ah", "favicon", "robots"})
@@ -33,6 +34,7 @@ class Entry:
     uri: str
     digest: str | None = None
     version: str | None = None
+    sql_name: str = ""
     default: bool = False
     threads: int | None = None
     rows_depend: str = "refuse"
@@ -48,6 +50,10 @@ _KEYS: Mapping[str, tuple[Any, str]] = {
         "64 hex digits in quotes",
     ),
     "version": (lambda value: isinstance(value, str), "a text, such as houses/3"),
+    "sql_name": (
+        lambda value: isinstance(value, str) and re.fullmatch(SQL_NAME, value, re.ASCII),
+        f"{SQL_NAME_EXPECTED}, such as houses",
+    ),
     "default": (lambda value: isinstance(value, bool), "true or false"),
     "threads": (lambda value: type(value) is int and value > 0, "a whole number of threads, at least 1"),
     "rows_depend": (lambda value: value in ("refuse", "allow"), "refuse or allow"),

@@ -24,8 +24,8 @@ from serving.selection import Selection
 from serving.signature import Column
 from serving.stats import InstanceStats
 
-# The callable functions of a model, each with a query that calls it; sql/names.py writes the SQL.
-Examples = Callable[[Model], list[tuple[SqlFunction, str]]]
+# The callable functions of a model, each with its name in BigQuery and a query that calls it; sql/names.py writes both.
+Examples = Callable[[Model], list[tuple[SqlFunction, str, str]]]
 POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -48,7 +48,8 @@ def wanted(accept: str) -> bool:
 def describe(model: Model, stats: InstanceStats, examples: Examples) -> dict[str, object]:
     """Return what the page shows, for a program."""
     offered = [
-        {"name": function.name, "returns": function.sql_type(model), "sql": sql} for function, sql in examples(model)
+        {"name": function.name, "sql_name": name, "returns": function.sql_type(model), "sql": sql}
+        for function, name, sql in examples(model)
     ]
     return {**model.info.as_dict(), "functions": offered, "instance": stats.as_dict()}
 
@@ -112,7 +113,7 @@ def _model_values(model: Model, examples: Examples) -> dict[str, Any]:
             (column, _field_text(column, value), value is None) for column, value in zip(columns, values, strict=True)
         ],
         "has_texts": any(column.sql_type == "STRING" for column in columns),
-        "offers": [(function, function.sql_type(model), sql) for function, sql in examples(model)],
+        "offers": [(function, name, function.sql_type(model), sql) for function, name, sql in examples(model)],
         "details": json.dumps(model.info.as_dict(), default=str, indent=2, ensure_ascii=False),
     }
 

@@ -10,19 +10,24 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# What BigQuery allows as a function's name, with room for the endings of those of one model.
+SQL_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,199}"
+SQL_NAME_EXPECTED = "at most 200 letters, digits and underscores that begin with a letter or an underscore"
+
 
 @dataclass(frozen=True)
 class Settings:
     """What the environment says about this function; docs/settings.md has the meaning of each variable.
 
-    `model_digest`, `model_version`, `model_threads`, `request_seconds` and `project` are None when they aren't given;
-    `allowed_hosts` is None when any host is allowed.
+    `model_digest`, `model_version`, `model_threads`, `request_seconds` and `project` are None when they aren't given,
+    `sql_name` is empty then; `allowed_hosts` is None when any host is allowed.
     """
 
     model_uri: str = ""
     models: str = ""
     model_digest: str | None = None
     model_version: str | None = None
+    sql_name: str = ""
     refresh_seconds: int = 0
     model_threads: int | None = None
     request_seconds: int | None = None
@@ -40,6 +45,7 @@ class Settings:
             models=environ.get("MODELS", ""),
             model_digest=environ.get("MODEL_DIGEST"),
             model_version=environ.get("MODEL_VERSION"),
+            sql_name=_sql_name(environ.get("SQL_NAME", "")),
             refresh_seconds=_whole(environ, "MODEL_REFRESH_SECONDS", "a whole number of seconds, or 0 for never") or 0,
             model_threads=_whole(environ, "MODEL_THREADS", "a whole number of threads, at least 1", least=1),
             # The platform sets it; functions-framework takes 0 for no limit.
@@ -60,6 +66,12 @@ def _whole(environ: Mapping[str, str], name: str, expected: str, least: int = 0)
     if not value.isdecimal() or int(value) < least:
         sys.exit(f"{name} is {value!r}; expected {expected}.")
     return int(value)
+
+
+def _sql_name(name: str) -> str:
+    if name and not re.fullmatch(SQL_NAME, name, re.ASCII):
+        sys.exit(f"SQL_NAME is {name!r}; expected {SQL_NAME_EXPECTED}, such as houses.")
+    return name
 
 
 def _hosts(names: str) -> frozenset[str] | None:

@@ -26,6 +26,14 @@ within
 """
 RESERVED_KEYWORDS = frozenset(_RESERVED.split())
 
+# function -> what follows the name that --name gave; a custom function's own name follows it after an underscore.
+_ENDINGS = {"predict": "", "predict_row": "_row", "predict_proba": "_proba", "model_info": "_info"}
+
+
+def sql_name(name: str, function: str) -> str:
+    """Return what a function is called in BigQuery under --name, which is empty if it was not given."""
+    return f"{name}{_ENDINGS.get(function, f'_{function}')}" if name else function
+
 
 def identifier(name: str) -> str:
     """Return a name as a GoogleSQL identifier, quoted only if necessary. Quoted identifiers have JSON's escapes."""
@@ -67,14 +75,20 @@ def predict_call(columns: Sequence[str], dataset: str) -> str:
     return _call("predict", "columns", columns, dataset)
 
 
-def select_examples(model: Model) -> list[tuple[SqlFunction, str]]:
-    """Return each callable function with a query that calls it."""
+def class_call(columns: Sequence[str], dataset: str) -> str:
+    """Return the call that gives a probability for each row of a table with the alias t."""
+    return _call("predict_proba", "columns", columns, dataset)
+
+
+def select_examples(model: Model) -> list[tuple[SqlFunction, str, str]]:
+    """Return each callable function with its name in BigQuery and a query that calls it."""
     columns = _table_columns([column.name for column in model.signature.columns])
     examples = []
     for function in callable_functions(model):
-        call = _call(function.name, function.takes, columns, "ds")
+        name = sql_name(model.info.sql_name, function.name)
+        call = _call(name, function.takes, columns, "ds")
         table = "" if function.takes == "nothing" else "\nFROM ds.my_table AS t"
-        examples.append((function, f"SELECT {call} AS result{table};"))
+        examples.append((function, name, f"SELECT {call} AS result{table};"))
     return examples
 
 

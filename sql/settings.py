@@ -5,7 +5,7 @@ The options of `python -m sql.render`, of deploy.sh and of the examination befor
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from typing import Any
@@ -16,15 +16,12 @@ from serving.errors import BadRequest, join_names, short_repr
 from serving.functions import SqlFunction
 from serving.model import Model
 from serving.options import COMMON_KEYS, read_params
-from sql.names import callable_functions
+from serving.settings import SQL_NAME, SQL_NAME_EXPECTED
+from sql.names import MAX_ARGUMENTS, callable_functions, sql_name
 
-# What BigQuery allows, with room for the end of a function's name.
-NAME = r"[A-Za-z_][A-Za-z0-9_]{0,199}"
-NAME_EXPECTED = "at most 200 letters, digits and underscores that begin with a letter or an underscore"
+NAME, NAME_EXPECTED = SQL_NAME, SQL_NAME_EXPECTED
 MAX_PARAMS = 4 * 1024  # bytes, which go with each request; BigQuery allows 8 KiB for all settings of a function
 ON_NULL, ON_ERROR = COMMON_KEYS["on_null"], COMMON_KEYS["on_error"]
-# function -> what follows --name; a custom function's own name follows it after an underscore.
-ENDINGS = {"predict": "", "predict_row": "_row", "predict_proba": "_proba", "model_info": "_info"}
 
 # Under on_error = json: the ending of the remote function, and of the one that takes its replies apart.
 REPLY, PARTS = "_json", "_parts"
@@ -50,7 +47,7 @@ class SqlSettings:
 
     def sql_name(self, function: str) -> str:
         """Return what a function is called in BigQuery."""
-        return f"{self.name}{ENDINGS.get(function, f'_{function}')}" if self.name else function
+        return sql_name(self.name, function)
 
     def explains(self, function: SqlFunction) -> bool:
         """Whether a function returns STRUCT<value, error>."""
@@ -108,34 +105,58 @@ def _class_problems(label: str, model: Model) -> Iterator[str]:
             f"--class is {short_repr(label)}, but the model at {model.info.uri} has no classes with probabilities: "
             "omit --class."
         )
+    elif not any("class" in function.keys for function in callable_functions(model)):
+        yield (
+            f"--class is {short_repr(label)}, but the model at {model.info.uri} has more columns than a SQL function "
+            f"may have arguments ({MAX_ARGUMENTS}), so there is no predict_proba: omit --class."
+        )
     elif label not in classes:
         yield f"--class is {short_repr(label)}; the model's classes are {join_names(classes)}."
-
-
-def settings_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --name, --on-null, --on-error, --class and --params to a click command, which gets them as `settings`."""
-
-    @click.option("--name", default="", callback=_checked_name, help="Name of the SQL functions, in place of predict.")
-    @click.option("--on-null", type=click.Choice(ON_NULL), help="Answer for NULL in a required column.")
-    @click.option("--on-error", type=click.Choice(ON_ERROR), help="Answer for a row that can't be scored.")
-    @click.option(
-        "--class",
-        "class_label",
-        default="",
-        metavar="LABEL",
-        help="Class of which predict_proba returns the probability.",
-    )
-    @click.option("--params", default="", metavar="JSON", help="Inference parameters of the model, as a JSON object.")
-    @wraps(command)
-    def with_options(
-        name: str, on_null: str | None, on_error: str | None, class_label: str, params: str, **others: Any
-    ) -> None:
-        command(**others, settings=SqlSettings(name, on_null or "", on_error or "", class_label, params))
-
-    return with_options
 
 
 def _checked_name(_: click.Context, __: click.Parameter, value: str) -> str:
     if value and not re.fullmatch(NAME, value, re.ASCII):
         raise click.BadParameter(f"{value!r} is no name of a SQL function; expected {NAME_EXPECTED}, such as houses.")
     return value
+
+
+# field of SqlSettings -> its option on a command line
+_OPTIONS: Mapping[str, Callable[[Callable[..., None]], Callable[..., None]]] = {
+    "name": click.option(
+        "--name", default="", callback=_checked_name, help="Name of the SQL functions, in place of predict."
+    ),
+    "on_null": click.option("--on-null", type=click.Choice(ON_NULL), help="Answer for NULL in a required column."),
+    "on_error": click.option("--on-error", type=click.Choice(ON_ERROR), help="Answer for a row that can't be scored."),
+    "class_label": click.option(
+        "--class",
+        "class_label",
+        default="",
+        metavar="LABEL",
+        help="Class of which predict_proba returns the probability.",
+    ),
+    "params": click.option(
+        "--params", default="", metavar="JSON", help="Inference parameters of the model, as a JSON object."
+    ),
+}
+
+
+def settings_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --name, --on-null, --on-error, --class and --params to a click command, which gets them as `settings`."""
+    return _with_options(command, ("name", "on_null", "on_error", "class_label", "params"))
+
+
+def answer_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --on-null, --class and --params, which decide a model's answers, to a click command as `settings`."""
+    return _with_options(command, ("on_null", "class_label", "params"))
+
+
+def _with_options(command: Callable[..., None], keys: Sequence[str]) -> Callable[..., None]:
+    @wraps(command)
+    def with_options(**values: Any) -> None:
+        chosen = {key: values.pop(key) or "" for key in keys}
+        command(**values, settings=SqlSettings(**chosen))
+
+    changed: Callable[..., None] = with_options
+    for key in reversed(keys):
+        changed = _OPTIONS[key](changed)
+    return changed

@@ -65,6 +65,25 @@ def test_registered_version(app: Callable[..., TestClient], saved: Callable[[str
     assert info["version"] == client.get("/").json()["version"] == "houses/3"
 
 
+def test_sql_name(app: Callable[..., TestClient], saved: Callable[[str], str]) -> None:
+    """The page's queries and headings, and model_info, have the name that --name gave; the form calls the function."""
+    client = app(saved("classifier"), SQL_NAME="irises")
+    functions = {function["name"]: function for function in client.get("/").json()["functions"]}
+    names = {
+        "predict": "irises",
+        "predict_row": "irises_row",
+        "predict_proba": "irises_proba",
+        "model_info": "irises_info",
+    }
+    assert {name: function["sql_name"] for name, function in functions.items()} == names
+    assert all(f"ds.{names[name]}(" in function["sql"] for name, function in functions.items())
+    page = client.get("/", headers=HTML).text
+    assert "<h3>irises_proba <span" in page
+    assert '<option value="predict_proba" data-takes="columns">irises_proba</option>' in page
+    (info,) = client.post("/model_info", json={"calls": [[]]}).json()["replies"]
+    assert info["sql_name"] == "irises"
+
+
 def test_title_without_a_registry(app: Callable[..., TestClient], tmp_path: Path) -> None:
     """The title of a trained model is its target and data; of any other, its folder."""
     X = models.numbers()

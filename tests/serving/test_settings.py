@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from serving.settings import Settings
+from serving.settings import SQL_NAME_EXPECTED, Settings
 
 
 def test_defaults() -> None:
@@ -18,6 +18,7 @@ def test_values() -> None:
         "MODEL_URI": "gs://models/houses",
         "MODEL_DIGEST": "ab" * 32,
         "MODEL_VERSION": "houses/3",
+        "SQL_NAME": "houses",
         "MODEL_REFRESH_SECONDS": "300",
         "MODEL_THREADS": "4",
         "CLOUD_RUN_TIMEOUT_SECONDS": "540",
@@ -30,6 +31,7 @@ def test_values() -> None:
         model_uri="gs://models/houses",
         model_digest="ab" * 32,
         model_version="houses/3",
+        sql_name="houses",
         refresh_seconds=300,
         model_threads=4,
         request_seconds=540,
@@ -46,6 +48,7 @@ def test_values() -> None:
         ("MODEL_REFRESH_SECONDS", "often", "a whole number of seconds, or 0 for never"),
         ("MODEL_REFRESH_SECONDS", "-1", "a whole number of seconds, or 0 for never"),
         ("MODEL_REFRESH_SECONDS", "", "a whole number of seconds, or 0 for never"),
+        ("SQL_NAME", "my-houses", f"{SQL_NAME_EXPECTED}, such as houses"),
         ("MODEL_THREADS", "0", "a whole number of threads, at least 1"),
         ("MODEL_THREADS", "many", "a whole number of threads, at least 1"),
         ("CLOUD_RUN_TIMEOUT_SECONDS", "5m", "a whole number of seconds"),

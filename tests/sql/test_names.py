@@ -95,7 +95,7 @@ def test_predict_call_beyond_max_arguments(count: int, call: str) -> None:
 
 def test_select_examples_quote_columns(saved: Callable[[str], str]) -> None:
     """Columns keep the table's names, qualified so that none can be mistaken for the table's alias."""
-    (_, sql), *_ = select_examples(load(saved("odd_names")))
+    (_, _, sql), *_ = select_examples(load(saved("odd_names")))
     assert (
         sql == "SELECT ds.predict(t.`mean radius`, t.`select`, t.`Höhe (m)`, t.`1st`) AS result\nFROM ds.my_table AS t;"
     )
@@ -106,5 +106,5 @@ def test_select_examples_of_names_alike(saved: Callable[[str], str]) -> None:
     model = load(saved("tree_regressor"))
     first, *others = model.signature.columns
     model.signature = dataclasses.replace(model.signature, columns=(dataclasses.replace(first, name="B"), *others))
-    (_, sql), *_ = select_examples(model)
+    (_, _, sql), *_ = select_examples(model)
     assert sql.startswith("SELECT ds.predict(t.B, t.b_2, t.c, t.d) AS result\n")
