@@ -131,10 +131,19 @@ def predictions(
 
     Raise Blocked if the function can't hand on the inference parameters `params`.
     """
+    return _answers(examined, "predict", rows, params)
+
+
+def probabilities(examined: Examined, rows: Sequence[Sequence[Any]], label: str) -> tuple[list[Any], bool]:
+    """Return the estimator's own probability of a class for rows of arguments, and whether in single precision."""
+    return _answers(examined, "probabilities", rows, label)
+
+
+def _answers(examined: Examined, command: str, rows: Sequence[Sequence[Any]], setting: Any) -> tuple[list[Any], bool]:
     with tempfile.TemporaryDirectory(prefix="rows-") as folder:
         file = Path(folder) / "rows"
-        file.write_bytes(pickle.dumps(([list(row) for row in rows], params)))
-        found = _run(examined.environment, "predict", examined.folder, file)
+        file.write_bytes(pickle.dumps(([list(row) for row in rows], setting)))
+        found = _run(examined.environment, command, examined.folder, file)
     return found["predictions"], found["float32"]
 
 

@@ -125,6 +125,17 @@ def predict_rows(
     return predict(library, frame if model.signature.named else frame.to_numpy(), model, params)
 
 
+def class_probabilities(library: Any, rows: Sequence[Sequence[Any]], model: Model, label: str) -> Expected:
+    """Return the probability of one class for each row of arguments, as the estimator's own predict_proba gives it."""
+    if not rows:
+        return Expected([])
+    frame = frame_of(rows, model)
+    data = frame.iloc[:, 0] if model.form.kind == "series" else frame if model.signature.named else frame.to_numpy()
+    table = np.asarray(library.get_raw_model().predict_proba(data))
+    column = table[:, [str(known) for known in model.classes].index(label)]
+    return Expected(column.tolist(), column.dtype == np.float32)
+
+
 def frame_of(rows: Sequence[Sequence[Any]], model: Model) -> pd.DataFrame:
     """Return rows of arguments as a DataFrame with MLflow's dtypes."""
     columns = model.signature.columns

@@ -2,6 +2,7 @@
 
     python -m launch.inside examine FOLDER URI OUTPUT
     python -m launch.inside predict FOLDER ROWS OUTPUT
+    python -m launch.inside probabilities FOLDER ROWS OUTPUT
     python -m launch.inside sample FOLDER URI OUTPUT
     python -m launch.inside fitted-on FOLDER URI OUTPUT
 
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.description import Description
-from launch.expected import Expected, frame_of, input_example, portable, predict_rows
+from launch.expected import Expected, class_probabilities, frame_of, input_example, portable, predict_rows
 from launch.made_rows import made_rows
 from launch.own_library import load_library
 from loading.category_columns import check_first_steps
@@ -84,6 +85,8 @@ def main(command: str, folder: str, second: str, output: str) -> None:
             answer = _sample(Path(folder))
         elif command == "fitted-on":
             answer = _fitted_on(Path(folder), second)
+        elif command == "probabilities":
+            answer = _probabilities(Path(folder), Path(second))
         else:
             answer = _predict(Path(folder), Path(second))
     except ServingError as error:
@@ -136,6 +139,13 @@ def _predict(folder: Path, file: Path) -> dict[str, Any]:
         model.predict(from_arguments(model.signature, rows), params)
     expected = predict_rows(load_library(str(folder)), rows, model, params)
     return {"predictions": expected.predictions, "float32": expected.float32}
+
+
+def _probabilities(folder: Path, file: Path) -> dict[str, Any]:
+    """Return the probabilities of a class for the rows in a file, which `launch.examine` wrote with the class."""
+    rows, label = pickle.loads(file.read_bytes())
+    model = load(str(folder), plan="off")
+    return dataclasses.asdict(class_probabilities(load_library(str(folder)), rows, model, label))
 
 
 if __name__ == "__main__":

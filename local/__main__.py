@@ -25,6 +25,7 @@ from local import demo as demo_command
 from local import logs as log_lines
 from local import parity as comparing
 from local import up as up_command
+from sql.settings import SqlSettings, answer_options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,14 +83,19 @@ def logs(file: TextIO, output_format: str, cpu: float, memory: float) -> None:
     "--adverse", "chaos", type=int, metavar="SEED", help="Call the function in every way that BigQuery may, at random."
 )
 @environment_options
-def parity(model: str, table: Path, endpoint: str | None, chaos: int | None, options: Options) -> None:
+@answer_options
+def parity(
+    model: str, table: Path, endpoint: str | None, chaos: int | None, options: Options, settings: SqlSettings
+) -> None:
     """Compare predictions by SQL with MLflow's for the same rows; exit with 1 if any differ.
+
+    With --class, compare the probabilities of that class too.
 
     \b
     Example:
       python -m local parity --model demo-output/model --table demo-output/heldout.parquet
     """
-    comparison = comparing.run(model, table, endpoint, chaos, partial(click.echo, err=True), options)
+    comparison = comparing.run(model, table, endpoint, chaos, partial(click.echo, err=True), options, settings)
     click.echo(comparison)
     sys.exit(bool(comparison.differences))
 

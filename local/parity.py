@@ -2,7 +2,8 @@
 
 The two ways share the rows, the model's files and its environment, and nothing else. MLflow gets rows typed by its own
 reading of the signature, and the function gets the SQL that `sql.render` registers. A row with NULL in a required
-column has no prediction, so SQL must return NULL for it.
+column has no prediction, so SQL must return NULL for it, unless on_null says otherwise. With a class, predict_proba is
+compared too.
 """
 
 import contextlib
@@ -17,13 +18,15 @@ from typing import Any
 from bqlocal import BigQuery
 from bqlocal.errors import quantity
 from launch.environment import Report
-from launch.examine import MODELS_OWN, Examined, Options, examined, predictions
+from launch.errors import Blocked
+from launch.examine import MODELS_OWN, Examined, Options, examined, predictions, probabilities
 from launch.function import Function
 from local.rows import load_rows
 from parity.compare import Difference, differences, tolerance
 from serving.json_type import encode
-from sql.names import predict_call
+from sql.names import class_call, predict_call
 from sql.render import render
+from sql.settings import DEFAULT, SqlSettings, problems
 
 MAX_SHOWN = 20  # differences
 
@@ -52,32 +55,45 @@ def run(
     chaos: int | None = None,
     report: Report = lambda _: None,
     options: Options = MODELS_OWN,
+    settings: SqlSettings = DEFAULT,
 ) -> Comparison:
-    """Compare the predictions for the rows of a file. Without `endpoint`, start the function for the comparison."""
-    with (
-        examined(model, report, options) as found,
-        BigQuery(chaos=chaos) as bigquery,
-        _running(found, endpoint) as url,
-    ):
-        return compare(found, bigquery, table, url)
+    """Compare the predictions for the rows of a file. Without `endpoint`, start the function for the comparison.
+
+    Raise Blocked for settings that the model doesn't take.
+    """
+    with examined(model, report, options) as found:
+        if reasons := list(problems(settings, found.description.model)):
+            raise Blocked(reasons)
+        with BigQuery(chaos=chaos) as bigquery, _running(found, endpoint) as url:
+            return compare(found, bigquery, table, url, settings)
 
 
-def compare(found: Examined, bigquery: BigQuery, table: Path, endpoint: str) -> Comparison:
+def compare(
+    found: Examined, bigquery: BigQuery, table: Path, endpoint: str, settings: SqlSettings = DEFAULT
+) -> Comparison:
     """Compare the predictions of a model's own library with those of the function at `endpoint`."""
     model = found.description.model
-    bigquery.sql(render(model, project="local", dataset="parity", connection="us.parity", endpoint=endpoint))
+    statements = render(
+        model, project="local", dataset="parity", connection="us.parity", endpoint=endpoint, settings=settings
+    )
+    bigquery.sql(statements)
     names, rows = load_rows(bigquery, table, model)
-    call = predict_call(names, "parity")
-    answers = bigquery.sql(f"SELECT {call} AS predicted FROM parity.rows AS t").table["predicted"].to_pylist()
     required = [at for at, column in enumerate(model.signature.columns) if column.required]
-    complete = [all(row[at] is not None for at in required) for row in rows]
-    expected, float32 = predictions(found, list(compress(rows, complete)))
-    remaining = iter(expected)
-    predicted = [next(remaining) if is_complete else None for is_complete in complete]
-    answers = [_parsed(*pair) for pair in zip(answers, predicted, strict=True)]
-    # The emulator splits the rows into batches, as BigQuery does.
-    relative = tolerance(float32=float32, same_batches=False)
-    return Comparison(len(rows), complete.count(False), differences(answers, predicted, relative))
+    scored = [settings.on_null == "pass" or all(row[at] is not None for at in required) for row in rows]
+    given = list(compress(rows, scored))
+    params = json.loads(settings.params) if settings.params else None
+    compared = [(predict_call(names, "parity"), predictions(found, given, params))]
+    if settings.class_label:
+        compared.append((class_call(names, "parity"), probabilities(found, given, settings.class_label)))
+    differing = []
+    for call, (expected, float32) in compared:
+        answers = bigquery.sql(f"SELECT {call} AS answer FROM parity.rows AS t").table["answer"].to_pylist()
+        remaining = iter(expected)
+        wanted = [next(remaining) if is_scored else None for is_scored in scored]
+        answers = [_parsed(*pair) for pair in zip(answers, wanted, strict=True)]
+        # The emulator splits the rows into batches, as BigQuery does.
+        differing += differences(answers, wanted, tolerance(float32=float32, same_batches=False))
+    return Comparison(len(rows), scored.count(False), differing)
 
 
 def _parsed(answer: Any, prediction: Any) -> Any:

@@ -20,6 +20,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from bqlocal.bigquery import BigQuery
 from bqlocal.errors import SourceError
+from launch.errors import Blocked
 from launch.examine import Examined, examine
 from launch.expected import input_example
 from launch.function import Function
@@ -28,6 +29,7 @@ from model_loader import load
 from parity.compare import differences
 from serving.model import PLAN_DIFFERS
 from sql.render import render
+from sql.settings import SqlSettings
 from tests import models
 
 pytestmark = pytest.mark.check
@@ -55,6 +57,58 @@ def test_agrees_with_mlflow(saved: Saved, tmp_path: Path) -> None:
     report = parity.run(saved("categories"), tmp_path / "rows.csv", chaos=1)
     assert report.differences == []
     assert str(report) == "40 rows compared: 2 skipped for NULL, 0 mismatches"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "skipped"),
+    [
+        ("python_model", SqlSettings(params='{"factor": 3}'), 0),
+        ("classifier", SqlSettings(class_label="yes"), 2),
+        ("classifier", SqlSettings(on_null="pass"), 0),
+    ],
+    ids=["params", "class", "on_null"],
+)
+@pytest.mark.slow
+def test_settings(name: str, settings: SqlSettings, skipped: int, saved: Saved, tmp_path: Path) -> None:
+    """The settings of deploy.sh reach the SQL functions and the model's own library alike."""
+    frame = pd.concat([example(saved(name))] * 4, ignore_index=True)
+    if name == "classifier":
+        frame = frame.astype(object)
+        frame.iloc[[1, 5], 0] = None
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    report = parity.run(saved(name), tmp_path / "rows.csv", settings=settings)
+    assert str(report) == f"{len(frame)} rows compared: {skipped} skipped for NULL, 0 mismatches"
+
+
+def test_class_is_compared(saved: Saved, tmp_path: Path, endpoint: Any) -> None:
+    """With a class, a probability that differs is a mismatch, though the predictions agree."""
+    example(saved("classifier")).to_parquet(tmp_path / "rows.parquet")
+    found = known(saved("classifier"))
+    labels = found.description.predictions
+
+    def answer(body: dict[str, Any]) -> tuple[int, str]:
+        of_class = body["userDefinedContext"]["function"] == "predict_proba"
+        return 200, json.dumps({"replies": [2.0] * len(labels) if of_class else labels})
+
+    endpoint.answer = answer
+    settings = SqlSettings(class_label=str(found.description.model.classes[0]))
+    with BigQuery() as bigquery:
+        report = parity.compare(found, bigquery, tmp_path / "rows.parquet", endpoint.url, settings)
+    assert [it.answer for it in report.differences] == [2.0] * len(labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("tree_regressor", SqlSettings(class_label="yes"), "has no classes with probabilities"),
+        ("classifier", SqlSettings(class_label="z", params="1"), "the model's classes are"),
+    ],
+)
+def test_settings_refused(name: str, settings: SqlSettings, said: str, saved: Saved, tmp_path: Path) -> None:
+    """Settings that the model doesn't take end with a sentence each, before the table is read."""
+    with pytest.raises(Blocked, match=said) as refused:
+        parity.run(saved(name), tmp_path / "none.csv", settings=settings)
+    assert len(refused.value.blockers) == 1 + bool(settings.params)
 
 
 @pytest.mark.parametrize("differs", [False, True])
