@@ -16,7 +16,7 @@ OUTLIER_SHARE, OUTLIER_ERROR = 0.005, 0.5  # share of the rows, and of the squar
 _ID = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid|key|index|idx|no|nr|number|code|serial)s?$|^row|^id)|[a-z](?:ID|Id)$")
 _GROUP = re.compile(r"(?i:(?:^|[\W_])(?:id|uuid|guid)$)|[a-z](?:ID|Id)$")
 MIN_GROUPS = 10  # fewer are categories
-_WORD = r"[^\W\d_]{2,}"
+_WORD = r"\S*[^\W\d_]{2}\S*"  # between spaces, with letters
 _SENTINEL = re.compile(r"0|-1|-?(?:9{2,}|8{3,})(?:\.0+)?|-?9{2,}\.9+")
 
 

@@ -65,6 +65,7 @@ COLUMNS: dict[str, tuple[list[str], list[Any], str]] = {
     "two meanings": (["1,234", "12,345"], ["1,234", "12,345"], "two numbers each: a ('1,234'); --read decimal="),
     "leading zeros": (["01234", "99999"], ["01234", "99999"], "Codes stay text: a ('01234')"),
     "letters in codes": (["77095", "M7A", "12345"], ["77095", "M7A", "12345"], "Codes stay text: a ('M7A')"),
+    "hexadecimal": (["0x10", "0x1F"], ["0x10", "0x1F"], "Codes stay text: a ('0x10')"),
     "too many digits": (["12345678901234567890"], ["12345678901234567890"], "Codes stay text"),
     "currency": (["$5", "$2,673.34"], ["$5", "$2,673.34"], "look like numbers: a ('$5'); --read number=COLUMN"),
     "percent": (["15%", "7 %"], ["15%", "7 %"], "look like numbers: a ('15%')"),

@@ -1,5 +1,6 @@
 """The check of the data says what a colleague would say, one sentence for each kind, and leaves out what is no feature."""
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ FINDINGS: dict[str, tuple[dict[str, Any], str, str]] = {
     "text ID": ({"ref": [f"r-{7 * at % 997}" for at in AT]}, "id", "name rows: ref ('r-0')"),
     "number ID": ({"user_id": SHUFFLED + 5000}, "id", "user_id"),
     "counting": ({"number": AT + 176000}, "id", "number (176000)"),
+    "UUID": ({"key": [str(uuid.UUID(int=int(at) * 2**100 + 0xABCDEFABCDEF12EFAB))  for at in SHUFFLED]}, "id", "name rows: key ("),
     "phone": ({"phone": [f"+49 30 {1000 + at}" for at in AT]}, "id", "phone ('+49 30 1000')"),
     "too many digits for a double": ({"account": 2**55 + SHUFFLED * 1000}, "id", "account (3602879"),
     "index": ({"Unnamed: 0": AT}, "index", "count rows: Unnamed: 0"),

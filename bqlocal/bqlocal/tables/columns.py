@@ -17,7 +17,7 @@ from bqlocal.tables.hints import Hint, hint
 from bqlocal.tables.reading import Column, Kind, Reading
 from bqlocal.tables.texts import Texts
 
-CODE = r"^\s*[-+]?(0\d+|\d{19,})\s*$"  # leading zeros, or more digits than an INT64
+CODE = r"^\s*[-+]?(0\d+|\d{19,}|0[xX].+)\s*$"  # leading zeros, more digits than an INT64, or hexadecimal
 GROUPED = r"^[-+]?[1-9]\d{0,2}(\.\d{3})+$"  # 1.234, which may be 1234
 _TIME = r"^([01]\d|2[0-3]):[0-5]\d:[0-5]\d$"
 _TYPES: dict[Kind, pa.DataType] = {
