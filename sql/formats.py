@@ -1,13 +1,15 @@
 """The formats of sql.render that consist of several files: dbt, Dataform and Terraform."""
 
+from dataclasses import replace
+
 from serving.model import Model
 from sql.calls import calls
 from sql.dataform import dataform
 from sql.dbt import dbt
-from sql.declarations import declarations
-from sql.places import RenderError, check
+from sql.places import check
+from sql.reasons import created
 from sql.settings import DEFAULT, SqlSettings
-from sql.terraform import ModelFacts, terraform
+from sql.terraform import PLACE, ModelFacts, terraform
 
 AROUND = ("dbt", "dataform")  # formats that call functions, instead of creating them
 MULTI_REGIONS = ("us", "eu")
@@ -37,9 +39,6 @@ def render_module(
     """Return the files of a Terraform module by path, without the function's source; raise RenderError as render."""
     places = {"project": project, "dataset": dataset}
     check(model, places | ({"connection": connection} if connection else {}), settings)
-    declared = declarations(model, settings)
-    if any(declaration.explains for declaration in declared):
-        raise RenderError("--on-error json needs functions of SQL, which --format terraform doesn't write: omit it.")
     variables: dict[str, str | int] = dict(places)
     if model.info.uri.startswith("gs://"):
         variables["model"] = model.info.uri
@@ -48,4 +47,6 @@ def render_module(
         variables["location"] = location.upper() if location in MULTI_REGIONS else location
     if max_batching_rows:
         variables["max_batching_rows"] = max_batching_rows
-    return terraform(declared, facts, variables, settings.service)
+    if settings.name:
+        facts = replace(facts, settings={**facts.settings, "SQL_NAME": settings.name})
+    return terraform(created(model, settings, PLACE), facts, variables, settings.service)

@@ -13,7 +13,7 @@ from serving.functions import SqlFunction
 from serving.model import Model
 from serving.options import read_options
 from serving.signature import Output
-from sql.declarations import Argument, Declaration
+from sql.declarations import Argument, Declaration, declarations
 from sql.names import identifier, string_literal
 from sql.settings import SqlSettings
 
@@ -28,13 +28,20 @@ class Wrapper:
     body: str
 
 
-def wrappers(
+def created(model: Model, settings: SqlSettings, dataset: str) -> list[Declaration | Wrapper]:
+    """Return every function to create, each after those that it calls; `dataset` is quoted, with its project."""
+    made: list[Declaration | Wrapper] = []
+    for declaration in declarations(model, settings):
+        made.append(declaration)
+        if declaration.explains:
+            made += _wrappers(declaration, declaration.explains, model, settings, dataset)
+    return made
+
+
+def _wrappers(
     remote: Declaration, explained: SqlFunction, model: Model, settings: SqlSettings, dataset: str
 ) -> list[Wrapper]:
-    """Return the function that takes a reply of `remote` apart, and the one that analysts call.
-
-    `dataset` is quoted, with its project.
-    """
+    """Return the function that takes a reply of `remote` apart, and the one that analysts call."""
     options = read_options(remote.context, explained.keys)
     value_type, value = _value(explained.outputs(model, options), explained.sql_type(model, options))
     reply, parts_name, name = settings.routines(explained)

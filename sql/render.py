@@ -9,13 +9,13 @@ import click
 
 from launch.examine import examined
 from serving.model import Model
-from sql.declarations import Argument, Declaration, declarations
+from sql.declarations import Argument, Declaration
 from sql.files import joined, write
 from sql.formats import AROUND, render_around, render_module
 from sql.function_source import function_source
 from sql.names import connection_path, identifier, string_literal
 from sql.places import RenderError, check
-from sql.reasons import Wrapper, wrappers
+from sql.reasons import Wrapper, created
 from sql.settings import DEFAULT, SqlSettings, settings_options
 from sql.terraform import ModelFacts
 
@@ -40,18 +40,14 @@ def render(
     """
     places = {"project": project, "dataset": dataset, "connection": connection, "endpoint": endpoint}
     check(model, places, settings)
-    declared = declarations(model, settings)
     place = f"`{project}`.{dataset}"
     remote = {"connection": connection_path(project, connection), "endpoint": string_literal(endpoint)}
-    made: list[tuple[str, str]] = []  # each function's name and statement
-    for declaration in declared:
-        made.append((declaration.name, _remote(declaration, place, remote, max_batching_rows)))
-        if declaration.explains:
-            around = wrappers(declaration, declaration.explains, model, settings, place)
-            made += [(wrapper.name, _around(wrapper, place)) for wrapper in around]
+    made = created(model, settings, place)
     if form == "drop":  # a function before those that it calls
-        return "".join(f"DROP FUNCTION IF EXISTS {place}.{name};\n" for name, _ in reversed(made))
-    return "\n".join(statement for _, statement in made)
+        return "".join(f"DROP FUNCTION IF EXISTS {place}.{identifier(it.name)};\n" for it in reversed(made))
+    return "\n".join(
+        _around(it, place) if isinstance(it, Wrapper) else _remote(it, place, remote, max_batching_rows) for it in made
+    )
 
 
 def _remote(declaration: Declaration, place: str, remote: Mapping[str, str], max_batching_rows: int | None) -> str:
@@ -63,7 +59,7 @@ def _remote(declaration: Declaration, place: str, remote: Mapping[str, str], max
         "description": string_literal(declaration.description),
     }
     return (
-        f"CREATE OR REPLACE FUNCTION {place}.{declaration.name}({_arguments(declaration.arguments)})\n"
+        f"CREATE OR REPLACE FUNCTION {place}.{identifier(declaration.name)}({_arguments(declaration.arguments)})\n"
         f"RETURNS {declaration.returns}\n"
         f"REMOTE WITH CONNECTION {remote['connection']}\n"
         "OPTIONS (\n" + ",\n".join(f"  {key} = {value}" for key, value in options.items()) + "\n);\n"
@@ -72,7 +68,7 @@ def _remote(declaration: Declaration, place: str, remote: Mapping[str, str], max
 
 def _around(wrapper: Wrapper, place: str) -> str:
     return (
-        f"CREATE OR REPLACE FUNCTION {place}.{wrapper.name}({_arguments(wrapper.arguments)})\n"
+        f"CREATE OR REPLACE FUNCTION {place}.{identifier(wrapper.name)}({_arguments(wrapper.arguments)})\n"
         f"RETURNS {wrapper.returns}\n"
         f"AS (\n  {wrapper.body}\n);\n"
     )

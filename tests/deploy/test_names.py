@@ -70,6 +70,21 @@ def test_named_functions(deployment: Deployment, before: dict[str, Any]) -> None
 
 
 @pytest.mark.slow
+def test_functions_that_explain(deployment: Deployment, before: dict[str, Any]) -> None:
+    """Under --on-error json, functions of SQL are created around the remote ones, compared, kept and deleted."""
+    deployment.restore(before)
+    run = deployment.run(**{"on-error": "json"})
+    assert (run.status, run.err) == (0, "")
+    assert "match the model's own" in run.out
+    remote = {f"ds.{name}{ending}" for name in ("predict", "predict_row") for ending in ("_json", "_parts", "")}
+    assert set(deployment.cloud.routines) == {*remote, "ds.model_info"}
+    again = deployment.run(**{"on-error": "json"})
+    assert (again.status, again.changes) == (0, [])
+    assert deployment.run("--destroy", **{"on-error": "json"}).status == 0
+    assert deployment.cloud.routines == {}
+
+
+@pytest.mark.slow
 def test_earlier_names_stay(deployment: Deployment, first: tuple[Run, dict[str, Any]]) -> None:
     """SQL functions of an earlier name keep working; the run says so, and --destroy deletes them too."""
     deployment.restore(first[1])

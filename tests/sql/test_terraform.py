@@ -17,9 +17,9 @@ from model_loader import load
 from sql.files import write
 from sql.formats import render_module
 from sql.function_source import function_source
-from sql.places import RenderError
 from sql.render import render
-from sql.settings import SqlSettings
+from sql.settings import DEFAULT, SqlSettings
+from sql.terraform import PLACE as PLACE_IN_MODULE
 from sql.terraform import ModelFacts, _text
 from tests.conftest import ROOT
 from tests.environments import create
@@ -49,10 +49,10 @@ RESOURCES = {
 terraform = pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
 
 
-def module(model: str) -> dict[str, str]:
+def module(model: str, settings: SqlSettings = DEFAULT) -> dict[str, str]:
     """Return the files of the module for a model."""
     place = {"project": PLACE["project"], "dataset": PLACE["dataset"], "connection": PLACE["connection"]}
-    return render_module(load(model), FACTS, **place, max_batching_rows=500)
+    return render_module(load(model), FACTS, **place, max_batching_rows=500, settings=settings)
 
 
 @terraform
@@ -71,15 +71,17 @@ def test_terraform_fmt_changes_nothing(name: str, saved: Saved, tmp_path: Path) 
     assert (ended.returncode, ended.stdout.strip()) == (0, "")
 
 
+@pytest.mark.parametrize("settings", [DEFAULT, SqlSettings("houses", on_error="json")], ids=["plain", "explaining"])
 @pytest.mark.parametrize("name", ["classifier", "odd_names", "wide"])
-def test_same_declarations_as_ddl(name: str, saved: Saved) -> None:
+def test_same_declarations_as_ddl(name: str, settings: SqlSettings, saved: Saved) -> None:
     """Functions, arguments and schemas are those of the DDL."""
-    ddl, text = render(load(saved(name)), **PLACE), module(saved(name))["model.tf"]
+    ddl = render(load(saved(name)), **PLACE, settings=settings)
+    text = module(saved(name), settings)["model.tf"]
     functions = re.findall(r"FUNCTION `my-project`\.models\.(\w+)\(", ddl)
     assert re.findall(r'"google_bigquery_routine" "(\w+)"', text) == functions
     assert re.findall(r'"google_bigquery_routine_iam_member" "(\w+)"', text) == functions
     arguments = re.findall(r"^  `?(\w+)`? (?:FLOAT64|JSON|INT64|STRING|BOOL)", ddl, re.MULTILINE)
-    assert [it for it in re.findall(r'name      = "(\w+)"', text) if it != "row"] == arguments
+    assert [it for it in re.findall(r'name      = "(\w+)"', text) if it not in ("row", "reply")] == arguments
     for schema in re.findall(r"'schema', '(\w+)'", ddl):
         assert f'schema   = "{schema}"' in text
 
@@ -114,12 +116,15 @@ def test_values_of_the_command_line(saved: Saved) -> None:
     }  # fmt: skip
 
 
-def test_explaining_functions_are_refused(saved: Saved) -> None:
-    """--on-error json needs functions of SQL, which the module doesn't have."""
-    with pytest.raises(RenderError, match="--format terraform"):
-        render_module(
-            load(saved("classifier")), FACTS, project="my-project", dataset="ds", settings=SqlSettings(on_error="json")
-        )
+def test_explaining_functions(saved: Saved) -> None:
+    """Under --on-error json, functions of SQL have the bodies of the DDL and are created after those that they call."""
+    settings = SqlSettings(on_error="json")
+    text = module(saved("classifier"), settings)["model.tf"]
+    ddl = render(load(saved("classifier")), **PLACE, settings=settings)
+    place = f"`{PLACE['project']}`.{PLACE['dataset']}"
+    bodies = [json.loads(it).replace(PLACE_IN_MODULE, place) for it in re.findall(r'definition_body = ("..+")', text)]
+    assert bodies == re.findall(r"^AS \(\n  (.*?)\n\);", ddl, re.MULTILINE | re.DOTALL)
+    assert "depends_on = [google_bigquery_routine.predict_json, google_bigquery_routine.predict_parts]" in text
 
 
 @pytest.mark.skipif(not shutil.which("gcloud"), reason="gcloud is not installed")
@@ -191,7 +196,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_schema(change: tuple[str, str] | None, faults: str, saved: Saved, python: Path, tmp_path: Path) -> None:
     """Every resource, argument and required argument is as the providers have it; what isn't is found."""
-    files = module(saved("odd_names"))
+    files = module(saved("odd_names"), SqlSettings(on_error="json"))
     if change:
         assert change[0] in files["main.tf"]
         files["main.tf"] = files["main.tf"].replace(*change)
