@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 
 from sql.calls import Call
+from sql.names import identifier
 
 VARIABLES = """\
 // The variables {name}_table and {name}_key of workflow_settings.yaml name the table of rows and its key.
@@ -50,7 +51,7 @@ def dataform(called: Sequence[Call], project: str, dataset: str, name: str) -> d
 
 def _function(call: Call, place: str) -> str:
     """Return a function of JavaScript that calls a SQL function for a row of the table with the alias `row`."""
-    parts = f"{place}.{call.name}({call.arguments(chr(0))})".split("\0")
+    parts = f"{place}.{identifier(call.name)}({call.arguments(chr(0))})".split("\0")
     parameter = "" if call.function.takes == "nothing" else "row"
     text = " + row + ".join(json.dumps(part, ensure_ascii=False) for part in parts)
     return f"function call_{call.name}({parameter}) {{\n  return {text};\n}}\n"

@@ -10,6 +10,7 @@ import yaml
 
 from serving.model import Model
 from sql.calls import Call
+from sql.names import identifier
 
 MODEL = """\
 {{{{ config(materialized='incremental', unique_key=var('{name}_key', 'id')) }}}}
@@ -41,7 +42,8 @@ def _macro(call: Call, place: str) -> str:
     """Return a macro that calls a function for a row of the table with the alias `row`."""
     arguments = _plain(call.arguments("\0")).replace("\0", "{{ row }}")
     parameter = "" if call.function.takes == "nothing" else "row"
-    return f"{{% macro call_{call.name}({parameter}) -%}}\n{place}.{call.name}({arguments})\n{{%- endmacro %}}\n"
+    text = f"{place}.{identifier(call.name)}({arguments})"
+    return f"{{% macro call_{call.name}({parameter}) -%}}\n{text}\n{{%- endmacro %}}\n"
 
 
 def _properties(model: Model, project: str, dataset: str, name: str) -> str:

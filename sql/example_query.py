@@ -7,7 +7,7 @@ from typing import Any
 
 from serving.functions import find
 from serving.signature import Column, Signature
-from sql.names import exceeds_arguments, string_literal
+from sql.names import exceeds_arguments, identifier, string_literal
 from sql.settings import DEFAULT, SqlSettings
 
 
@@ -33,7 +33,7 @@ def example_query(
         fields = "".join(f", {value} AS {name}" for name, value in zip(names, values, strict=True))
         structs.append(f"  STRUCT({position} AS example{fields})")
     function = find({"function": "predict_row" if wide else "predict"}, "")
-    call = f"{place}.{settings.routines(function)[0]}({', '.join(names)})"
+    call = f"{place}.{identifier(settings.routines(function)[0])}({', '.join(names)})"
     predicted = f"JSON_QUERY({call}, '$.value')" if settings.explains(function) else call
     return (
         f"SELECT example, TO_JSON_STRING({predicted}) AS predicted,\n"

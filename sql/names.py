@@ -108,4 +108,4 @@ def call_arguments(takes: str, columns: Sequence[str], row: str) -> str:
 
 def _call(name: str, takes: str, columns: Sequence[str], dataset: str) -> str:
     """Return a call on the table t. Without the alias, a column named t would mean the whole row."""
-    return f"{dataset}.{name}({call_arguments(takes, [*map(identifier, columns)], 't')})"
+    return f"{dataset}.{identifier(name)}({call_arguments(takes, [*map(identifier, columns)], 't')})"

@@ -15,8 +15,11 @@ from deploy.model import main as examine
 from launch.function import Function
 from model_loader import load
 from serving import functions
+from sql.example_query import example_query
+from sql.names import select_examples
 from sql.render import RenderError, main, render
 from sql.settings import SqlSettings, problems
+from tests import googlesql
 
 PLACE = {"project": "my-project", "dataset": "ds", "connection": "us.c", "endpoint": "https://predict-abc-uc.a.run.app"}
 OPTIONS = [part for name, value in PLACE.items() for part in (f"--{name}", value)]
@@ -47,6 +50,22 @@ def test_settings_in_context(saved: Saved) -> None:
     assert f"{policies}, ('class', 'yes')]" in contexts["cities_proba"]
     assert "RETURNS FLOAT64" in contexts["cities_proba"]
     assert "on_null" not in contexts["cities_info"]
+
+
+@pytest.mark.parametrize(
+    "settings", [SqlSettings("select"), SqlSettings("from", on_error="json")], ids=["plain", "explaining"]
+)
+def test_keyword_as_name(settings: SqlSettings, saved: Saved) -> None:
+    """Functions named by a keyword are created, called and dropped, since their names are quoted."""
+    model = load(saved("tree_regressor"))
+    model.info = dataclasses.replace(model.info, sql_name=settings.name)
+    with BigQuery("my-project") as bigquery:
+        bigquery.sql(render(model, **PLACE, settings=settings))
+        examples = [sql for _, _, sql in select_examples(model)]
+        queries = [*examples, example_query(model.signature, model.example[:1], "my-project.ds", settings)]
+        assert googlesql.statements("\n".join(queries)) == len(queries)
+        assert f"ds.`{settings.name}`(" in examples[0]
+        bigquery.sql(render(model, **PLACE, form="drop", settings=settings))
 
 
 @pytest.mark.check
