@@ -164,7 +164,12 @@ def _run(environment: Environment, command: str, folder: Path, second: Path | st
         )
         if not output.is_file():
             last = " ".join(done.stderr.strip().splitlines()[-1:]) or f"status {done.returncode}"
-            raise Blocked([f"The model at {second} ended its process while it was examined: {last}"])
+            raise Blocked(
+                [
+                    f"The model at {second} ended its process while it was examined: {last.rstrip('.')}. "
+                    "If its packages do not work together, pass other versions with --requirements."
+                ]
+            )
         found: dict[str, Any] = json.loads(output.read_text())
     if errors := found.get("errors"):
         shown = str(second) if command == "examine" else str(folder)

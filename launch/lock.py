@@ -18,7 +18,7 @@ from packaging.version import Version
 from launch import uv
 from launch.errors import Blocked
 from launch.needs import Needs, pinned
-from launch.packages import CPU_BUILDS, DECIDING
+from launch.packages import CPU_BUILDS, DECIDING, FIRST_WITH_NUMPY_2
 from launch.resolver import FOUNDATIONS, compile_lock, locked, own_requirements, tested, too_old
 from launch.torch_builds import without_gpu
 from launch.unresolved import OLD_SETUPTOOLS, explained, unavailable
@@ -110,8 +110,26 @@ def _smaller(needs: Needs, python: str, *, moving: int) -> Lock:
 
 
 def _resolved(needs: Needs, python: str, *, moving: int) -> Lock:
-    """Return the lock for one Python; with `moving`, deciding packages may take another patch version."""
-    lines = [*own_requirements(), *_model_lines(needs, moving=moving)]
+    """Return the lock for one Python; with `moving`, deciding packages may take another patch version.
+
+    A range that excludes the function's own packages gives way, if it decides nothing.
+    """
+    try:
+        return _compiled(needs, needs.requirements, python, moving=moving)
+    except uv.UvError as error:
+        free = tuple(
+            _with_specifier(each, "") if canonicalize_name(each.name) in tested() else each
+            for each in needs.requirements
+        )
+        if error.outside or error.nowhere or error.without_wheel or free == needs.requirements:
+            raise
+        with contextlib.suppress(uv.UvError):
+            return _compiled(needs, free, python, moving=moving)
+        raise
+
+
+def _compiled(needs: Needs, requirements: Sequence[Requirement], python: str, *, moving: int) -> Lock:
+    lines = [*own_requirements(), *_model_lines(replace(needs, requirements=tuple(requirements)), moving=moving)]
     versions = dict(tested())
     versions |= {canonicalize_name(each.name): str(pin) for each in needs.requirements if (pin := pinned(each))}
     preferred = [f"{name}=={version}" for name, version in versions.items()]
@@ -146,8 +164,8 @@ def _model_lines(needs: Needs, *, moving: int) -> Iterable[str]:
             yield str(_with_specifier(each, f">={pin},<{pin.major + 1}"))
         else:
             yield str(_with_specifier(each, f"=={pin.major}.{pin.minor}.*"))
-        if name == "scikit-learn" and pin and pin < Version("1.4"):
-            yield "numpy<2"  # its wheels were built for NumPy 1
+        if pin and pin < Version(FIRST_WITH_NUMPY_2.get(name, "0")):
+            yield "numpy<2"
     if "setuptools" not in needs.names:
         yield OLD_SETUPTOOLS
 
@@ -162,24 +180,31 @@ def _moves(needs: Needs, lock: Lock) -> Iterable[str]:
     if needs.python and ".".join(needs.python.split(".")[:2]) != lock.python:
         yield f"The model was saved with Python {needs.python}; it gets {lock.python}, the nearest with its packages."
     moved = [
-        f"{each.name} {pin} -> {lock.versions.get(canonicalize_name(each.name), 'left out')}"
-        for each, pin in _different(needs, lock)
+        f"{each.name} {pinned(each) or each.specifier} -> {lock.versions.get(canonicalize_name(each.name), 'left out')}"
+        for each in _different(needs, lock)
     ]
     if moved:
         yield f"Moved to versions that can be installed: {', '.join(sorted(moved))}."
 
 
 def _moved(needs: Needs, lock: Lock) -> list[str]:
-    return sorted({name for each, _ in _different(needs, lock) if (name := canonicalize_name(each.name)) in DECIDING})
+    return sorted({name for each in _different(needs, lock) if (name := canonicalize_name(each.name)) in DECIDING})
 
 
-def _different(needs: Needs, lock: Lock) -> Iterable[tuple[Requirement, Version]]:
-    """Yield the requirements whose pinned version the lock doesn't have."""
+def _different(needs: Needs, lock: Lock) -> Iterable[Requirement]:
+    """Yield the requirements whose pinned version, or range, the lock doesn't have."""
     for each in needs.requirements:
         pin, found = pinned(each), lock.versions.get(canonicalize_name(each.name))
-        applies = each.marker is None or each.marker.evaluate({"python_version": lock.python})
-        if pin and applies and (found is None or Version(found).public != pin.public):
-            yield each, pin
+        if each.marker and not each.marker.evaluate({"python_version": lock.python}):
+            continue
+        if found is None:
+            is_met = not pin
+        elif pin:
+            is_met = Version(found).public == pin.public
+        else:
+            is_met = each.specifier.contains(found, prereleases=True)
+        if not is_met:
+            yield each
 
 
 def _all_nowhere(error: uv.UvError, needs: Needs, python: str, uri: str) -> list[str]:

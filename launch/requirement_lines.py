@@ -56,7 +56,10 @@ def read_lines(lines: Iterable[str], source: str, folder: Path | None = None) ->
             continue
         named = _FILE.fullmatch(text)
         if text.startswith(_SOURCES):
-            found.options.append(text)
+            if "://" in text:
+                found.options.append(text)
+            else:
+                found.problems.append(_unusable(found.source, text, "an address, such as https://pypi.org/simple"))
         elif named and folder and Path(named[2]).name == named[2] and (folder / named[2]).is_file():
             _include(read_lines(requirements(folder, named[2]), named[2]), found, named[1].startswith(("-c", "--c")))
         else:
@@ -97,10 +100,7 @@ def _add(text: str, found: Lines) -> None:
         requirement = None
     local = requirement is not None and (requirement.url or "").startswith("file:")
     if requirement is None or (requirement.url and not local):
-        found.problems.append(
-            f"its {found.source} has {text!r}; expected a package and its version, such as numpy==2.4.6. Correct the "
-            "line in a copy of the file, and pass that with --requirements."
-        )
+        found.problems.append(_unusable(found.source, text, "a package and its version, such as numpy==2.4.6"))
         return
     name: str = canonicalize_name(requirement.name)
     if local:
@@ -116,6 +116,13 @@ def _add(text: str, found: Lines) -> None:
     others = found.requirements.setdefault(name, [])
     if str(requirement) not in map(str, others):
         others.append(requirement)
+
+
+def _unusable(source: str, text: str, expected: str) -> str:
+    return (
+        f"its {source} has {text!r}; expected {expected}. Correct the line in a copy of the file, and pass that with "
+        "--requirements."
+    )
 
 
 def conda_lines(conda: Mapping[str, Any]) -> Iterator[str]:

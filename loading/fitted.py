@@ -25,7 +25,7 @@ _INNER = ("best_estimator_", "estimator_", "regressor_", "estimators_", "calibra
 _ENSEMBLES = {"StackingClassifier", "StackingRegressor", "VotingClassifier", "VotingRegressor"}
 # Attributes that hold an estimator which gets the target and never the input.
 _FOR_TARGETS = {("TransformedTargetRegressor", "transformer"), ("TransformedTargetRegressor", "transformer_")}
-_ROW_BY_ROW = ("sklearn", "lightgbm", "xgboost", "catboost", "model_steps")
+_ROW_BY_ROW = ("sklearn", "imblearn", "lightgbm", "xgboost", "catboost", "model_steps")
 _FILLING = {"SimpleImputer", "KNNImputer", "IterativeImputer", "MissingIndicator"}  # the missing values they name
 
 
@@ -183,12 +183,21 @@ def first_steps(estimator: Any) -> list[Any]:
     """Return the steps that get the model's own input."""
     name = type(estimator).__name__
     if name == "Pipeline":
-        steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+        steps = _active(estimator.steps)
         return first_steps(steps[0]) if steps else []
     if name == "FeatureUnion":
         return [first for _, step in estimator.transformer_list if step != "drop" for first in first_steps(step)]
     inner = _inner(estimator)
     return [first for each in inner for first in first_steps(each)] if inner else [estimator]
+
+
+def _active(steps: Sequence[tuple[str, Any]]) -> list[Any]:
+    """Return the steps of a pipeline that it predicts with; those of imbalanced-learn that sample only fit."""
+    return [
+        step
+        for _, step in steps
+        if step is not None and step != "passthrough" and not hasattr(type(step), "fit_resample")
+    ]
 
 
 def _inner(estimator: Any) -> list[Any]:
@@ -230,9 +239,7 @@ def _paths(step: Any, columns: list[str]) -> dict[str, list[tuple[Any, int]]]:
 
 def _keeping_columns(steps: Sequence[tuple[str, Any]]) -> Iterator[Any]:
     """Yield a pipeline's steps up to the first that may change the number or the order of columns."""
-    for _, step in steps:
-        if step is None or step == "passthrough":
-            continue
+    for step in _active(steps):
         yield step
         if type(step).__name__ != "SimpleImputer" or pd.isna(step.statistics_).any():  # drops columns without a value
             return

@@ -13,8 +13,8 @@ from pathlib import PurePath
 PACKAGES = frozenset(
     {
         *("_codecs", "builtins", "collections", "copyreg", "datetime", "decimal", "functools", "joblib"),
-        *("catboost", "keras", "lightgbm", "model_steps", "numpy", "onnxruntime", "pandas", "pmdarima", "prophet"),
-        *("scipy", "sklearn", "statsmodels", "tensorflow", "xgboost"),
+        *("catboost", "imblearn", "keras", "lightgbm", "model_steps", "numpy", "onnxruntime", "pandas", "pmdarima"),
+        *("prophet", "scipy", "sklearn", "statsmodels", "tensorflow", "xgboost"),
     }
 )
 OWN_FILE = "model_steps.py"  # of this project; `python -m train` saves it with the models that need it

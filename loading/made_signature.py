@@ -32,7 +32,7 @@ _ONNX_DTYPES = {
     "tensor(int64)": "int64",
     "tensor(string)": "str",
 }
-_NUMERIC = ("sklearn", "lightgbm", "xgboost", "catboost", "statsmodels")  # libraries whose estimators take numbers
+_NUMERIC = ("sklearn", "imblearn", "lightgbm", "xgboost", "catboost", "statsmodels")  # whose estimators take numbers
 # Modules of statsmodels whose models predict rows of a matrix; those of time series predict dates.
 _REGRESSIONS = tuple(f"statsmodels.{name}." for name in ("regression", "discrete", "genmod", "robust"))
 _NOT_ROWS = ("statsmodels.regression.recursive_ls", "statsmodels.discrete.count_model")

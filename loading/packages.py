@@ -35,6 +35,7 @@ LEFT_OUT = frozenset(
         *("conda-package-handling", "conda-repo-cli", "conda-token", "navigator-updater", "ruamel-yaml-conda"),
         *("menuinst", "mkl-fft", "mkl-random", "mkl-service"),
         *("appnope", "pypiwin32", "pywin32", "pywin32-ctypes", "pywinpty", "windows-curses", "winkerberos"),
+        "tensorflow-metal",  # for GPUs of Apple's
         "tensorflow-io-gcs-filesystem",  # optional for TensorFlow, which names the versions that it takes
     }
 )

@@ -144,14 +144,15 @@ def _check_made_up_rows(model: Model) -> None:
     results.read(result, model.outputs, len(rows))
     if not model.user_code:
         model.outputs = encoding.settle_outputs(result, model.outputs, len(rows))
+        model.notes.extend(_widened(model))
 
 
 def _widened(model: Model) -> Iterator[str]:
     for declared, output in zip(model.signature.outputs or (), model.outputs or (), strict=False):
         if declared != output:
             name = f" {short_repr(declared.name)}" if declared.name else ""
-            found = "several columns" if output.sql_type == "JSON" else "fractions"
+            found = {"JSON": "several columns", "STRING": "texts"}.get(output.sql_type, "fractions")
             yield (
-                f"The signature declares the output{name} as {declared.sql_type}, but the model returned {found} for "
-                f"its input example: it is served as {output.sql_type}."
+                f"The signature declares the output{name} as {declared.sql_type}, but the model returned {found} when "
+                f"it was tried: it is served as {output.sql_type}."
             )

@@ -53,8 +53,9 @@ def as_list(values: Replies) -> list[Any]:
 def settle_outputs(result: Any, declared: Sequence[Output] | None, rows: int) -> tuple[Output, ...]:
     """Return the outputs that a model has, as its prediction for `rows` rows shows them.
 
-    They are the declared ones; a declared INT64 whose values have fractions becomes FLOAT64. Without declared outputs
-    each column is one, of the type of its values. Raise ModelUnusable as `encode` does.
+    They are the declared ones; a declared INT64 whose values have fractions becomes FLOAT64, and a declared type that
+    can't hold the texts of its column becomes STRING. Without declared outputs each column is one, of the type of its
+    values. Raise ModelUnusable as `encode` does.
     """
     found = results.read(result, declared, rows)
     if not declared:
@@ -63,12 +64,18 @@ def settle_outputs(result: Any, declared: Sequence[Output] | None, rows: int) ->
         return tuple(declared)
     if len(declared) != len(found.columns):  # one output was declared for several columns
         return (dataclasses.replace(declared[0], sql_type="JSON", mlflow_type=""),)
-    return tuple(
-        dataclasses.replace(output, sql_type="FLOAT64")
-        if output.sql_type == "INT64" and _has_fractions(column)
-        else output
-        for output, column in zip(declared, found.columns, strict=True)
-    )
+    return tuple(_widened(output, column) for output, column in zip(declared, found.columns, strict=True))
+
+
+def _widened(output: Output, column: Any) -> Output:
+    if output.sql_type == "INT64" and _has_fractions(column):
+        return dataclasses.replace(output, sql_type="FLOAT64")
+    if _sql_type(column) == "STRING":
+        try:
+            _encode_column(column, output.sql_type)
+        except ModelUnusable:
+            return dataclasses.replace(output, sql_type="STRING", mlflow_type="string")
+    return output
 
 
 def _has_fractions(column: Any) -> bool:

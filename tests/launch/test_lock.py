@@ -174,7 +174,6 @@ def test_second_call_answers_from_the_cache(tmp_path: Path, monkeypatch: pytest.
     ("lines", "said"),
     [
         (["pandas<1.3"], "the function requires pandas>=1.4 and the model requires pandas<1.3"),
-        (["starlette<0.20", "orjson"], "the function requires starlette>=0.37 and the model requires starlette<0.20"),
         (["scikit-learn==1.9.1", "numpy<1.20"], "the function requires numpy>=1.22 and the model requires numpy<1.20"),
     ],
 )
@@ -182,6 +181,32 @@ def test_second_call_answers_from_the_cache(tmp_path: Path, monkeypatch: pytest.
 def test_limit_of_the_function(lines: list[str], said: str) -> None:
     """A conflict with the function's own packages says whose limit each one is."""
     assert blocked(*lines).endswith(f"exclude each other, because {said}: {WAY_OUT}")
+
+
+@pytest.mark.check
+def test_range_that_decides_nothing_gives_way() -> None:
+    """A range that excludes the function's own package moves, and a note names both."""
+    found = resolve(needs("Starlette<0.20", "orjson"), URI)
+    assert found.notes == (
+        f"Moved to versions that can be installed: Starlette <0.20 -> {found.versions['starlette']}.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("pin", "limited"),
+    [("lightgbm==3.3.5", True), ("lightgbm==4.4.0", False), ("pandas==1.5.3", True), ("statsmodels==0.14.1", True)],
+)
+def test_numpy_1_for_those_before_2(pin: str, limited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that came before NumPy 2 and doesn't refuse it gets NumPy 1."""
+    asked: list[str] = []
+
+    def compile_lock(_: Needs, __: str, lines: list[str], *___: object) -> str:
+        asked.extend(lines)
+        return ""
+
+    monkeypatch.setattr(lock, "compile_lock", compile_lock)
+    resolve(needs(pin), URI)
+    assert ("numpy<2" in asked) == limited
 
 
 @pytest.mark.parametrize(

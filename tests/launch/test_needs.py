@@ -92,6 +92,8 @@ def test_encodings(encoding: str, tmp_path: Path) -> None:
         "-e git+https://example.com/x.git#egg=x",
         "x @ git+https://example.com/x.git",
         "-r other.txt",
+        "--find-links ./wheels",
+        "--extra-index-url ${INDEX}",
         "./wheels/x-1.0-py3-none-any.whl",
         "numpy=2.4.6",
         "numpy 2.4.6",

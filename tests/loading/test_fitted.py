@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import FeatureUnion, make_pipeline, make_union
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
@@ -31,7 +31,14 @@ from sklearn.preprocessing import (
 from sklearn.utils import all_estimators
 from starlette.testclient import TestClient
 
-from loading.fitted import missing_texts, scores_rows_alone, takes_array, takes_text_series
+from loading.fitted import (
+    first_steps,
+    missing_texts,
+    scores_rows_alone,
+    steps_of_columns,
+    takes_array,
+    takes_text_series,
+)
 from model_loader import load
 from model_steps import DateParts, RowArithmetic, Stacked
 from serving.decoding import from_arguments
@@ -61,6 +68,14 @@ def same(values: Any) -> Any:
 def row_mean(values: Any) -> Any:
     """Return the values with their mean beside them: pandas skips NaN, NumPy doesn't."""
     return np.c_[values, np.mean(values, axis=1)]
+
+
+class Sampler(BaseEstimator):
+    """A step as those of imbalanced-learn, whose pipelines sample rows only to fit."""
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Return the rows as they are."""
+        return X, y
 
 
 ARRAYS: dict[str, tuple[Any, bool]] = {
@@ -306,3 +321,11 @@ def test_row_mean_skips_null(app: Callable[..., TestClient], tmp_path: Path) -> 
 def test_rows_scored_alone(estimator: Any, alone: bool) -> None:
     """Known steps score each row by itself; what an author's function does with other rows is unknown."""
     assert scores_rows_alone(estimator) == alone
+
+
+def test_sampler_is_no_first_step() -> None:
+    """The step behind a sampler gets the model's own columns, with the categories that it knows."""
+    encoder = OneHotEncoder().fit(pd.DataFrame({"code": ["a", "b"]}))
+    pipeline = Pipeline([("sampler", Sampler()), ("encoder", encoder), ("model", LogisticRegression())])
+    assert first_steps(pipeline) == [encoder]
+    assert steps_of_columns(pipeline, ["code"]) == {"code": [(encoder, 0)]}

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
+from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from starlette.testclient import TestClient
 
@@ -168,6 +170,26 @@ def test_long_output_with_fractions(app: App, tmp_path: Path) -> None:
     assert model.sql_type == "FLOAT64"
     assert any("served as FLOAT64" in note for note in model.notes)
     assert app(str(folder)).post("/", json={"calls": CALLS}).json() == {"replies": [1.5, 2.5, 3.5, 1.0]}
+
+
+@pytest.mark.parametrize("with_example", [True, False])
+def test_labels_declared_as_numbers(with_example: bool, app: App, tmp_path: Path) -> None:
+    """Labels that are declared as numbers, whose library returns them all the same, are STRING, and this is noted."""
+    from sklearn.linear_model import LogisticRegression
+
+    from tests import models
+
+    X = models.numbers()
+    folder = tmp_path / "model"
+    signature = ModelSignature(schema(*(("double", name) for name in X)), schema(("double",)))
+    example = X.head() if with_example else None
+    estimator = LogisticRegression().fit(X, (X.a > 0).map({True: "yes", False: "no"}))
+    mlflow.sklearn.save_model(estimator, folder, signature=signature, input_example=example, pip_requirements=[])
+    model = load(str(folder))
+    assert model.sql_type == "STRING"
+    assert any("FLOAT64, but the model returned texts when it was tried" in note for note in model.notes)
+    calls = [[9.0, *([0.0] * (X.shape[1] - 1))]]
+    assert app(str(folder)).post("/", json={"calls": calls}).json() == {"replies": ["yes"]}
 
 
 def test_whole_long_output_stays(tmp_path: Path) -> None:
