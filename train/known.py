@@ -1,6 +1,7 @@
 """Pipelines that do well on many tables. The search measures them first, then TPOT mutates and crosses them.
 
-They are points of the space "plain". The cheapest is the first, so that a search has a measured one early.
+They are points of the space "plain". The cheapest come first, so that a short search, or one on busy cores, has
+measured the linear model and default boosting.
 """
 
 from collections.abc import Sequence
@@ -58,10 +59,10 @@ def known_pipelines(space: SearchSpace, table: Table, scorer: str) -> list[Sklea
     if table.classes >= MANY_CLASSES:
         quick = QUICK | stopping | {"max_iter": max(20, 400 // table.classes)}
         pipelines += [_boosted(space, table, {"loss": losses[0], **quick}), _forest(space, table)]
+    pipelines += [_boosted(space, table, {"loss": loss, **DEFAULTS, **fixed}) for loss in losses]
     pipelines += [_boosted(space, table, {"loss": loss, **slow}) for loss in losses]
     if table.log_target:
         pipelines.append(_boosted(space, table, {"loss": "squared_error", "log_target": True, **slow}))
-    pipelines += [_boosted(space, table, {"loss": loss, **DEFAULTS, **fixed}) for loss in losses]
     pipelines.append(_boosted(space, table, {"loss": losses[0], **SMALL, **fixed}))
     return pipelines if table.classes >= MANY_CLASSES else [*pipelines, _forest(space, table)]
 

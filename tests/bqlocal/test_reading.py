@@ -74,7 +74,7 @@ COLUMNS: dict[str, tuple[list[str], list[Any], str]] = {
     "a range": (["35", "36", "34 - 38"], ["35", "36", "34 - 38"], "a ('34 - 38' (in row 3)); --read number=COLUMN"),
     "NA of texts": (["NA", "EU"], ["NA", "EU"], "These may mean NULL"),
     "names": (["song 7", "song 8"], ["song 7", "song 8"], ""),
-    "versions": (["1.2.3", "1.10.0"], ["1.2.3", "1.10.0"], ""),
+    "versions": (["1.2.3", "1.10.0", "1.2.12"], ["1.2.3", "1.10.0", "1.2.12"], ""),
     "day first": (["05/06/2024", "13/06/2024"], ["2024-06-05", "2024-06-13"], "dates DD/MM/YYYY: a"),
     "month first": (["1/2/2024", "1/22/2024"], ["2024-01-02", "2024-01-22"], "dates MM/DD/YYYY: a"),
     "two formats": (["09/20/15", "24-02-2015"], ["2015-09-20", "2015-02-24"], "MM/DD/YYYY and DD-MM-YYYY"),

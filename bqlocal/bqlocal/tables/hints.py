@@ -17,6 +17,8 @@ MOSTLY = 0.5  # share of the rows
 MAX_LISTED = 6  # texts
 _CODE = re.compile(r"(?=.*\d)(?=.*[^\W\d_])[\w][\w \-./#]*|0\d+")
 
+_VERSION = re.compile(r"v?\d{1,3}(\.\d{1,3}){2,}", re.IGNORECASE)  # 1.10.0, and addresses such as 10.0.0.1
+
 _NAME = r"(?!(?:[A-Z]{3}|Rs\.?|kr\.?|Fr\.?|RM|Rp\.?)\s)[^\W\d_]+[-_#\s]*\d"  # A12 and song 7, but not EUR 7
 
 _UNIT = re.compile(
@@ -92,6 +94,8 @@ def hint(name: str, values: pa.ChunkedArray, rows: np.ndarray, distinct: Sequenc
     others = sorted(set(looked_at) - set(plain), key=looked_at.index)
     if others and all(map(_CODE.fullmatch, others)) and share(plain) >= MOSTLY and not _has_unit(others):
         return [Hint("code", name, repr(others[0]))]
+    if all(map(_VERSION.fullmatch, looked_at)):
+        return []
     dated = [text for text in looked_at if dates.dates([text], reading.day_first is not False) is not None]
     if share(dated) >= MOSTLY:
         rest = [text for text in looked_at if text not in set(dated)]
