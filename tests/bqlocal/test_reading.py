@@ -34,7 +34,7 @@ FILES: dict[str, tuple[str | bytes, list[dict[str, Any]], str]] = {
     "comments": ("# made by, me\n#\na,b\nx,1\n", [{"a": "x", "b": 1}], ""),
     "header again": ("a,b\nx,1\na,b\ny,2\n", [{"a": "x", "b": 1}, {"a": "y", "b": 2}], "header, repeated in 1 row"),
     "empty rows": ("a,b\nx,1\n,\n , \n", [{"a": "x", "b": 1}], "2 rows without any value"),
-    "row names of R": ("a,b\nr,x,1\ns,y,2\n", [{"column0": "r", "a": "x", "b": 1}, {"column0": "s", "a": "y", "b": 2}], "so the first column has none"),
+    "row names of R": ("a,b\nr,x,1\ns,y,2\n", [{"column0": "r", "a": "x", "b": 1}, {"column0": "s", "a": "y", "b": 2}], "so the first column has no name"),
     "header alone": ("a,b", [], ""),
     "delimiter at the end": ("a,b\nx,1,\n", [{"a": "x", "b": 1, "column2": None}], ""),
     "lines in quotes": ('a,b\n"x\ny",1\n', [{"a": "x\ny", "b": 1}], ""),

@@ -137,7 +137,7 @@ def _header(head: str, path: Path, mark: str | None, is_whole: bool, notes: list
         # R leaves out the name of the row names; others end every line with the delimiter.
         if not any(row[-1] for row in following if row):
             return delimiter, skipped, [*names, ""]
-        notes.append("The rows have a value more than the header has names, so the first column has none.")
+        notes.append("Each row has one value more than the header has names, so the first column has no name.")
         names = ["", *names]
     return delimiter, skipped, names
 
