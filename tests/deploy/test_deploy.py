@@ -181,6 +181,20 @@ def test_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+def test_local_folder(deployment: Deployment, before: dict[str, Any], tmp_path: Path) -> None:
+    """A folder with a space and columns that need quotes are deployed; BigQuery is told the bucket, not the folder."""
+    X = models.numbers(columns=3).set_axis(["a b", "c", "select"], axis=1)
+    folder = models.save(tmp_path / "my models", LinearRegression().fit(X, X.c), X)
+    deployment.restore(before)
+    run = deployment.run(model=str(folder), publish=f"gs://{BUCKET}/published")
+    assert run.status == 0, run.err
+    assert run.out.endswith("predictions match the model's own.\n")
+    routine = deployment.cloud.routines["ds.predict"]
+    assert f" Model gs://{BUCKET}/published, digest " in routine["description"]
+    assert str(tmp_path) not in json.dumps(deployment.cloud.routines)
+
+
+@pytest.mark.slow
 def test_signature_from(deployment: Deployment, before: dict[str, Any], tmp_path: Path) -> None:
     """With --signature-from, the copy of the model with a signature is what is published and deployed."""
     X = models.numbers(columns=2)
