@@ -120,7 +120,8 @@ class Functions:
         def start() -> None:
             try:
                 self._build(function)
-                self._run(name, function)
+                with self._restarts:
+                    self._run(name, function)
             except (ProcessError, zipfile.BadZipFile) as error:
                 self.cloud.functions[name] = {**function, "state": "FAILED"}
                 raise ApiError(400, f"Build failed: {error}") from error
@@ -138,23 +139,24 @@ class Functions:
             self._pythons[_source(function)] = installed(self._unpacked(function), runtime)
 
     def _run(self, name: str, function: dict[str, Any]) -> None:
-        """Start the process of a function in place of its present one."""
-        if name in self._running:
-            self._running.pop(name).__exit__(None, None, None)
+        """Start the process of a function, and end its present one once the new one answers."""
         folder = self._unpacked(function)
         config = function["serviceConfig"]
         variables = {**config.get("environmentVariables", {}), **secrets.variables(self.cloud, config)}
         account = config["serviceAccountEmail"]
         variables["STORAGE_EMULATOR_HOST"] = f"{self.cloud.url}/as/{account}"
         running = Function(
-            variables["MODEL_URI"],
+            variables.get("MODEL_URI", ""),
             variables,
             source=folder,
             log=folder / "log",
             python=self._pythons.get(_source(function), sys.executable),
         )
+        before = self._running.get(name)
         self._running[name] = running.__enter__()
         self._sources[name] = _source(function)
+        if before:
+            before.__exit__(None, None, None)
 
     def _unpacked(self, function: dict[str, Any]) -> Path:
         """Return the folder of a function's source."""
@@ -168,7 +170,7 @@ class Functions:
         """Start the function's process again if a test returned to a snapshot in which it had another source."""
         with self._restarts:
             function = self.cloud.functions[name]
-            if self._sources[name] != _source(function):
+            if function["state"] != "DEPLOYING" and self._sources[name] != _source(function):
                 self._run(name, function)
 
     def _started(self, name: str, work: Any) -> Any:

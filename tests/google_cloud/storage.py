@@ -1,6 +1,13 @@
-"""Cloud Storage: objects in the emulator. A function's account may read only what the bucket's policy allows."""
+"""Cloud Storage: objects in the emulator. A function's account may read only what the bucket's policy allows.
 
+The emulator knows no preconditions, so `ifGenerationMatch` is checked here.
+"""
+
+import re
+import threading
+from contextlib import nullcontext
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from starlette.concurrency import run_in_threadpool
@@ -15,17 +22,23 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def routes(cloud: Cloud) -> list[Route]:
+    changing = threading.Lock()
+
     async def forward(request: Request, path: str) -> Any:
         body = await request.body()
         headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
         if "content-type" in headers:  # the emulator cannot read gcloud's quotes around the boundary
             headers["content-type"] = headers["content-type"].replace("'", '"')
         query = f"?{request.url.query}" if request.url.query else ""
-        answer = await run_in_threadpool(
-            lambda: httpx.request(
-                request.method, f"{cloud.storage_url}{path}{query}", content=body, headers=headers, trust_env=False
-            )
-        )
+
+        def send() -> httpx.Response:
+            with changing if request.method != "GET" else nullcontext():
+                _check_generation(cloud, request, path, body)
+                return httpx.request(
+                    request.method, f"{cloud.storage_url}{path}{query}", content=body, headers=headers, trust_env=False
+                )
+
+        answer = await run_in_threadpool(send)
         kept = {
             name: value.replace(cloud.storage_url, cloud.url)
             for name, value in answer.headers.items()
@@ -50,6 +63,20 @@ def routes(cloud: Cloud) -> list[Route]:
         Route("/upload/storage/v1/{path:path}", direct, methods=METHODS),
         Route("/download/storage/v1/{path:path}", direct, methods=METHODS),
     ]
+
+
+def _check_generation(cloud: Cloud, request: Request, path: str, body: bytes) -> None:
+    """Raise 412 if an object isn't of the generation that a request names; 0 stands for no object."""
+    wanted = request.query_params.get("ifGenerationMatch")
+    if wanted is None:
+        return
+    if path.startswith(("/upload/", "/resumable/")):
+        named = re.search(rb'"name": "([^"]+)"', body)
+        name = request.query_params.get("name") or (named[1].decode() if named else "")
+        path = f"{path.partition('/upload')[2]}/{quote(name, safe='')}"
+    found = httpx.get(f"{cloud.storage_url}{path}", trust_env=False)
+    if wanted != (found.json()["generation"] if found.is_success else "0"):
+        raise ApiError(412, "At least one of the pre-conditions you specified did not hold.")
 
 
 def _raw_path(request: Request) -> str:
