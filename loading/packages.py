@@ -16,7 +16,8 @@ from loading.mlmodel import requirements
 from serving.errors import ModelUnusable, join_names
 
 ROOT = Path(__file__).parent.parent
-# The model's requirements that deploy.sh resolved to this function's requirements.txt; deploy.sh writes it.
+# The requirements of each followed model, which deploy.sh resolved to this function's requirements.txt, with an empty
+# line between two models.
 RESOLVED = "model-requirements.txt"
 
 # Packages that decide predictions: another version than the required one may predict something else.
@@ -56,13 +57,19 @@ def check_requirements(folder: Path, uri: str) -> None:
     The requirements that deploy.sh resolved are met, although it may have moved a package to another version.
     """
     required = requirements(folder)
-    if required and required == requirements(ROOT, RESOLVED):
+    if required and required in _resolved():
         return
     if unmet := list(_unmet(required)):
         raise ModelUnusable(
             f"The model at {uri} requires {join_names(unmet)}: deploy this version with deploy.sh, which installs what "
             "it requires."
         )
+
+
+def _resolved() -> list[list[str]]:
+    file = ROOT / RESOLVED
+    blocks = file.read_text(encoding="utf-8").split("\n\n") if file.is_file() else []
+    return [block.splitlines() for block in blocks]
 
 
 def _unmet(lines: Iterable[str]) -> Iterator[str]:

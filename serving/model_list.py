@@ -85,15 +85,23 @@ def read(path: str, environ: Mapping[str, str], functions: Collection[str]) -> l
                 f"MODELS is {path!r}, which lists no model; expected lines such as houses: gs://bucket/houses."
             )
         else:
-            entries = [entry for name, value in listed.items() if (entry := _entry(name, value, functions, faults))]
+            entries, wrong = parse(listed, functions)
+            faults += wrong
+    if faults:
+        sys.exit("\n".join(faults))
+    return entries
+
+
+def parse(listed: Mapping[Any, Any], functions: Collection[str]) -> tuple[list[Entry], list[str]]:
+    """Return the entries of a list, and a sentence for everything that is wrong with it."""
+    faults: list[str] = []
+    entries = [entry for name, value in listed.items() if (entry := _entry(name, value, functions, faults))]
     defaults = [entry.name for entry in entries if entry.default]
     if len(defaults) > 1:
         faults.append(
             f"{join_names(defaults)} all have default: true; expected one model that requests without a name get."
         )
-    if faults:
-        sys.exit("\n".join(faults))
-    return entries
+    return entries, faults
 
 
 def _instead(name: str) -> str:

@@ -32,16 +32,22 @@ def render(
     max_batching_rows: int | None = None,
     form: str = "sql",
     settings: SqlSettings = DEFAULT,
+    called: str = "",
 ) -> str:
     """Return the CREATE FUNCTION statements of every SQL function that BigQuery can call.
 
     `connection` is location.name; without `max_batching_rows` BigQuery chooses; `form` "drop" gives the statements that
-    drop everything instead. Raise RenderError for a malformed place, and for settings that the model doesn't take.
+    drop everything instead; `called` is the model's name in the list of its service, empty for the default. Raise
+    RenderError for a malformed place, and for settings that the model doesn't take.
     """
     places = {"project": project, "dataset": dataset, "connection": connection, "endpoint": endpoint}
     check(model, places, settings)
     place = f"`{project}`.{dataset}"
-    remote = {"connection": connection_path(project, connection), "endpoint": string_literal(endpoint)}
+    remote = {
+        "connection": connection_path(project, connection),
+        "endpoint": string_literal(endpoint),
+        "model": called,
+    }
     made = created(model, settings, place)
     if form == "drop":  # a function before those that it calls
         return "".join(f"DROP FUNCTION IF EXISTS {place}.{identifier(it.name)};\n" for it in reversed(made))
@@ -51,7 +57,8 @@ def render(
 
 
 def _remote(declaration: Declaration, place: str, remote: Mapping[str, str], max_batching_rows: int | None) -> str:
-    pairs = ", ".join(f"('{key}', {_quoted(value)})" for key, value in declaration.context.items())
+    context = {**declaration.context, **({"model": remote["model"]} if remote["model"] else {})}
+    pairs = ", ".join(f"('{key}', {_quoted(value)})" for key, value in context.items())
     options = {
         "endpoint": remote["endpoint"],
         "user_defined_context": f"[{pairs}]",

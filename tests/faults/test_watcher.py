@@ -16,6 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from launch.function import Function
+from loading.residents import Residents
 from model_loader import ModelLoader, load
 from serving.decoding import from_arguments
 from tests import models
@@ -61,6 +62,26 @@ def test_new_version_takes_over(
     old = digest(saved("tree_regressor"))
     logged = [line["message"] for line in log if "Now serving" in line["message"]]
     assert logged == [f"Now serving version {digest(second_model)} instead of version {old}."]
+
+
+def test_model_that_left(proxy: Proxy, saved: Callable[[str], str], second_model: str) -> None:
+    """A followed model that left to make room comes back as the version that served, and then follows on."""
+
+    async def follow() -> None:
+        loader = ModelLoader(URI, refresh=REFRESH)
+        residents = Residents(lambda *_, **__: None)
+        residents.add("houses", loader)
+        assert (await loader.model()).info.digest == digest(saved("tree_regressor"))
+        await wait_for_polls(proxy, loader, 2)
+        assert await asyncio.to_thread(residents.evict_one, "another")
+        assert not loader.loaded
+        publish(proxy.upstream, second_model, "m")
+        assert (await loader.model()).info.digest == digest(saved("tree_regressor"))
+        await wait_for_version(loader, second_model)
+        assert await asyncio.to_thread(residents.evict_one, "another")
+        assert (await loader.model()).info.digest == digest(second_model)
+
+    asyncio.run(follow())
 
 
 def test_alias_followed_there_and_back(

@@ -75,7 +75,7 @@ def test_resolved_requirements_are_met(tmp_path: Path, monkeypatch: pytest.Monke
     """What deploy.sh resolved is met, and anything else isn't, though a package moved."""
     monkeypatch.setattr("loading.packages.ROOT", tmp_path / "function")
     (tmp_path / "function").mkdir()
-    (tmp_path / "function" / RESOLVED).write_text("scikit-learn==0.1\n")
+    (tmp_path / "function" / RESOLVED).write_text("no-such-package==1\n\nscikit-learn==0.1\n")  # of two models
     (tmp_path / "requirements.txt").write_text("scikit-learn==0.1\n")
     check_requirements(tmp_path, "gs://models/houses")
     (tmp_path / "requirements.txt").write_text("scikit-learn==0.2\n")

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from model_loader import load
 from sql.render import RenderError, main, render
+from sql.settings import SqlSettings
 from tests import googlesql, models
 
 PLACE = {
@@ -39,6 +40,13 @@ def test_statements_parse(name: str, saved: Saved) -> None:
 def functions(script: str) -> dict[str, str]:
     """Return name -> RETURNS type of the functions in a script."""
     return dict(re.findall(r"FUNCTION `my-project`\.models\.(\w+)\(.*?\)\nRETURNS (\w+)\n", script, re.DOTALL))
+
+
+def test_model_of_a_list(saved: Saved) -> None:
+    """A function names its model in the service's list, if it isn't the default; SQL functions around it don't."""
+    script = render(load(saved("tree_regressor")), **PLACE, called="houses", settings=SqlSettings(on_error="json"))
+    assert script.count("('model', 'houses')") == script.count("REMOTE WITH CONNECTION") == 3
+    assert "'model'" not in render(load(saved("tree_regressor")), **PLACE)
 
 
 @pytest.mark.parametrize(
