@@ -95,7 +95,7 @@ def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Op
             partial(_run, environment, "fitted-on", folder, uri),
         )
         report(f"The signature was made from {options.signature_from}; a copy of the model has it: {folder}")
-    file = DESCRIPTIONS / f"{_key(folder, uri, environment)}.json"
+    file = _file(folder, uri, environment)
     if not file.is_file():
         report("Loading the model in its environment")
         text = _run(environment, "examine", folder, uri)["description"]
@@ -104,11 +104,29 @@ def examine(folder: Path, uri: str, report: Report = lambda _: None, options: Op
             description = Description.parse(text)
             description.model.notes.append(judged)
             text = description.to_json()
-        kept.write(file, text.replace(json.dumps(str(folder))[1:-1], json.dumps(uri)[1:-1]))
+        _keep(file, text, folder, uri)
     found = Examined(folder, uri, Description.parse(file.read_text()), environment)
     for note in found.notes:
         report(note)
     return found
+
+
+def examined_in(environment: Environment, folder: Path, uri: str, report: Report) -> Examined:
+    """Return what an examination in another environment than the model's own finds out; raise Blocked."""
+    file = _file(folder, uri, environment)
+    if not file.is_file():
+        report(f"Loading the model at {uri} in the environment of all models")
+        _keep(file, _run(environment, "examine", folder, uri)["description"], folder, uri)
+    return Examined(folder, uri, Description.parse(file.read_text()), environment)
+
+
+def _file(folder: Path, uri: str, environment: Environment) -> Path:
+    return DESCRIPTIONS / f"{_key(folder, uri, environment)}.json"
+
+
+def _keep(file: Path, text: str, folder: Path, uri: str) -> None:
+    """Keep a description with the model's URI in place of its folder on this machine."""
+    kept.write(file, text.replace(json.dumps(str(folder))[1:-1], json.dumps(uri)[1:-1]))
 
 
 def _resolved(folder: Path, uri: str, options: Options) -> tuple[Needs, Lock]:

@@ -78,6 +78,20 @@ def resolve(needs: Needs, uri: str, pythons: Sequence[str] = PYTHONS) -> Lock:
     raise Blocked([unavailable(failures[0], needs, uri, pythons)])
 
 
+def resolve_as_pinned(needs: Needs, pythons: Sequence[str]) -> Lock:
+    """Return a lock with the pins of packages that decide predictions, for the first of these Pythons that has one.
+
+    Raise UvError with the reason against the first of them.
+    """
+    failures: list[uv.UvError] = []
+    for python in pythons:
+        try:
+            return _smaller(needs, python, moving=0)
+        except uv.UvError as error:
+            failures.append(error)
+    raise failures[0]
+
+
 def _candidates(saved_with: str, pythons: Sequence[str]) -> list[str]:
     """Return the Pythons to try: the model's own or the nearest first, newer ones before older if its own is gone."""
     own = int((saved_with or DEFAULT_PYTHON).split(".")[1])
