@@ -4,30 +4,19 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from deploy.advise import measured_options
-from deploy.deployment import Deployment
-from deploy.destroy import destroy
-from deploy.errors import StepFailed
 from deploy.gcloud import Commands
-from deploy.observation import Observation
 from deploy.option import Option
 from deploy.options import OPTIONS, find_problems, to_plan
-from deploy.plan import Plan
-from deploy.preflight import blockers, memory_blockers, missing_tools, permission_notes, runtime_notes
-from deploy.reading import Reader, observe
+from deploy.preflight import missing_tools
 from deploy.registry import fetched, look_up
 from deploy.report import Report, printed
-from deploy.steps import STEPS
-from deploy.unmade import forget_unmade
-from launch.errors import Blocked
+from deploy.run import Run, stop_on
 
 INTERRUPTED = 130  # the exit status after Ctrl-C
 
@@ -94,67 +83,23 @@ def main(
     with printed(report) if as_json else contextlib.nullcontext():
         unexpected = [f"There is no option {text}; see ./deploy.sh --help." for text in unknown]
         without_value = {key for key in given if not values[key]}
-        _stop_on([*unexpected, *find_problems(values, without_value)])
-        _stop_on(missing_tools())
+        stop_on([*unexpected, *find_problems(values, without_value)])
+        stop_on(missing_tools())
         registered = look_up(values)
         if registered and not destroys:
             registered = fetched(registered)
         plan = report.plan = to_plan(values, registered)
         commands = report.commands = Commands(plan.project, plan.wait, dry_run=dry_run)
+        run = Run(values, given, registered, commands, report, advise)
         try:
             if destroys:
-                _destroy(plan, commands)
-                report.outcome = "destroyed"
+                run.destroy()
             else:
-                seen = _checked(plan, commands, sized=not advise)
-                if advise:
-                    measured = measured_options(plan, values, given, commands)
-                    _stop_on(find_problems({**values, **measured}))
-                    plan = report.plan = to_plan({**values, **measured}, registered)
-                    _stop_on(memory_blockers(plan, seen))
-                report.deployment = _deploy(plan, seen, commands)
-                report.outcome = "deployed"
+                run.deploy()
         finally:
             commands.stop()
         if dry_run:
             report.outcome = "planned"
-
-
-def _destroy(plan: Plan, commands: Commands) -> None:
-    """Delete what the record lists."""
-    reader = Reader(plan, commands)
-    record, uri = reader.record(reader.function)
-    _stop_on(reader.problems)
-    destroy(plan, record, uri, commands)
-
-
-def _checked(plan: Plan, commands: Commands, *, sized: bool) -> Observation:
-    """Return what a deployment depends on; raise Blocked if anything prevents it. `sized`: the sizes are final."""
-    click.echo(f"Checking {plan.project}, {plan.region} and the model")
-    seen = observe(plan, commands)
-    _stop_on([*blockers(plan, seen), *(memory_blockers(plan, seen) if sized else ())])
-    for note in (*(seen.model.notes if seen.model else ()), *runtime_notes(seen), *permission_notes(plan, seen)):
-        click.echo(f"  {note}")
-    return seen
-
-
-def _deploy(plan: Plan, seen: Observation, commands: Commands) -> Deployment:
-    """Take every step, each with its number."""
-    with tempfile.TemporaryDirectory() as folder:
-        deployment = Deployment(plan, seen, commands, Path(folder))
-        for number, step in enumerate(STEPS, 1):
-            commands.progress = f"[{number}/{len(STEPS)}]"
-            try:
-                step(deployment)
-            except StepFailed:
-                forget_unmade(deployment)
-                raise
-    return deployment
-
-
-def _stop_on(problems: Sequence[str]) -> None:
-    if problems:
-        raise Blocked(problems)
 
 
 if __name__ == "__main__":

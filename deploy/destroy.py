@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import click
 
-from deploy.errors import StepFailed
-from deploy.gcloud import ABSENT, Commands
+from deploy.errors import StepFailed, Superseded
+from deploy.gcloud import ABSENT, RETRYABLE, TRANSIENT, Commands
 from deploy.observation import BUCKET_READER, CONNECTION_USER
 from deploy.plan import Plan, bq_connection
-from deploy.record import Entry, Record, deletion_command
+from deploy.record import Entry, Record
+from deploy.record_file import CHANGED, Found, deletion_command
 
 
 @dataclass(frozen=True)
@@ -21,43 +22,60 @@ class Deletion:
     advice: str
     command: Sequence[str]
     kept: str = ""  # what to say, in place of failing, of a resource that cannot be deleted
+    conditional: bool = False  # whether it deletes only what this run has read
 
 
-def destroy(plan: Plan, record: Record, record_uri: str, commands: Commands) -> None:
-    """Delete what the record at a URI lists, then the record itself. Resources that are gone already are skipped."""
-    if not record_uri:
+def destroy(plan: Plan, found: Found, commands: Commands) -> None:
+    """Delete what a record lists, then the record itself. Resources that are gone already are skipped.
+
+    Raise Superseded if another run has written the record meanwhile.
+    """
+    if not found.uri:
         click.echo(f"There is nothing to delete: {plan.record_uri} does not exist.")
         return
+    record = found.record
     deletions = [
-        *_sql(record, commands),
+        *sql_deletions(record.routines, commands),
+        *_datasets(record, commands),
         *_connection(plan, record, commands),
         *_function(plan, record),
         Deletion(
             "Deleting the record",
-            f"Ask for roles/storage.objectUser on {record_uri}.",
-            deletion_command(record_uri),
+            f"Ask for roles/storage.objectUser on {found.uri}.",
+            deletion_command(found),
+            conditional=True,
         ),
     ]
     for number, deletion in enumerate(deletions, 1):
         commands.progress = f"[{number}/{len(deletions)}]"
-        _delete(deletion, commands)
+        delete(deletion, commands)
     if not commands.dry_run:
-        click.echo(f"Everything that deploy.sh created is deleted; the model in {plan.model_uri} stays.")
+        click.echo(f"Everything that deploy.sh created is deleted; {_kept(plan, record)}.")
 
 
-def _delete(deletion: Deletion, commands: Commands) -> None:
+def _kept(plan: Plan, record: Record) -> str:
+    uris = [model.uri for model in record.models]
+    return f"the models stay: {', '.join(uris)}" if len(uris) > 1 else f"the model in {plan.model_uri} stays"
+
+
+def delete(deletion: Deletion, commands: Commands) -> None:
+    """Delete one resource; one that is gone already is no failure."""
     try:
-        commands.change(deletion.step, deletion.advice, deletion.command)
+        retryable = TRANSIENT if deletion.conditional else RETRYABLE
+        commands.change(deletion.step, deletion.advice, deletion.command, retryable)
     except StepFailed as failure:
         if re.search(ABSENT, failure.reason):
             return
+        if deletion.conditional and re.search(CHANGED, failure.reason):
+            raise Superseded from failure
         if not deletion.kept:
             raise
         click.echo(f"{deletion.kept}: {failure.reason}")
 
 
-def _sql(record: Record, commands: Commands) -> Iterator[Deletion]:
-    for routine in record.names("routine"):
+def sql_deletions(routines: Sequence[str], commands: Commands) -> Iterator[Deletion]:
+    """Yield the deletion of each SQL function, PROJECT.DATASET.NAME."""
+    for routine in routines:
         place, _, name = routine.rpartition(".")
         project, _, dataset = place.rpartition(".")
         yield Deletion(
@@ -65,6 +83,9 @@ def _sql(record: Record, commands: Commands) -> Iterator[Deletion]:
             f"Ask for roles/bigquery.dataEditor on {dataset}.",
             commands.bq("rm", "-f", "--routine", f"{project}:{dataset}.{name}"),
         )
+
+
+def _datasets(record: Record, commands: Commands) -> Iterator[Deletion]:
     for place in record.names("dataset"):
         project, _, dataset = place.rpartition(".")
         yield Deletion(

@@ -24,3 +24,7 @@ class StepFailed(click.ClickException):
             file,
             err=True,
         )
+
+
+class Superseded(Exception):
+    """Another run has changed the models of the service, so this one has to start over from what is there."""

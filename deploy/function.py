@@ -2,19 +2,19 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from deploy.builds import build_advice
 from deploy.deployment import Deployment
 from deploy.errors import StepFailed
-from deploy.gcloud import ROOT, Commands
+from deploy.gcloud import ROOT
 from deploy.option import to_text
 from deploy.passed import OWN_LABEL
 from deploy.passed_flags import obsolete, passed_flags, removed_keys, reset_flags
 from deploy.record import Entry
+from deploy.service import LIST, OF_MODEL, RECORD, listing, only_model, variables
 from deploy.symptoms import known_advice
-from launch.description import Description
 from loading.packages import RESOLVED
 
 
@@ -22,10 +22,7 @@ def deploy_function(deployment: Deployment) -> None:
     """Deploy the Cloud Function unless its label says that it has the same source and options."""
     plan, existing = deployment.plan, deployment.seen.function
     source = deployment.folder / "source"
-    _stage_source(source, deployment.model.requirements, deployment.commands)
-    if plan.follow:  # the function compares what other versions require
-        lines = Description.parse(deployment.model.description).model.info.requirements
-        (source / RESOLVED).write_text("".join(f"{line}\n" for line in lines))
+    _stage_source(source, deployment)
     options: dict[str, str] = {
         "project": plan.project,
         "region": plan.region,
@@ -44,7 +41,9 @@ def deploy_function(deployment: Deployment) -> None:
     source_hash = _source_hash(_arguments(plan.function, options), source)
     if existing and existing.state == "ACTIVE" and existing.source_hash == source_hash:
         deployment.commands.say(f"The function {plan.function} is up to date")
+        deployment.source_hash = source_hash
         return
+    deployment.record_file.confirm()  # or the function would lose the models that another run added meanwhile
     # Updating an existing function with this flag would also remove callers that others have allowed.
     private = [] if existing else ["--no-allow-unauthenticated"]
     step = f"Deploying the function {plan.function}, which takes a few minutes"
@@ -67,6 +66,7 @@ def deploy_function(deployment: Deployment) -> None:
         raise StepFailed(step, f"{failure.reason}{log}", f"{known} {advice}".lstrip()) from failure
     if not deployment.commands.dry_run:
         deployment.function_url = result.json()["serviceConfig"]["uri"]
+    deployment.source_hash = source_hash
     deployment.forget(*(Entry("setting", name) for name in gone))
 
 
@@ -76,28 +76,25 @@ def _arguments(function: str, options: Mapping[str, str]) -> list[str]:
 
 def environment_options(deployment: Deployment) -> dict[str, str]:
     """Return the options for the function's environment: what is set, and what an earlier deployment may have set."""
-    plan = deployment.plan
-    variables = {
-        "MODEL_URI": plan.served_uri,
-        "MODEL_DIGEST": "" if plan.follow else deployment.model.digest,
-        "MODEL_VERSION": plan.model_version,
-        "MODEL_REFRESH_SECONDS": str(plan.follow or ""),
-        "MLFLOW_TRACKING_URI": plan.followed.registry if plan.followed else "",
+    plan, only = deployment.plan, only_model(deployment.models)
+    chosen = {
+        **variables(deployment.models),
         "WORKERS": str(plan.workers),
-        "MODEL_PLAN": "",
-        "SQL_NAME": plan.sql.name,
-        **Description.parse(deployment.model.description).settings,
+        RECORD: "" if only and plan.record_folder == plan.own_record_folder else plan.record_folder,
+        # In a list, they are keys of each model's entry.
+        **({} if only else dict.fromkeys(OF_MODEL, "")),
     }
-    given = {name: value for name, value in variables.items() if value}
+    given = {name: value for name, value in chosen.items() if value}
+    users = {name: value for name, value in plan.update_env_vars.items() if name not in chosen}
     return {
-        "remove-env-vars": ",".join(name for name in variables if name not in given),
-        "update-env-vars": to_text({**given, **plan.update_env_vars}),
+        "remove-env-vars": ",".join(name for name in chosen if name not in given),
+        "update-env-vars": to_text({**given, **users}),
     }
 
 
-def _stage_source(folder: Path, requirements: str, commands: Commands) -> None:
-    """Copy the source to a folder, with these requirements."""
-    listed = commands.run(["gcloud", "meta", "list-files-for-upload", str(ROOT)])
+def _stage_source(folder: Path, deployment: Deployment) -> None:
+    """Copy the source to a folder, with the requirements and the list of the service's models."""
+    listed = deployment.commands.run(["gcloud", "meta", "list-files-for-upload", str(ROOT)])
     if not listed.ok:
         raise StepFailed(
             "Listing the function's source files", listed.reason, "Fix this error and run the same command again."
@@ -105,7 +102,19 @@ def _stage_source(folder: Path, requirements: str, commands: Commands) -> None:
     for file in listed.out.splitlines():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / file, folder / file)
-    (folder / "requirements.txt").write_text(requirements)
+    (folder / "requirements.txt").write_text(deployment.model.requirements)
+    if not only_model(deployment.models):
+        (folder / LIST).write_text(listing(deployment.models))
+    # The function compares what other versions of the models that it follows require.
+    if blocks := ["".join(f"{line}\n" for line in lines) for lines in _required(deployment)]:
+        (folder / RESOLVED).write_text("\n".join(blocks))
+
+
+def _required(deployment: Deployment) -> Iterator[Iterable[str]]:
+    """Yield the requirements of each model that is followed, which were resolved to those of the function."""
+    for model in deployment.models:
+        if model.follow:
+            yield deployment.model.members[model.name].required
 
 
 def _source_hash(arguments: Iterable[str], folder: Path) -> str:

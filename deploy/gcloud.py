@@ -41,6 +41,7 @@ CONFLICT = (
     r"|(?<![\w.-])409(?![\w-])|(already|still) in progress|[Uu]nable to queue the operation"
     r"|[Cc]oncurrent policy changes|conditionNotMet|pre-?conditions you specified"
 )
+RETRYABLE = f"{TRANSIENT}|{SETTLING}|{CONFLICT}"
 FINAL = r"Cloud Run service .*already exists"  # another one's, which stays
 ABSENT = r"HTTPError 404|status=\[404\]|: 404\b|[Nn]ot found|NOT_FOUND|matched no objects"
 
@@ -166,11 +167,11 @@ class Commands:
         """Print what a step does or found, after its number."""
         click.echo(f"{self.progress} {text}".lstrip())
 
-    def change(self, step: str, advice: str, command: Sequence[str]) -> Result:
+    def change(self, step: str, advice: str, command: Sequence[str], retryable: str = RETRYABLE) -> Result:
         """Make one change, or print its command in a dry run. Raise StepFailed with the advice."""
         if self._only_announced(step, command):
             return Result(0, "", "")
-        result = self.retry(command, f"{TRANSIENT}|{SETTLING}|{CONFLICT}", self.wait)
+        result = self.retry(command, retryable, self.wait)
         if not result.ok:
             raise StepFailed(step, result.reason, known_advice(result.reason) or advice)
         return result

@@ -6,17 +6,22 @@ sentence a line, and end with status 2.
 
 import dataclasses
 import json
+import os
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import click
 
-from deploy.observation import ModelReport
+from deploy.observation import MemberReport, ModelReport
+from deploy.service import ServiceModel, requirements_file
+from launch.description import Description
 from launch.errors import Blocked
-from launch.examine import Examined, Options, examined, predictions
+from launch.examine import Examined, Options, predictions
 from launch.lock import PYTHONS, runtime
 from launch.options import environment_options
+from launch.together import Member, examined_together
 from sql.example_query import example_query
 from sql.names import callable_functions
 from sql.settings import SqlSettings, problems, settings_options
@@ -24,11 +29,14 @@ from sql.settings import SqlSettings, problems, settings_options
 MAX_ROWS = 100  # in the query
 
 
-def report(found: Examined, functions: str, options: Options, settings: SqlSettings) -> ModelReport:
-    """Return the report on a model; `functions` is PROJECT.DATASET.
+def report(
+    service: Mapping[str, Examined], called: str, functions: str, options: Options, settings: SqlSettings
+) -> ModelReport:
+    """Return the report on the model with the name `called` of a service; `functions` is PROJECT.DATASET.
 
     Raise Blocked if the model doesn't take the settings, or if SQL can't be verified.
     """
+    found = service[called]
     description, lock = found.description, found.environment.lock
     reasons = list(problems(settings, description.model))
     if not description.rows:
@@ -53,9 +61,15 @@ def report(found: Examined, functions: str, options: Options, settings: SqlSetti
             name for function in callable_functions(description.model) for name in settings.routines(function)
         ),
         parity_query=example_query(description.model.signature, rows, functions, settings),
-        memory=description.memory,
         predictions=expected,
+        members={name: _member(it.description) for name, it in service.items()},
     )
+
+
+def _member(description: Description) -> MemberReport:
+    info = description.model.info
+    plan = description.settings.get("MODEL_PLAN", "on")
+    return MemberReport(info.digest, plan, tuple(info.requirements), description.memory)
 
 
 @click.command()
@@ -65,9 +79,24 @@ def report(found: Examined, functions: str, options: Options, settings: SqlSetti
 @click.option(
     "--pythons", default=",".join(PYTHONS), show_default=True, help="The Pythons of which the function can have one."
 )
+@click.option("--called", default="model", help="The name of the model in its service.")
+@click.option(
+    "--members",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON file with the other models of the service, as the record has them.",
+)
 @environment_options
 @settings_options
-def main(uri: str, functions: str, output: Path, pythons: str, options: Options, settings: SqlSettings) -> None:
+def main(
+    uri: str,
+    functions: str,
+    output: Path,
+    pythons: str,
+    called: str,
+    members: Path | None,
+    options: Options,
+    settings: SqlSettings,
+) -> None:
     """Find out whether and how a model can be deployed; deploy.sh runs this.
 
     \b
@@ -75,13 +104,22 @@ def main(uri: str, functions: str, output: Path, pythons: str, options: Options,
       python -m deploy.model --model demo-output/model --functions my-project.ds --output demo-output/report.json
     """
     options = dataclasses.replace(options, pythons=tuple(pythons.split(",")))
+    others = [ServiceModel.from_json(it) for it in json.loads(members.read_text())] if members else []
+    for other in others:
+        if other.registry:
+            os.environ["MLFLOW_TRACKING_URI"] = other.registry
+    service = [Member(called, uri, options), *(_of_service(it, options.pythons) for it in others)]
     try:
-        with examined(uri, partial(click.echo, err=True), options) as found:
-            output.write_text(json.dumps(dataclasses.asdict(report(found, functions, options, settings))))
+        with examined_together(service, partial(click.echo, err=True)) as found:
+            output.write_text(json.dumps(dataclasses.asdict(report(found, called, functions, options, settings))))
     except Blocked as error:
         for problem in error.blockers:
             click.echo(" ".join(problem.split()))
         sys.exit(2)
+
+
+def _of_service(model: ServiceModel, pythons: tuple[str, ...]) -> Member:
+    return Member(model.name, model.uri, Options(requirements=requirements_file(model), pythons=pythons))
 
 
 if __name__ == "__main__":

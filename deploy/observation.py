@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.record import Record
+from deploy.record_file import Found
 
 BUCKET_READER = "roles/storage.objectViewer"
 INVOKER = "roles/run.invoker"
@@ -66,7 +67,8 @@ class Function:
     state: str
     source_hash: str  # the label `deployed`, which only deploy.sh sets
     url: str
-    model_uri: str  # that it serves
+    account: str  # that it runs as
+    variables: Mapping[str, str]  # of its environment
     policy: Policy  # of its Cloud Run service
 
     @property
@@ -115,6 +117,21 @@ class FoundSecret:
 
 
 @dataclass(frozen=True)
+class MemberReport:
+    """What `deploy.model` found out about one model of the service, in the packages of all of them."""
+
+    digest: str
+    plan: str  # on or off: whether the function may answer with its plan
+    required: tuple[str, ...]  # the lines of its requirements.txt
+    memory: int  # that a process has for itself once the model is loaded, in bytes; 0: not known
+
+    @classmethod
+    def parse(cls, report: Mapping[str, Any]) -> "MemberReport":
+        """Read a report from JSON."""
+        return cls(**{**report, "required": tuple(report["required"])})
+
+
+@dataclass(frozen=True)
 class ModelReport:
     """What `deploy.model` found out about a model that can be deployed."""
 
@@ -126,13 +143,15 @@ class ModelReport:
     requirements: str  # the deployed requirements.txt
     functions: tuple[str, ...]  # the SQL functions that the model offers
     parity_query: str  # scores the input example in SQL
-    memory: int  # that a process has for itself once the model is loaded, in bytes; 0: not known
     predictions: list[Any]  # what the model's own library predicts for it, a JSON value per row
+    members: Mapping[str, MemberReport]  # the models of the service by name, this one too
 
     @classmethod
     def parse(cls, report: Mapping[str, Any]) -> "ModelReport":
         """Read a report from JSON."""
-        return cls(**{**report, "functions": tuple(report["functions"]), "notes": tuple(report["notes"])})
+        members = {name: MemberReport.parse(it) for name, it in report["members"].items()}
+        tuples = {name: tuple(report[name]) for name in ("functions", "notes")}
+        return cls(**{**report, **tuples, "members": members})
 
 
 @dataclass(frozen=True)
@@ -145,8 +164,7 @@ class Observation:
     permissions: frozenset[str] | None
     tested: Mapping[str, bool]  # whether the caller has a permission, which the project doesn't grant, on its resource
     lacking_on_buckets: Mapping[str, tuple[str, ...]]  # permissions by bucket
-    record: Record
-    record_uri: str  # where it was found, else where it will be
+    found: Found  # the record
     account_exists: bool
     bucket_policy: Policy
     function: Function | None
@@ -159,3 +177,8 @@ class Observation:
     secrets: tuple[FoundSecret, ...]
     others: Mapping[str, str]  # routines of others with the names of the SQL functions, and what they are
     problems: tuple[str, ...]  # what could not be read, and why a model cannot be deployed
+
+    @property
+    def record(self) -> Record:
+        """What earlier runs created."""
+        return self.found.record

@@ -203,8 +203,15 @@ def _follow_problem(values: Mapping[str, str]) -> str:
     return ""
 
 
-def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> Plan:
-    """Return the plan for options without problems; `registered` is what the registry says about --model."""
+def to_plan(
+    values: Mapping[str, str],
+    registered: Registered | None = None,
+    service_options: Mapping[str, str] | None = None,
+) -> Plan:
+    """Return the plan for options without problems; `registered` is what the registry says about --model.
+
+    `service_options` are those that this run itself gives of the options that the models of a service share.
+    """
     model = registered.location if registered else values["model"]
     folder = Path(model).resolve() if is_folder(model) else None
     publishes = folder or values["signature_from"] or (registered and not registered.in_bucket)
@@ -239,5 +246,6 @@ def to_plan(values: Mapping[str, str], registered: Registered | None = None) -> 
         grant=tuple(values["grant"].split()),
         record=values["record"],
         wait=int(values["wait"]),
+        service_options=service_options or {},
         **passed,
     )

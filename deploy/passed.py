@@ -33,6 +33,8 @@ OWN_VARIABLES = {
     "WORKERS": "--workers",
     "MODEL_PLAN": "the model's examination",
     "SQL_NAME": "--name",
+    "MODELS": "the models of the service",
+    "DEPLOY_RECORD": "--record",
 }
 PLATFORM = r"X_GOOGLE_.*|K_.*|PORT|FUNCTION_.*|GOOGLE_(ENTRYPOINT|FUNCTION_.*|RUNTIME.*)|CLOUD_RUN_TIMEOUT_SECONDS"
 OWN_LABEL = "deployed"

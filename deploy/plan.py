@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.service import listed_name
 from launch.registry import Registered
 from sql.settings import SqlSettings
 
@@ -60,6 +61,7 @@ class Plan:
     update_labels: Mapping[str, str]
     update_env_vars: Mapping[str, str]
     set_secrets: Mapping[str, str]  # a secret and its version for each variable or file
+    service_options: Mapping[str, str]  # those options of the service that this run gives, and none of another model's
 
     @property
     def model_options(self) -> list[str]:
@@ -74,6 +76,11 @@ class Plan:
         return options
 
     @property
+    def model_name(self) -> str:
+        """What a list of the service's models calls this one."""
+        return listed_name(self.sql.name)
+
+    @property
     def served_uri(self) -> str:
         """The function's MODEL_URI: where it reads the model, or the alias that it follows."""
         return self.followed.uri if self.followed else self.model_uri
@@ -86,7 +93,17 @@ class Plan:
     @property
     def record_uri(self) -> str:
         """The object that lists what deploy.sh created."""
-        return self.record_in(self.record or f"gs://{self.bucket}/deployments")
+        return self.record_in(self.record_folder)
+
+    @property
+    def record_folder(self) -> str:
+        """The folder of all records that are kept where this one is."""
+        return self.record.rstrip("/") or self.own_record_folder
+
+    @property
+    def own_record_folder(self) -> str:
+        """Where the record is looked for without --record."""
+        return f"gs://{self.bucket}/deployments"
 
     def record_in(self, folder: str) -> str:
         """Return the object in a folder, gs://bucket/prefix, that would list what deploy.sh created."""

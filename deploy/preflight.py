@@ -4,10 +4,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 
 from deploy.builder import builder_note, builder_problems
-from deploy.observation import Observation
+from deploy.observation import MemberReport, Observation
 from deploy.plan import Plan, location_problem
 from deploy.rights import WRITES_RECORD, Place, needed
 from deploy.secrets import SECRET_MANAGER, secret_note, secret_problems
+from deploy.service_problems import service_problems
 from deploy.sizes import memory_problem
 from launch.lock import PYTHONS, runtime
 
@@ -45,6 +46,7 @@ def blockers(plan: Plan, seen: Observation) -> list[str]:
         *_project_blockers(plan, seen),
         *_function_blockers(plan, seen),
         *_dataset_blockers(plan, seen),
+        *service_problems(plan, seen),
         *builder_problems(plan, seen),
         *(
             it
@@ -55,10 +57,20 @@ def blockers(plan: Plan, seen: Observation) -> list[str]:
 
 
 def memory_blockers(plan: Plan, seen: Observation) -> list[str]:
-    """Return why the model can't fit into the memory of the plan, which --advise may change after the other checks."""
-    measured = seen.model.memory if seen.model else 0
-    problem = memory_problem(measured, plan.workers, plan.memory, plan.cpu)
-    return [problem] if problem else []
+    """Return why a model can't fit into the memory of the plan, which --advise may change after the other checks.
+
+    The models of a service need not fit at once: the least recently used makes room.
+    """
+    members = seen.model.members if seen.model else {}
+    return [
+        problem
+        for name, it in members.items()
+        if (problem := memory_problem(_model(name, members), it.memory, plan.workers, plan.memory, plan.cpu))
+    ]
+
+
+def _model(name: str, members: Mapping[str, MemberReport]) -> str:
+    return f"The model {name}" if len(members) > 1 else "The model"
 
 
 def offered(runtimes: Mapping[str, str] | None) -> tuple[str, ...]:

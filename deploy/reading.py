@@ -4,8 +4,9 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from deploy.plan import Plan, bq_connection, bucket_of
 from deploy.preflight import offered
 from deploy.project import ProjectReader
 from deploy.record import Record
+from deploy.record_file import Found, RecordUnreadable, read
+from deploy.service import RECORD, ServiceModel
 from launch.lock import PYTHONS
 
 # What every command of gcloud and bq says to somebody who isn't logged in, or whose login expired.
@@ -24,25 +27,40 @@ LOGGED_OUT = (
 )
 
 
-def observe(plan: Plan, commands: Commands) -> Observation:
-    """Read all there is to know for a plan."""
+@dataclass(frozen=True)
+class Standing:
+    """What stands already: the record, and the function, which is still being read."""
+
+    found: Found
+    function: "Future[Function | None]"
+    problems: list[str]
+
+
+def look(plan: Plan, commands: Commands) -> Standing:
+    """Read what the plan itself depends on."""
+    reader = Reader(plan, commands)
+    function = commands.start(reader.function)
+    return Standing(reader.record(function), function, reader.problems)
+
+
+def observe(plan: Plan, commands: Commands, standing: Standing, beside: Sequence[ServiceModel]) -> Observation:
+    """Read all there is to know for a plan; `beside` are the other models of the service."""
     found = Reader(plan, commands)
+    function, record = standing.function, standing.found.record
     version = commands.start(found.gcloud_version)
     runtimes = commands.start(found.runtimes)
     apis = commands.start(found.apis)
     permissions = commands.start(lambda: found.permissions(apis.result()))
     account = commands.start(found.account)
-    function = commands.start(found.function)
     service = commands.start(lambda: found.foreign_service(function.result()))
-    record = commands.start(lambda: found.record(function.result))
-    bucket_policy = commands.start(lambda: found.bucket_policy(record.result()[0]))
+    bucket_policy = commands.start(lambda: found.bucket_policy(record))
     dataset = commands.start(found.dataset)
     connection = commands.start(lambda: found.connection(dataset.result()))
-    model = commands.start(lambda: found.model(runtimes.result()))
+    model = commands.start(lambda: found.model(runtimes.result(), beside))
     project_policy = commands.start(found.project_policy)
     builder = commands.start(lambda: found.builder(apis.result()))
     secrets = commands.start(lambda: found.secrets(apis.result()))
-    others = commands.start(lambda: found.others(model.result(), dataset.result(), record.result()[0]))
+    others = commands.start(lambda: found.others(model.result(), dataset.result(), record))
     seen = Observation(
         gcloud_version=version.result(),
         runtimes=runtimes.result(),
@@ -50,8 +68,7 @@ def observe(plan: Plan, commands: Commands) -> Observation:
         permissions=permissions.result(),
         account_exists=account.result() is not None,
         bucket_policy=bucket_policy.result(),
-        record=record.result()[0],
-        record_uri=record.result()[1] or plan.record_uri,
+        found=standing.found,
         function=function.result(),
         foreign_service=service.result(),
         dataset=dataset.result(),
@@ -63,7 +80,7 @@ def observe(plan: Plan, commands: Commands) -> Observation:
         others=others.result(),
         tested={},
         lacking_on_buckets={},
-        problems=tuple(sorted(_without_login(found.problems))),
+        problems=tuple(sorted(_without_login([*standing.problems, *found.problems]))),
     )
     return replace(seen, tested=found.tested(seen), lacking_on_buckets=found.lacking_on_buckets(seen))
 
@@ -96,31 +113,34 @@ class Reader(ProjectReader):
         self.problems.append(f"The bucket {bucket} does not exist or its policy cannot be read: {result.reason}")
         return NO_POLICY
 
-    def record(self, function: Callable[[], Function | None]) -> tuple[Record, str]:
-        """Return what earlier runs created, and where that is written; an empty text if there is no record.
+    def record(self, function: "Future[Function | None]") -> Found:
+        """Return what earlier runs created.
 
-        A record of earlier options is in the model's bucket, or in that of the model which the function serves now.
+        A record of earlier options is in the model's bucket, where the function says, or in the bucket of the model
+        which the function serves now.
         """
         for place in self._record_places(function):
-            result = self.commands.run(["gcloud", "storage", "cat", place])
-            if result.ok:
-                return Record.parse(result.out, self.plan.dataset_id, bucket_of(place)), place
-            if not result.absent:
+            try:
+                if found := read(self.rest, place, self.plan.dataset_id):
+                    return found
+            except RecordUnreadable as error:
                 self.problems.append(
-                    f"The record {place} cannot be read: {result.reason} "
+                    f"The record {place} cannot be read: {error} "
                     "Ask for roles/storage.objectViewer on its bucket, or name another place with --record."
                 )
                 break
-        return Record(), ""
+        return Found()
 
-    def _record_places(self, function: Callable[[], Function | None]) -> Iterator[str]:
+    def _record_places(self, function: "Future[Function | None]") -> Iterator[str]:
         yield self.plan.record_uri
         if self.plan.record:
-            yield self.plan.record_in(f"gs://{self.plan.bucket}/deployments")
-        found = function()
-        served = bucket_of(found.model_uri) if found and found.ours else ""
-        if served and served != self.plan.bucket:
-            yield self.plan.record_in(f"gs://{served}/deployments")
+            yield self.plan.record_in(self.plan.own_record_folder)
+        found = function.result()
+        if found and found.ours:
+            if folder := found.variables.get(RECORD):
+                yield self.plan.record_in(folder)
+            if served := bucket_of(found.variables.get("MODEL_URI", "")):
+                yield self.plan.record_in(f"gs://{served}/deployments")
 
     def function(self) -> Function | None:
         """Return the Cloud Function with its service's policy."""
@@ -134,7 +154,8 @@ class Reader(ProjectReader):
             state=found.get("state", ""),
             source_hash=found.get("labels", {}).get("deployed", ""),
             url=config.get("uri", ""),
-            model_uri=config.get("environmentVariables", {}).get("MODEL_URI", ""),
+            account=config.get("serviceAccountEmail", ""),
+            variables=config.get("environmentVariables", {}),
             policy=Policy.parse(policy.json()) if policy.ok else NO_POLICY,
         )
 
@@ -167,8 +188,11 @@ class Reader(ProjectReader):
             policy = Policy.parse(result.json()) if result.ok else NO_POLICY
         return Connection(account=found["cloudResource"]["serviceAccountId"], policy=policy)
 
-    def model(self, runtimes: Mapping[str, str] | None) -> ModelReport | None:
-        """Return what a process of its own finds out about the model, since a model's code may do anything."""
+    def model(self, runtimes: Mapping[str, str] | None, beside: Sequence[ServiceModel]) -> ModelReport | None:
+        """Return what a process of its own finds out about the model, since a model's code may do anything.
+
+        It examines the other models of the service, too.
+        """
         pythons = offered(runtimes)
         if not pythons:
             self.problems.append(
@@ -180,6 +204,9 @@ class Reader(ProjectReader):
             output = Path(folder) / "model.json"
             functions = f"{self.plan.project}.{self.plan.dataset}"
             arguments = ["--functions", functions, "--output", str(output), "--pythons", ",".join(pythons)]
+            members = Path(folder) / "members.json"
+            members.write_text(json.dumps([it.to_json() for it in beside]))
+            arguments += ["--called", self.plan.model_name, "--members", str(members)]
             options = [*self.plan.model_options, *self.plan.sql.arguments]
             result = self.commands.run([sys.executable, "-m", "deploy.model", *options, *arguments], seconds=None)
             if result.ok:
@@ -196,7 +223,7 @@ class Reader(ProjectReader):
         place = f"{self.plan.project}:{self.plan.dataset}"
         found = {}
         for name in taken:
-            if name not in record.routines(self.plan.dataset_id):
+            if f"{self.plan.dataset_id}.{name}" not in record.routines:
                 shown = self.commands.run(self.commands.bq("show", "--routine", f"{place}.{name}"))
                 routine = shown.json() if shown.ok else {}
                 endpoint = routine.get("remoteFunctionOptions", {}).get("endpoint")

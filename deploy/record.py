@@ -1,13 +1,17 @@
 """The record of what deploy.sh created: one text object beside the models, so --destroy works from any machine.
 
-A line is a resource and its name, such as `function predict` or `routine my-project.ds.predict`. A resource is recorded
-before it is created, and only if it did not exist, so nothing of anybody else's is ever in the record.
+A line is a resource and its name, such as `function predict`, or the word `model` and a JSON object: a model of the
+service, with its SQL functions. A resource is recorded before it is created, and only if it did not exist, so nothing
+of anybody else's is ever in the record.
 """
 
+import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
+
+from deploy.service import ServiceModel
 
 Resource = Literal["account", "reader", "function", "connection", "dataset", "analyst", "setting", "routine", "sql"]
 
@@ -18,7 +22,7 @@ class Entry:
 
     Datasets and routines have their project in their names. A `reader` is an account and a bucket that it may read. An
     `analyst` is a connection and who may use it. A `setting` is an option of passed.py, with its key if it has keys.
-    `sql` is a dataset and the hash of what its SQL functions were registered with.
+    Only records of earlier versions have a `routine`, and `sql`, which is a dataset and a hash: they are a model's now.
     """
 
     resource: Resource
@@ -28,16 +32,12 @@ class Entry:
         return f"{self.resource} {self.name}"
 
 
-def deletion_command(uri: str) -> list[str]:
-    """Return the command that deletes a record."""
-    return ["gcloud", "storage", "rm", uri, "--no-user-output-enabled"]
-
-
 @dataclass(frozen=True)
 class Record:
-    """What deploy.sh created, in the order of creation."""
+    """What deploy.sh created, in the order of creation, and the models of the service."""
 
     entries: tuple[Entry, ...] = ()
+    models: tuple[ServiceModel, ...] = ()
 
     @classmethod
     def parse(cls, text: str, dataset_id: str, bucket: str) -> "Record":
@@ -47,41 +47,64 @@ class Record:
         They wrote readers without a bucket: `bucket`, in which the record was beside the model.
         """
         pairs = [(word, name) for word, _, name in (line.partition(" ") for line in text.splitlines())]
+        models = tuple(ServiceModel.from_json(json.loads(name)) for word, name in pairs if word == "model")
         project = dataset_id.rpartition(".")[0]
         early = next((f"{project}.{name}" for word, name in pairs if word == "dataset" and "." not in name), dataset_id)
         pairs = [(word, f"{name} {bucket}" if word == "reader" and " " not in name else name) for word, name in pairs]
         place = {"dataset": f"{project}.", "routine": f"{early}.", "sql": f"{early} "}
-        return cls(
-            tuple(
-                Entry(word, name if re.search("[. ]", name) else f"{place.get(word, '')}{name}")  # type: ignore[arg-type]
-                for word, name in pairs
-                if word in get_args(Resource)
-            )
+        entries = tuple(
+            Entry(word, name if re.search("[. ]", name) else f"{place.get(word, '')}{name}")  # type: ignore[arg-type]
+            for word, name in pairs
+            if word in get_args(Resource)
         )
+        return cls(entries, models)
 
     def __str__(self) -> str:
-        return "".join(f"{entry}\n" for entry in self.entries)
+        lines = [*map(str, self.entries), *(f"model {json.dumps(it.to_json())}" for it in self.models)]
+        return "".join(f"{line}\n" for line in lines)
 
     def __contains__(self, entry: Entry) -> bool:
         return entry in self.entries
 
     def names(self, resource: Resource) -> list[str]:
-        """Return the names of all resources of one type."""
+        """Return the names of all resources of one type that aren't a model's."""
         return [entry.name for entry in self.entries if entry.resource == resource]
 
-    def routines(self, dataset_id: str) -> list[str]:
-        """Return the names of the SQL functions in one dataset, without the dataset."""
-        places = (name.rpartition(".") for name in self.names("routine"))
-        return [name for place, _, name in places if place == dataset_id]
+    @property
+    def routines(self) -> list[str]:
+        """The names of all SQL functions, PROJECT.DATASET.NAME."""
+        return [*self.names("routine"), *(name for model in self.models for name in model.routines)]
+
+    def model(self, name: str) -> ServiceModel | None:
+        """Return the model that the list calls so."""
+        return next((it for it in self.models if it.name == name), None)
 
     def add(self, entries: Iterable[Entry]) -> "Record":
-        """Return the record with these entries too; a dataset's SQL functions have one hash at a time."""
+        """Return the record with these entries too."""
         new = [entry for entry in entries if entry not in self.entries]
-        replaced = {entry.name.partition(" ")[0] for entry in new if entry.resource == "sql"}
-        kept = [it for it in self.entries if not (it.resource == "sql" and it.name.partition(" ")[0] in replaced)]
-        return Record((*kept, *new))
+        return replace(self, entries=(*self.entries, *new))
 
     def remove(self, entries: Iterable[Entry]) -> "Record":
         """Return the record without these entries."""
         gone = set(entries)
-        return Record(tuple(entry for entry in self.entries if entry not in gone))
+        return replace(self, entries=tuple(entry for entry in self.entries if entry not in gone))
+
+    def serving(self, models: Iterable[ServiceModel]) -> "Record":
+        """Return the record of a service with these models; each keeps the SQL functions that it has here."""
+        return replace(self, models=tuple(self._with_sql(it) for it in models))
+
+    def with_model(self, model: ServiceModel) -> "Record":
+        """Return the record with a model in place of the one of its name."""
+        return replace(self, models=tuple(model if it.name == model.name else it for it in self.models))
+
+    def _with_sql(self, model: ServiceModel) -> ServiceModel:
+        known = self.model(model.name)
+        return replace(model, routines=known.routines, sql=known.sql) if known else model
+
+    @property
+    def adopted(self) -> "Record":
+        """The record with its only model as the owner of the SQL functions from before models were recorded."""
+        (model,) = self.models
+        routines = tuple(dict.fromkeys((*self.names("routine"), *model.routines)))
+        early = tuple(entry for entry in self.entries if entry.resource in ("routine", "sql"))
+        return self.remove(early).with_model(replace(model, routines=routines))

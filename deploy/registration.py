@@ -17,24 +17,22 @@ from sql.render import render
 
 def register_sql(deployment: Deployment) -> None:
     """Create the SQL functions, or replace them if anything that their statements say has changed."""
-    plan = deployment.plan
-    entry = Entry("sql", f"{plan.dataset_id} {_sql_hash(deployment)}")
+    plan, sql_hash = deployment.plan, _sql_hash(deployment)
     existing = deployment.seen.dataset.routines if deployment.seen.dataset else frozenset()
-    if entry in deployment.record and existing.issuperset(deployment.record.routines(plan.dataset_id)):
+    known = deployment.entry.routines_in(plan.dataset_id)
+    if deployment.entry.sql.get(plan.dataset_id) == sql_hash and existing.issuperset(known):
         deployment.commands.say(f"The SQL functions in {plan.dataset} are up to date")
         return
     statements = _render(deployment)
-    deployment.remember(*(Entry("routine", f"{plan.dataset_id}.{name}") for name in deployment.model.functions))
+    deployment.remember_routines(deployment.model.functions)
     deployment.commands.change(
         f"Registering the SQL functions in {plan.dataset}",
         f"Ask for roles/bigquery.dataEditor on the dataset {plan.dataset} and roles/bigquery.connectionAdmin on the "
         "connection.",
         deployment.commands.bq(f"--location={deployment.location}", "query", "--nouse_legacy_sql", statements),
     )
-    deployment.remember(entry)
-    if earlier := [
-        name for name in deployment.record.routines(plan.dataset_id) if name not in deployment.model.functions
-    ]:
+    deployment.remember_sql(sql_hash)
+    if earlier := [name for name in known if name not in deployment.model.functions]:
         names = ", ".join(f"{plan.dataset}.{name}" for name in earlier)
         deployment.commands.say(f"{names} of earlier deployments stay; --destroy deletes them too")
 
@@ -53,6 +51,7 @@ def _sql_hash(deployment: Deployment) -> str:
         deployment.connection_id,
         plan.max_batching_rows,
         plan.sql,
+        _called(deployment),
     )
     found.update("\n".join(map(str, values)).encode())
     return found.hexdigest()[:40]
@@ -72,14 +71,20 @@ def _render(deployment: Deployment) -> str:
         endpoint=deployment.function_url,
         max_batching_rows=plan.max_batching_rows,
         settings=plan.sql,
+        called=_called(deployment),
     )
+
+
+def _called(deployment: Deployment) -> str:
+    """Return the name by which the SQL functions ask for the model; the default one answers without."""
+    return "" if deployment.entry.default else deployment.entry.name
 
 
 def grant_analysts(deployment: Deployment) -> None:
     """Let those named by --grant use the connection and call each SQL function."""
     plan, commands = deployment.plan, deployment.commands
     rest = Rest(commands)
-    names = deployment.record.routines(plan.dataset_id) if plan.grant else []
+    names = deployment.entry.routines_in(plan.dataset_id) if plan.grant else []
     routines = [f"{plan.project}:{plan.dataset}.{name}" for name in names]
     reads = {name: commands.start(partial(read_policy, commands, rest, name)) for name in routines}
     policies = {name: read.result() for name, read in reads.items()}

@@ -46,6 +46,7 @@ class Report:
         plan, model = self.deployment.plan, self.deployment.model
         return {
             "function_url": self.deployment.function_url,
+            "models": [it.name for it in self.deployment.models],
             "sql_functions": [f"{plan.project}.{plan.dataset}.{name}" for name in model.functions],
             "predictions_compared": len(model.predictions),
         }

@@ -54,7 +54,7 @@ class Rest:
             return Result(1, "", describe_error(error))
         if response.is_success:
             return Result(0, response.text, "")
-        return Result(1, "", f"HTTP {response.status_code}: {response.text}")
+        return Result(1, "", f"HTTP {response.status_code}: {' '.join(response.text.split())}")
 
     def granted(self, api: str, resource: str, permissions: Sequence[str]) -> Result:
         """Ask which of the permissions the caller has on a resource."""

@@ -6,9 +6,9 @@ that exists and has an API for the question; BigQuery has none for datasets.
 
 from dataclasses import dataclass
 
-from deploy.missing import missing
 from deploy.observation import BUCKET_READER, INVOKER, Observation
 from deploy.plan import Plan
+from deploy.planned import planned_record
 
 # All that a run may need on the project, and what it is asked about at once.
 PERMISSIONS = (
@@ -73,6 +73,6 @@ def needed_on_buckets(plan: Plan, seen: Observation) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     if not seen.bucket_policy.grants(BUCKET_READER, f"serviceAccount:{plan.account}"):
         found[plan.bucket] = [SETS_POLICY]
-    if seen.record_uri != plan.record_uri or seen.record.add(missing(plan, seen)) != seen.record:
+    if seen.found.uri != plan.record_uri or planned_record(plan, seen, seen.record) != seen.record:
         found.setdefault(plan.record_bucket, []).extend(WRITES_RECORD)
     return found

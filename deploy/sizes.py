@@ -46,15 +46,16 @@ def size_problems(values: Mapping[str, str]) -> Iterator[str]:
         yield from _fraction_problems(cpu, size, concurrency, values)
 
 
-def memory_problem(measured: int, workers: int, memory: str, cpu: str) -> str:
+def memory_problem(model: str, measured: int, workers: int, memory: str, cpu: str) -> str:
     """Return why a model can't fit into the memory, with the next size that it does fit, or an empty text.
 
-    `measured` is what one process takes at least, in bytes; `memory` and `cpu` are options without problems.
+    `model` is what the sentence calls it; `measured` is what one process takes at least, in bytes; `memory` and `cpu`
+    are options without problems.
     """
     needed, size = measured * workers, memory_bytes(memory)
     if needed <= size:
         return ""
-    takes = f"The model takes at least {measured / UNITS['Gi']:.2f} GiB of memory when it is loaded, as measured here"
+    takes = f"{model} takes at least {measured / UNITS['Gi']:.2f} GiB of memory when it is loaded, as measured here"
     each = f", in each of {workers} workers" if workers > 1 else ""
     fitting = next((it for it in INSTANCE_GIBIBYTES if it * UNITS["Gi"] > needed), None)
     if not fitting:

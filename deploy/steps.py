@@ -16,15 +16,16 @@ from deploy.function import deploy_function
 from deploy.missing import reader
 from deploy.observation import BUCKET_READER, INVOKER
 from deploy.plan import bq_connection
+from deploy.planned import planned_record
 from deploy.record import Entry
 from deploy.registration import grant_analysts, register_sql
 from deploy.verify import verify
 
 
 def record_plan(deployment: Deployment) -> None:
-    """Record everything that is missing, before any of it is created."""
-    deployment.move_record()
-    deployment.remember(*deployment.missing)
+    """Record everything that is missing and the models of the service, before any of it is created."""
+    deployment.record_file.move()
+    deployment.record_file.update(lambda record: planned_record(deployment.plan, deployment.seen, record))
 
 
 def publish_model(deployment: Deployment) -> None:

@@ -4,13 +4,16 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import click
 
 from deploy.deployment import Deployment
-from deploy.errors import StepFailed
+from deploy.errors import StepFailed, Superseded
 from deploy.gcloud import TRANSIENT
 from deploy.observation import ModelReport
+from deploy.passed import OWN_LABEL
+from deploy.rest import Rest
 from deploy.symptoms import known_advice
 from parity import compare
 from serving.errors import quantity
@@ -26,6 +29,7 @@ NOT_GRANTED = (
 def verify(deployment: Deployment) -> None:
     """Score the input example in BigQuery and compare. Wait for new grants to take effect."""
     plan, commands = deployment.plan, deployment.commands
+    _confirm(deployment)
     step = "Comparing what SQL returns with the model's own predictions"
     commands.say(step)
     command = commands.bq(f"--location={deployment.location}", "query", "--nouse_legacy_sql", "--max_rows=1000")
@@ -55,6 +59,18 @@ def verify(deployment: Deployment) -> None:
         raise StepFailed(step, " ".join(found), advice)
     count = len(deployment.model.predictions)
     click.echo(f"{quantity(count, 'prediction')} {'matches' if count == 1 else 'match'} the model's own.")
+
+
+def _confirm(deployment: Deployment) -> None:
+    """Raise Superseded if another run has changed the models of the service, or what is deployed of them."""
+    deployment.record_file.confirm()
+    if deployment.commands.dry_run:
+        return
+    plan = deployment.plan
+    place = f"v2/projects/{quote(plan.project)}/locations/{plan.region}/functions/{plan.function}"
+    found = Rest(deployment.commands).request("GET", "cloudfunctions", place)
+    if found.ok and found.json().get("labels", {}).get(OWN_LABEL) != deployment.source_hash:
+        raise Superseded
 
 
 def differences(model: ModelReport, rows: Sequence[Mapping[str, Any]]) -> list[str]:

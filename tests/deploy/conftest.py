@@ -70,11 +70,11 @@ class Deployment:
         )  # fmt: skip
         return Run(ended.returncode, ended.stdout, ended.stderr, self.cloud.requests[before:])
 
-    def start(self) -> subprocess.Popen[str]:
-        """Start the script with OPTIONS, and return its process."""
+    def start(self, **options: str) -> subprocess.Popen[str]:
+        """Start the script with OPTIONS, updated by `options`, and return its process."""
         environment = {**os.environ, **self.google.environment}
         return subprocess.Popen(
-            self.command(), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.command(**options), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
     def command(self, *flags: str, **options: str) -> list[str]:

@@ -3,15 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
-from deploy.observation import BUCKET_READER, ModelReport, Observation, Policy
+from deploy.observation import BUCKET_READER, MemberReport, ModelReport, Observation, Policy
 from deploy.preflight import APIS, OPTIONAL_APIS
 from deploy.record import Record
+from deploy.record_file import Found
 from deploy.rights import PERMISSIONS
 from tests.google_cloud.cloud import BUILDER, BUILDER_ROLE
 
 MODEL = ModelReport(
     digest="d", description="{}", notes=(), signed="", runtime="python311", requirements="numpy==2.0.0\n",
-    functions=("predict",), parity_query="SELECT 1", memory=0, predictions=[],
+    functions=("predict",), parity_query="SELECT 1", predictions=[],
+    members={"predict-model": MemberReport("d", "on", (), 0)},
 )  # fmt: skip
 READY = Observation(
     gcloud_version="528.0.0",
@@ -20,8 +22,7 @@ READY = Observation(
     permissions=frozenset(PERMISSIONS),
     tested={},
     lacking_on_buckets={},
-    record=Record(),
-    record_uri="gs://models/deployments/my-project/us-central1/predict.txt",
+    found=Found(Record(), "gs://models/deployments/my-project/us-central1/predict.txt", 1),
     account_exists=False,
     bucket_policy=Policy({BUCKET_READER: frozenset()}),
     function=None,

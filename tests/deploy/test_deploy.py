@@ -138,11 +138,13 @@ def test_second_run(second: Run) -> None:
 
 
 def test_changed_setting(changed: Run) -> None:
-    """A changed setting redeploys the function and changes nothing else."""
+    """A changed setting is recorded, redeploys the function, and changes nothing else."""
     assert changed.status == 0
-    assert [change.split("/")[-1] for change in changed.changes][::2] == ["functions:generateUploadUrl", "predict"]
-    assert changed.changes[1].startswith("PUT /source/")
-    assert changed.changes[-1] == f"PATCH /v2/{FUNCTION}"
+    recorded, *deployed = changed.changes
+    assert recorded == f"POST /upload/storage/v1/b/{BUCKET}/o"
+    assert [change.split("/")[-1] for change in deployed][::2] == ["functions:generateUploadUrl", "predict"]
+    assert deployed[1].startswith("PUT /source/")
+    assert deployed[-1] == f"PATCH /v2/{FUNCTION}"
 
 
 def test_destroy(deployment: Deployment, deployed: dict[str, Any], before: dict[str, Any]) -> None:

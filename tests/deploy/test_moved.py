@@ -46,7 +46,8 @@ def test_record_after_a_failure(deployment: Deployment, before: dict[str, Any]) 
     deployment.cloud.fail("POST /v1/.*/connections$", 403)
     run = deployment.run("--grant", "user:ana@example.com")
     assert run.status == 1
-    assert [line.partition(" ")[0] for line in deployment.record().splitlines()] == ["account", "reader", "function"]
+    words = [line.partition(" ")[0] for line in deployment.record().splitlines()]
+    assert words == ["account", "reader", "function", "model"]
     deployment.cloud.failures.clear()
     deployment.cloud.datasets["ds"] = {
         "location": "US",

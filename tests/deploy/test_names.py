@@ -1,12 +1,11 @@
 """--name, and what the SQL functions do: deploy.sh creates them as the options say, and tells what it leaves."""
 
-import re
 from typing import Any
 
 import pytest
 
 from deploy.options import OPTIONS, find_problems, to_plan
-from tests.deploy.conftest import Deployment, Run
+from tests.deploy.conftest import Deployment
 
 VALUES = {option.key: option.default for option in OPTIONS}
 GIVEN = {**VALUES, "project": "my-project", "region": "us-central1", "dataset": "ds", "model": "gs://bucket/houses"}
@@ -81,18 +80,6 @@ def test_functions_that_explain(deployment: Deployment, before: dict[str, Any]) 
     again = deployment.run(**{"on-error": "json"})
     assert (again.status, again.changes) == (0, [])
     assert deployment.run("--destroy", **{"on-error": "json"}).status == 0
-    assert deployment.cloud.routines == {}
-
-
-@pytest.mark.slow
-def test_earlier_names_stay(deployment: Deployment, first: tuple[Run, dict[str, Any]]) -> None:
-    """SQL functions of an earlier name keep working; the run says so, and --destroy deletes them too."""
-    deployment.restore(first[1])
-    run = deployment.run(name="houses", function="predict")
-    assert (run.status, run.err) == (0, "")
-    assert re.search(r"ds\.predict, .* of earlier deployments stay; --destroy deletes them too", run.out)
-    assert {"ds.predict", "ds.houses"} <= set(deployment.cloud.routines)
-    assert deployment.run("--destroy").status == 0
     assert deployment.cloud.routines == {}
 
 

@@ -17,7 +17,7 @@ def test_second_dataset(deployment: Deployment, first: tuple[Run, dict[str, Any]
     run = deployment.run(dataset="ds2")
     assert (run.status, run.err) == (0, "")
     assert {"ds.predict", "ds2.predict"} <= set(deployment.cloud.routines)
-    assert f"routine {PROJECT}.ds2.predict\n" in deployment.record()
+    assert f'"{PROJECT}.ds2.predict"' in deployment.record()
     assert deployment.run("--destroy", dataset="ds2").status == 0
     assert (deployment.cloud.routines, deployment.cloud.datasets, deployment.record()) == ({}, {}, "")
 

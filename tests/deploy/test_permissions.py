@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from deploy.rights import PERMISSIONS
-from tests.deploy.conftest import ANALYST, RECORD, Deployment, Run
+from tests.deploy.conftest import ANALYST, BUCKET, RECORD, Deployment, Run
 from tests.google_cloud.cloud import PROJECT
 
 pytestmark = pytest.mark.slow
@@ -30,6 +30,7 @@ def test_permissions_on_resources(deployment: Deployment, first: tuple[Run, dict
     deployment.restore(first[1])
     deployment.cloud.denied = EVERYTHING
     deployment.cloud.granted = {
+        BUCKET: {"storage.objects.create"},  # to record the memory
         f"{PLACE}/us-central1/functions/predict": {"cloudfunctions.functions.update"},
         f"{PLACE}/us/connections/predict": {"bigquery.connections.delegate"},
         ACCOUNT: {"iam.serviceAccounts.actAs"},

@@ -31,8 +31,7 @@ def test_read_and_write() -> None:
     """A record is written as it was read."""
     record = Record.parse(TEXT, "my-project.other", "models")
     assert str(record) == TEXT
-    assert record.routines("my-project.ds") == ["predict", "predict_row", "model_info"]
-    assert record.routines("my-project.other") == []
+    assert record.routines == [f"my-project.ds.{name}" for name in ("predict", "predict_row", "model_info")]
     assert record.names("analyst") == ["my-project.us.predict user:ana@example.com"]
     assert Entry("dataset", "my-project.ds") in record
 
@@ -50,17 +49,7 @@ def test_early_record_without_dataset() -> None:
 
 
 def test_add() -> None:
-    """New entries follow the others, recorded ones are not repeated, and a new hash replaces that of its dataset."""
-    other = Entry("sql", f"my-project.other {'e' * 40}")
-    record = Record.parse(TEXT, "my-project.ds", "models").add(
-        [
-            other,
-            Entry("routine", "my-project.ds.predict"),
-            Entry("routine", "my-project.ds.predict_proba"),
-            Entry("sql", f"my-project.ds {'f' * 40}"),
-        ]
-    )
-    assert str(record) == TEXT.replace(
-        "sql my-project.ds 0123456789abcdef0123456789abcdef01234567",
-        f"{other}\nroutine my-project.ds.predict_proba\nsql my-project.ds {'f' * 40}",
-    )
+    """New entries follow the others, and recorded ones are not repeated."""
+    reader = Entry("reader", "sql-fn-predict@my-project.iam.gserviceaccount.com others")
+    record = Record.parse(TEXT, "my-project.ds", "models").add([Entry("function", "predict"), reader])
+    assert str(record) == f"{TEXT}{reader}\n"

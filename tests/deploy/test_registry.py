@@ -17,8 +17,10 @@ from mlflow import MlflowClient
 
 from deploy.deployment import Deployment as Step
 from deploy.function import environment_options
+from deploy.observation import MemberReport, ModelReport
 from deploy.options import OPTIONS as TABLE
 from deploy.options import to_plan
+from deploy.planned import planned_models
 from deploy.registry import look_up
 from launch import processes, registry
 from launch.description import Description
@@ -40,8 +42,11 @@ VALUES = {**{it.key: it.default for it in TABLE}, **OPTIONS, "model": CHAMPION.u
 
 def variables(values: dict[str, str], found: Registered | None, answers: str = "the plan") -> dict[str, str]:
     """Return the options for the function's environment."""
-    description = Description(Model(ModelInfo("m", answers=answers), Signature((), None), print), [], []).to_json()
-    step = SimpleNamespace(plan=to_plan(values, found), model=SimpleNamespace(digest="d", description=description))
+    settings = Description(Model(ModelInfo("m", answers=answers), Signature((), None), print), [], []).settings
+    plan = to_plan(values, found)
+    member = MemberReport("d", settings.get("MODEL_PLAN", "on"), (), 0)
+    report = cast("ModelReport", SimpleNamespace(digest="d", members={"predict-model": member}))
+    step = SimpleNamespace(plan=plan, models=planned_models(plan, report, []))
     return environment_options(cast("Step", step))
 
 
@@ -49,7 +54,7 @@ def test_fixed_version() -> None:
     """A version in a bucket is read where it is, pinned to its digest, and called by its name and number."""
     assert look_up({**VALUES, "model": "gs://models/tree"}) is None
     assert variables(VALUES, CHAMPION) == {
-        "remove-env-vars": "MODEL_REFRESH_SECONDS,MLFLOW_TRACKING_URI,MODEL_PLAN",
+        "remove-env-vars": "MODELS,SQL_NAME,MODEL_REFRESH_SECONDS,MLFLOW_TRACKING_URI,MODEL_PLAN,DEPLOY_RECORD",
         "update-env-vars": "MODEL_URI=gs://models/tree,MODEL_DIGEST=d,MODEL_VERSION=houses/3,WORKERS=1",
     }
 
@@ -57,10 +62,10 @@ def test_fixed_version() -> None:
 def test_plan_that_differs() -> None:
     """A model whose plan differed in its examination answers itself, however few rows the function compares."""
     differs = "the model, since its plan differs: sklearn.Ridge, row 7 of 3000"
-    assert variables(VALUES, CHAMPION, differs)["update-env-vars"].endswith(",WORKERS=1,MODEL_PLAN=off")
+    assert variables(VALUES, CHAMPION, differs)["update-env-vars"].endswith(",MODEL_PLAN=off,WORKERS=1")
     others = variables(VALUES, CHAMPION, "the model, since a plan doesn't cover it: it's R")
     assert "MODEL_PLAN" not in others["update-env-vars"]
-    assert others["remove-env-vars"].endswith(",MODEL_PLAN")  # of an earlier model
+    assert ",MODEL_PLAN," in others["remove-env-vars"]  # of an earlier model
 
 
 def test_version_with_comma() -> None:
@@ -76,7 +81,7 @@ def test_followed_alias() -> None:
     values = {**VALUES, "follow": "300"}
     assert to_plan(values, CHAMPION).bucket == "models"
     assert variables(values, CHAMPION) == {
-        "remove-env-vars": "MODEL_DIGEST,MODEL_VERSION,MODEL_PLAN",
+        "remove-env-vars": "MODELS,MODEL_DIGEST,MODEL_VERSION,SQL_NAME,MODEL_PLAN,DEPLOY_RECORD",
         "update-env-vars": f"MODEL_URI={CHAMPION.uri},MODEL_REFRESH_SECONDS=300,MLFLOW_TRACKING_URI={SERVER},WORKERS=1",
     }
 

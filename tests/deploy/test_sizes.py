@@ -60,7 +60,7 @@ GIB = 2**30
 )  # fmt: skip
 def test_model_that_cannot_fit(measured: int, workers: int, memory: str, cpu: str, said: str) -> None:
     """A model that takes more than --memory is refused with what was measured and the next size; others aren't."""
-    problem = memory_problem(measured, workers, memory, cpu)
+    problem = memory_problem("The model", measured, workers, memory, cpu)
     assert problem.endswith(said) if said else not problem
 
 

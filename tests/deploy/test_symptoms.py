@@ -11,7 +11,7 @@ import pytest
 
 from deploy.errors import StepFailed
 from deploy.gcloud import CONFLICT, SETTLING, Commands, Result
-from deploy.observation import Policy
+from deploy.observation import MemberReport, Policy
 from deploy.options import find_problems
 from deploy.preflight import blockers, memory_blockers
 from deploy.symptoms import known_advice
@@ -74,7 +74,7 @@ DETECTED: dict[str, tuple[str, Callable[[], list[str]], str]] = {
     "cpus": ("more memory needs more CPUs", lambda: _options(memory="8Gi"), "requires at least 2 CPUs"),
     "memory": (
         "`Memory limit exceeded`",
-        lambda: memory_blockers(plan(), observation(model=replace(MODEL, memory=3 * 2**30))), "expected at least --memory 4Gi",
+        lambda: memory_blockers(plan(), observation(model=replace(MODEL, members={"predict-model": MemberReport("d", "on", (), 3 * 2**30)}))), "expected at least --memory 4Gi",
     ),
     "resource-manager": (
         "Cloud Resource Manager API",

@@ -20,7 +20,8 @@ SQL_TYPES = ROOT / "docs" / "sql-types.md"
 
 def test_settings_are_documented() -> None:
     """docs/settings.md has exactly the environment variables that the function reads or deploy.sh sets."""
-    read = set(re.findall(r'^ {8}"([A-Z_]+)": ', (ROOT / "deploy/function.py").read_text(), re.MULTILINE))
+    files = ("deploy/function.py", "deploy/service.py")
+    read = {name for it in files for name in re.findall(r'^ {8}"([A-Z_]+)": ', (ROOT / it).read_text(), re.MULTILINE)}
     assert "MODEL_URI" in read
     assert all(f"`{name}`" in SETTINGS.partition("deploy.sh sets ")[2].partition(". ")[0] for name in read)
     for file in ("serving/settings.py", "loading/source.py"):
