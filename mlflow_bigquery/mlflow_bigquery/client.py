@@ -67,23 +67,25 @@ class BigQueryDeploymentClient(BaseDeploymentClient):
                 RESOURCE_DOES_NOT_EXIST,
             )
         options += _defaults(options, region=service.region, function=service.name)
-        return self._deploy(name, model_uri or service.model_uri, options)
+        return self._deploy(name, model_uri or cloud.model_uri(self._place, deployment, service), options)
 
     def delete_deployment(
         self, name: str, config: Mapping[str, Any] | None = None, endpoint: str | None = None
     ) -> None:
         """Delete what deploy.sh created for a deployment; one that does not exist is no error.
 
-        What an unfinished deployment left needs `region` and `model` in `config`, since no SQL function tells them.
+        The other models of its Cloud Function stay. What an unfinished deployment left needs `region` and `model` in
+        `config`, since no SQL function tells them.
         """
         _check(None, endpoint)
         options = arguments(config, also=["model"])
         deployment = self._find(name)
         service = cloud.service(self._place, deployment) if deployment else None
-        if service:
-            options += _defaults(options, region=service.region, function=service.name, model=service.model_uri)
+        if deployment and service:
+            uri = cloud.model_uri(self._place, deployment, service)
+            options += _defaults(options, region=service.region, function=service.name, model=uri)
         if deployment or (_has(options, "region") and _has(options, "model")):
-            deploy("--destroy", *self._options(name), *options)
+            deploy("--destroy", *self._in_place, f"--name={name}", *options)
 
     def list_deployments(self, endpoint: str | None = None) -> list[dict[str, Any]]:
         """Return each deployment of the dataset, as `get_deployment` does."""
@@ -108,8 +110,11 @@ class BigQueryDeploymentClient(BaseDeploymentClient):
         return {"name": name, "flavor": FLAVOR, "outcome": report["outcome"], **(report["result"] or {})}
 
     def _options(self, name: str) -> list[str]:
-        place = [f"--project={self._place.project}", f"--dataset={self._place.dataset}"]
-        return [*place, f"--name={name}"] if name != cloud.UNNAMED else place
+        return [*self._in_place, f"--name={name}"] if name != cloud.UNNAMED else self._in_place
+
+    @property
+    def _in_place(self) -> list[str]:
+        return [f"--project={self._place.project}", f"--dataset={self._place.dataset}"]
 
     def _all(self) -> dict[str, Deployment]:
         found = cloud.deployments(self._place)

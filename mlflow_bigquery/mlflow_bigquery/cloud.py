@@ -21,6 +21,7 @@ READERS = 8  # routines at a time; each is a process of bq
 # What is added to a deployment's name, by what the SQL function does; a function of the user's own has _ and its name.
 SUFFIXES = {"predict": "", "predict_row": "_row", "predict_proba": "_proba", "model_info": "_info"}
 REPLY = "_json"  # under --on-error json, the remote function's ending
+RECORD = "DEPLOY_RECORD"  # the function's variable that names the folder of deploy.sh's record
 UNNAMED = "predict"  # the deployment whose SQL functions have the names of what they do
 
 
@@ -62,14 +63,6 @@ class Service:
     name: str
     region: str
     variables: Mapping[str, str]
-
-    @property
-    def model_uri(self) -> str:
-        """The model that it serves, as --model-uri names it: that of a registry by its version."""
-        version = self.variables.get("MODEL_VERSION", "")
-        if version:
-            return version if version.startswith("runs:/") else f"models:/{version}"
-        return self.variables.get("MODEL_URI", "")
 
 
 def deployments(place: Place) -> dict[str, Deployment] | None:
@@ -118,6 +111,27 @@ def service(place: Place, deployment: Deployment) -> Service | None:
     return None
 
 
+def model_uri(place: Place, deployment: Deployment, service: Service) -> str:
+    """Return the model that a function serves for a deployment, as --model-uri names it: that of a registry by version.
+
+    Raise MlflowException if the function serves several, and their record can't be read.
+    """
+    listed = _listed(place, deployment, service) if "MODELS" in service.variables else {}
+    version = listed.get("version") or service.variables.get("MODEL_VERSION", "")
+    if version:
+        return str(version) if version.startswith("runs:/") else f"models:/{version}"
+    return str(listed.get("uri") or service.variables.get("MODEL_URI", ""))
+
+
+def _listed(place: Place, deployment: Deployment, service: Service) -> Mapping[str, Any]:
+    """Return what deploy.sh's record has about a deployment's model; its lines are a word and a name or JSON."""
+    record = f"{service.variables.get(RECORD)}/{place.project}/{service.region}/{service.name}.txt"
+    lines = _printed(["gcloud", "storage", "cat", record]).splitlines()
+    models = [json.loads(line.removeprefix("model ")) for line in lines if line.startswith("model ")]
+    named = "" if deployment.name == UNNAMED else deployment.name
+    return next((it for it in models if it["sql_name"] == named), {})
+
+
 def query(place: Place, text: str, rows: int) -> list[Mapping[str, Any]]:
     """Return the rows of a query, at most `rows`; raise MlflowException with BigQuery's error."""
     command = [*_command(place), "query", "--nouse_legacy_sql", f"--max_rows={rows}"]
@@ -145,6 +159,11 @@ def _command(place: Place) -> list[str]:
 
 def _json(command: Sequence[str], stdin: str = "") -> Any:
     """Return the JSON that a command prints; nothing is an empty list. Raise MlflowException with its error."""
+    return json.loads(_printed(command, stdin) or "[]")
+
+
+def _printed(command: Sequence[str], stdin: str = "") -> str:
+    """Return what a command prints; raise MlflowException with its error."""
     if not shutil.which(command[0]):
         advice = "see https://cloud.google.com/sdk/docs/install"
         raise MlflowException(f"{command[0]} is not installed: {advice}.", INTERNAL_ERROR)
@@ -152,4 +171,4 @@ def _json(command: Sequence[str], stdin: str = "") -> Any:
     if ended.returncode:
         reason = " ".join(f"{ended.stderr}\n{ended.stdout}".split())
         raise MlflowException(f"{command[0]} failed: {reason}", INTERNAL_ERROR)
-    return json.loads(ended.stdout or "[]")
+    return ended.stdout

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from mlflow_bigquery import BigQueryDeploymentClient, predictions, run_local
-from mlflow_bigquery.cloud import Place, Service, deployment_name, grouped
+from deploy.record import Entry, Record
+from deploy.service import ServiceModel
+from mlflow_bigquery import BigQueryDeploymentClient, cloud, predictions, run_local
+from mlflow_bigquery.cloud import Deployment, Place, Service, deployment_name, grouped, model_uri
 from sql.settings import SqlSettings
 
 
@@ -72,7 +74,26 @@ def test_deployments_of_a_dataset() -> None:
 )
 def test_model_of_service(variables: dict[str, str], expected: str) -> None:
     """An update without a model deploys the same one, with its name in the registry."""
-    assert Service("houses", "us-central1", variables).model_uri == expected
+    service = Service("houses", "us-central1", variables)
+    assert model_uri(Place("p", "ds"), Deployment("houses", "https://f", "", {}), service) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("predict", "gs://b/m"), ("houses", "models:/houses/3"), ("flats", "models:/flats@best")]
+)
+def test_model_of_many(name: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record tells the model of a deployment whose function serves several."""
+    models = (
+        ServiceModel("", "gs://b/m", "a" * 64, default=True),
+        ServiceModel("houses", "gs://b/houses", version="houses/3"),
+        ServiceModel("flats", "models:/flats@best", follow=60),
+    )
+    record = str(Record((Entry("function", "prices"),), models))
+    asked: list[list[str]] = []
+    monkeypatch.setattr(cloud, "_printed", lambda command: asked.append(command) or record)
+    service = Service("prices", "us-central1", {"MODELS": "models.yaml", "DEPLOY_RECORD": "gs://b/deployments"})
+    assert model_uri(Place("p", "ds"), Deployment(name, "https://f", "", {}), service) == expected
+    assert asked == [["gcloud", "storage", "cat", "gs://b/deployments/p/us-central1/prices.txt"]]
 
 
 @pytest.mark.parametrize(
