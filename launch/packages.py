@@ -33,7 +33,7 @@ DECIDING = frozenset(
     }
 )
 # The first version of a package that runs with NumPy 2, for packages whose earlier ones don't refuse it.
-FIRST_WITH_NUMPY_2 = {"lightgbm": "4.4", "pandas": "2.1", "scikit-learn": "1.4", "statsmodels": "0.14.2"}
+FIRST_WITH_NUMPY_2 = {"lightgbm": "4.4", "pandas": "2.2.2", "scikit-learn": "1.4", "statsmodels": "0.14.2"}
 # The key of a library's version in a flavor of MLmodel -> its package.
 FLAVOR_VERSIONS = {
     "catboost_version": "catboost",

@@ -82,7 +82,8 @@ def _uv_compile(
         ]
         if as_of := day(needs.saved):
             arguments += ["--exclude-newer", as_of]
-            newer = [*tested(), FULL, "mlflow-tracing", *(build for build, _ in CPU_BUILDS.values()), *too_old(needs)]
+            builds = (build for build, _ in CPU_BUILDS.values())
+            newer = [*tested(), FULL, "mlflow-tracing", *builds, *too_old(needs), *sorted(pinned_deciding(needs))]
             if any(packages.TORCH_INDEX in option for option in needs.options):
                 newer += packages.TORCH  # that index doesn't say when a file was uploaded
             arguments += [part for package in newer for part in ("--exclude-newer-package", f"{package}=false")]
@@ -125,6 +126,14 @@ def tested() -> dict[str, str]:
     locked = re.findall(r"^([\w.-]+)==([^\s;]+)", (kept.ROOT / "requirements.txt").read_text(), re.MULTILINE)
     names = {canonicalize_name(name): version for name, version in locked}
     return {name: version for name, version in names.items() if name not in DECIDING}
+
+
+def pinned_deciding(needs: Needs) -> set[str]:
+    """Return the packages that decide predictions and that the model pins, perhaps to a version newer than itself.
+
+    Requirements that came with a model are edited later, by people and by tools that report vulnerabilities.
+    """
+    return {name for each in needs.requirements if pinned(each) and (name := canonicalize_name(each.name)) in DECIDING}
 
 
 def too_old(needs: Needs) -> dict[str, Version]:

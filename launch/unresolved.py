@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from launch import uv
 from launch.needs import Needs
-from launch.resolver import day, own_requirements
+from launch.resolver import day, own_requirements, pinned_deciding
 
 OLD_SETUPTOOLS = "setuptools<81"  # MLflow up to 2.13, and others of its time, import pkg_resources
 _CORRECT = "correct its requirements.txt in a copy and pass that with --requirements."
@@ -28,8 +28,9 @@ def explained(error: uv.UvError, needs: Needs, uri: str) -> str:
             "--extra-index-url line."
         )
     if error.unmet:
-        _, requirement, reason = error.unmet
-        when = f" on {needs.saved[:10]}, when the model was saved" if day(needs.saved) else ""
+        name, requirement, reason = error.unmet
+        is_dated = day(needs.saved) and canonicalize_name(name.partition("[")[0]) not in pinned_deciding(needs)
+        when = f" on {needs.saved[:10]}, when the model was saved" if is_dated else ""
         if reason.startswith("there is no version of ") or "exclude newer" in reason:
             reason = f"no package index {'had' if when else 'has'} such a version"
         elif when:
