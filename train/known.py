@@ -48,7 +48,7 @@ class KnownFirst(SearchSpace):  # type: ignore[misc]  # TPOT has no types
 
 
 def known_pipelines(space: SearchSpace, table: Table, scorer: str) -> list[SklearnIndividual]:
-    """Return pipelines of the space "plain", in the order to measure them; first with the loss that `scorer` is."""
+    """Return pipelines of the space "plain", in the order to measure them; `scorer` decides which losses come first."""
     losses = LOSSES[table.task]
     losses = losses[::-1] if scorer == "neg_mean_absolute_error" else losses
     stopping = STOPPING if table.stops_early else {"early_stopping": False}
@@ -59,7 +59,7 @@ def known_pipelines(space: SearchSpace, table: Table, scorer: str) -> list[Sklea
     if table.classes >= MANY_CLASSES:
         quick = QUICK | stopping | {"max_iter": max(20, 400 // table.classes)}
         pipelines += [_boosted(space, table, {"loss": losses[0], **quick}), _forest(space, table)]
-    pipelines += [_boosted(space, table, {"loss": loss, **DEFAULTS, **fixed}) for loss in losses]
+    pipelines += [_boosted(space, table, {"loss": loss, **DEFAULTS, **fixed}) for loss in LOSSES[table.task]]
     pipelines += [_boosted(space, table, {"loss": loss, **slow}) for loss in losses]
     if table.log_target:
         pipelines.append(_boosted(space, table, {"loss": "squared_error", "log_target": True, **slow}))
