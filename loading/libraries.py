@@ -12,6 +12,7 @@ from pathlib import PurePath
 # The packages whose classes and functions models of known libraries consist of.
 PACKAGES = frozenset(
     {
+        "_loss",  # of scikit-learn's gradient boosting, whose compiled classes are pickled without the package's name
         *("_codecs", "builtins", "collections", "copyreg", "datetime", "decimal", "functools", "joblib"),
         *("catboost", "imblearn", "keras", "lightgbm", "model_steps", "numpy", "onnxruntime", "pandas", "pmdarima"),
         *("prophet", "scipy", "sklearn", "statsmodels", "tensorflow", "xgboost"),

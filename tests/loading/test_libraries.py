@@ -1,20 +1,25 @@
 """Which models count as code of their authors, and that such code stays in the thread that has loaded it."""
 
+import io
+import pickle
 import shutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
 import pytest
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeRegressor
 from starlette.testclient import TestClient
 
 import model_steps
+from loading.libraries import PACKAGES, RecordingUnpickler
 from model_loader import load
 from tests import models
 
@@ -74,6 +79,15 @@ def test_skops_model_is_library_code(tmp_path: Path) -> None:
     types = ["sklearn.tree._tree.Tree"]
     folder = models.tree_regressor(tmp_path / "model", serialization_format="skops", skops_trusted_types=types)
     assert not load(str(folder)).user_code
+
+
+@pytest.mark.parametrize("kind", [GradientBoostingClassifier, HistGradientBoostingClassifier])
+def test_boosting_is_library_code(kind: Any) -> None:
+    """scikit-learn's gradient boosting isn't taken for code of the author's."""
+    X = models.numbers(60)
+    unpickler = RecordingUnpickler(io.BytesIO(pickle.dumps(kind(max_depth=1).fit(X, X.a > 0))))
+    unpickler.load()
+    assert unpickler.packages - PACKAGES == set()
 
 
 @pytest.mark.parametrize(("file", "user_code"), [("model_steps.py", False), ("steps.py", True)])
