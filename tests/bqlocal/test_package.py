@@ -34,8 +34,8 @@ def test_imports_nothing_of_project() -> None:
             assert not {name.partition(".")[0] for name in names} & ours, path.name
 
 
-@pytest.mark.environments
-@pytest.mark.parametrize("source", [pytest.param("folder", marks=pytest.mark.slow), "wheel"])
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["folder", "wheel"])
 def test_install(source: str, tmp_path: Path) -> None:
     """`pip install` of the folder and of its wheel gives a working command and plugin in an empty environment."""
     venv.create(tmp_path / "env", with_pip=True)

@@ -54,6 +54,7 @@ def changed(deployment: Deployment, deployed: dict[str, Any]) -> Run:
     return deployment.run("--grant", ANALYST, memory="4Gi")
 
 
+@pytest.mark.slow
 def test_dry_run(dry: Run) -> None:
     """A dry run prints every command and changes nothing."""
     assert (dry.status, dry.changes) == (0, [])
@@ -137,6 +138,7 @@ def test_second_run(second: Run) -> None:
     assert second.out.endswith("5 predictions match the model's own.\n")
 
 
+@pytest.mark.slow
 def test_changed_setting(changed: Run) -> None:
     """A changed setting is recorded, redeploys the function, and changes nothing else."""
     assert changed.status == 0

@@ -46,6 +46,7 @@ def expected(folder: str, rows: list[list[float]]) -> list[dict[str, Any]]:
     return [{"replies": [value]} for value in model.predict(from_arguments(model.signature, rows)).tolist()]
 
 
+@pytest.mark.slow
 def test_200_first_requests(proxy: Proxy, saved: Callable[[str], str], tmp_path: Path) -> None:
     """200 simultaneous first requests share a failed download, and later the one that succeeds."""
     temp_dir = tmp_path / "temporary"
