@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from launch import uv
 from launch.errors import Blocked
+from launch.hashes import check_hashes
 from launch.needs import Needs, pinned
 from launch.packages import CPU_BUILDS, DECIDING, FIRST_WITH_NUMPY_2
 from launch.resolver import FOUNDATIONS, compile_lock, locked, own_requirements, tested, too_old
@@ -66,6 +67,7 @@ def resolve(needs: Needs, uri: str, pythons: Sequence[str] = PYTHONS) -> Lock:
         for python in _candidates(needs.python, pythons):
             try:
                 found = _smaller(needs, python, moving=moving)
+                check_hashes(found.text, needs, uri)
                 return replace(found, notes=(*_gone(needs.python, pythons), *found.notes))
             except uv.UvError as error:
                 failures.append(error)

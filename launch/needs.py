@@ -6,7 +6,7 @@ version that a flavor recorded wins: it is the version that the model was saved 
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Needs:
     """What a model needs. `python` and `saved` are empty where the model doesn't say.
 
     `python` and `mlflow` are versions such as 3.10.13, `saved` a time in ISO 8601; `options` are lines for pip that
-    name indexes; `hashes` says that the model lists the hashes of its packages; `limits` hold for packages that others
+    name indexes; `hashes` are those that the model lists, by package; `limits` hold for packages that others
     require; `notes` tell the user what was chosen.
     """
 
@@ -35,7 +35,7 @@ class Needs:
     options: tuple[str, ...] = ()
     saved: str = ""
     mlflow: str = ""
-    hashes: bool = False
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     limits: tuple[Requirement, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -78,7 +78,7 @@ def read_needs(folder: Path, uri: str, override: Path | None = None) -> Needs:
         options=tuple(dict.fromkeys(lines.options)),
         saved=str(mlmodel.get("utc_time_created") or ""),
         mlflow=str(mlmodel.get("mlflow_version") or ""),
-        hashes=lines.hashes,
+        hashes={name: frozenset(hashes) for name, hashes in lines.hashes.items()},
         limits=tuple(each for name, group in lines.limits.items() if name not in lines.requirements for each in group),
         notes=tuple(lines.notes),
     )

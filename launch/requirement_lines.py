@@ -17,7 +17,7 @@ from loading.packages import LEFT_OUT
 # Options of pip that say where packages come from.
 _SOURCES = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links")
 _IGNORED = ("--trusted-host", "--pre", "--prefer-binary", "--only-binary", "--no-binary", "--require-hashes")
-_HASH = re.compile(r"\s--hash[= ]\S+")
+_HASH = re.compile(r"\s--hash[= ](\S+)")
 _FILE = re.compile(r"(-r|--requirement|-c|--constraint)[= ]\s*(\S+)")
 # conda's name=version=build; without a build, a version of two parts stands for all that begin with it.
 _CONDA_PIN = re.compile(r"([\w.-]+)\s*(={1,2}|\s)\s*([\w.]+?)(\.?\*)?(=\S+)?")
@@ -33,7 +33,7 @@ class Lines:
     options: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    hashes: bool = False
+    hashes: dict[str, set[str]] = field(default_factory=dict)  # by package, such as sha256:...
 
 
 def read_file(file: Path, source: str) -> Lines:
@@ -49,9 +49,8 @@ def read_lines(lines: Iterable[str], source: str, folder: Path | None = None) ->
     found = Lines(source)
     for line in _joined(lines):
         text = re.sub(r"(^|\s)#.*", "", line).strip()
-        if _HASH.search(f" {text}"):
-            found.hashes = True
-            text = _HASH.sub("", f" {text}").strip()
+        hashes = _HASH.findall(f" {text}")
+        text = _HASH.sub("", f" {text}").strip()
         if not text or text.startswith(_IGNORED):
             continue
         named = _FILE.fullmatch(text)
@@ -63,7 +62,9 @@ def read_lines(lines: Iterable[str], source: str, folder: Path | None = None) ->
         elif named and folder and Path(named[2]).name == named[2] and (folder / named[2]).is_file():
             _include(read_lines(requirements(folder, named[2]), named[2]), found, named[1].startswith(("-c", "--c")))
         else:
-            _add(text, found)
+            name = _add(text, found)
+            if name and hashes:
+                found.hashes.setdefault(name, set()).update(hashes)
     for name in found.limits.keys() & found.requirements.keys():
         found.requirements[name] += [it for it in found.limits[name] if it not in found.requirements[name]]
     return found
@@ -77,7 +78,8 @@ def _include(other: Lines, found: Lines, as_limits: bool) -> None:
     found.options += other.options
     found.notes += other.notes
     found.problems += other.problems
-    found.hashes |= other.hashes
+    for name, hashes in other.hashes.items():
+        found.hashes.setdefault(name, set()).update(hashes)
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:
@@ -93,7 +95,8 @@ def _joined(lines: Iterable[str]) -> Iterator[str]:
         yield begun
 
 
-def _add(text: str, found: Lines) -> None:
+def _add(text: str, found: Lines) -> str | None:
+    """Add a requirement; return the canonical name of its package, or None if it isn't one."""
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
@@ -101,7 +104,7 @@ def _add(text: str, found: Lines) -> None:
     local = requirement is not None and (requirement.url or "").startswith("file:")
     if requirement is None or (requirement.url and not local):
         found.problems.append(_unusable(found.source, text, "a package and its version, such as numpy==2.4.6"))
-        return
+        return None
     name: str = canonicalize_name(requirement.name)
     if local:
         found.notes.append(f"{name} was installed from a file of the author's machine, so any version of it is taken.")
@@ -112,10 +115,11 @@ def _add(text: str, found: Lines) -> None:
             requirement.specifier = SpecifierSet()
         requirement.name = name = RENAMED[name]
     if name in LEFT_OUT:
-        return
+        return None
     others = found.requirements.setdefault(name, [])
     if str(requirement) not in map(str, others):
         others.append(requirement)
+    return name
 
 
 def _unusable(source: str, text: str, expected: str) -> str:

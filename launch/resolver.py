@@ -37,7 +37,8 @@ def compile_lock(
     the address of this machine's own index too.
     """
     full = [line.replace("mlflow-skinny", FULL, 1) if line.startswith("mlflow-skinny") else line for line in lines]
-    asked = [python, day(needs.saved), *lines, *preferred, *needs.options, str(needs.hashes), *wheels, *_limits(needs)]
+    asked = [python, day(needs.saved), *lines, *preferred, *needs.options, str(bool(needs.hashes)), *wheels]
+    asked += _limits(needs)
     question = "\n".join(asked)
     file = CACHE / f"{hashlib.sha256(question.encode()).hexdigest()[:16]}.txt"
     if file.is_file():

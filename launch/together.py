@@ -157,8 +157,13 @@ def _joint_needs(found: Sequence[tuple[Member, Examined]]) -> Needs:
         requirements=tuple(unique.values()),
         options=tuple(dict.fromkeys(option for needs, _ in all_needs for option in needs.options)),
         saved=max(saved) if all(saved) else "",
-        hashes=any(needs.hashes for needs, _ in all_needs),
+        hashes=_all_hashes([needs for needs, _ in all_needs]),
     )
+
+
+def _all_hashes(all_needs: Sequence[Needs]) -> dict[str, frozenset[str]]:
+    names = {name for needs in all_needs for name in needs.hashes}
+    return {name: frozenset().union(*(needs.hashes.get(name, ()) for needs in all_needs)) for name in names}
 
 
 def _as_examined(requirement: Requirement, lock: Lock) -> Requirement:

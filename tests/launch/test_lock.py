@@ -152,9 +152,13 @@ def test_numpy_below_two(saved: str) -> None:
 
 @pytest.mark.check
 def test_hashes() -> None:
-    """A model that lists hashes gets a lock with them, which is read like any other."""
+    """A model that lists hashes gets a lock with them, which is read like any other, unless no file has such a hash."""
     plain = resolve(needs("scikit-learn==1.9.1"), URI)
-    found = resolve(needs("scikit-learn==1.9.1", hashes=True), URI)
+    found = resolve(needs("scikit-learn==1.9.1", hashes={"joblib": frozenset({"sha256:0"})}), URI)
+    (locked,) = re.findall(r"^scikit-learn==1\.9\.1.*\n +--hash=(\S+)", found.text, re.MULTILINE)
+    assert resolve(needs("scikit-learn==1.9.1", hashes={"scikit-learn": frozenset({locked, "sha256:0"})}), URI) == found
+    wrong = blocked("scikit-learn==1.9.1", hashes={"scikit-learn": frozenset({"sha256:0"})})
+    assert "none of the hashes that it lists for scikit-learn==1.9.1 belongs to a file of that version" in wrong
     assert "--hash=sha256:" in found.text
     assert found.versions == plain.versions
     assert found.digest != plain.digest

@@ -150,10 +150,15 @@ def test_index_lines(text: str, options: list[str], needs: Saved) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("x==1 --hash=sha256:abc", True), ("x==1 --hash sha256:abc", True), ("x==1", False)]
+    ("text", "expected"),
+    [
+        ("x==1 --hash=sha256:abc --hash=sha256:def", {"x": {"sha256:abc", "sha256:def"}}),
+        ("x==1 --hash sha256:abc", {"x": {"sha256:abc"}}),
+        ("x==1", {}),
+    ],
 )
-def test_hashes(text: str, expected: bool, needs: Saved) -> None:
-    """A model that lists hashes gets a lock with hashes."""
+def test_hashes(text: str, expected: dict[str, set[str]], needs: Saved) -> None:
+    """The hashes that a model lists are kept for each package."""
     assert needs(text).hashes == expected
 
 

@@ -36,7 +36,8 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Index]:
 
 def lock(pypi: Index, *lines: str, hashes: bool = False) -> Lock:
     option = f"--extra-index-url {pypi.url}"
-    needs = Needs("3.11.9", tuple(map(Requirement, lines)), (option,), "2024-06-01", hashes=hashes)
+    listed = {"another": frozenset({"sha256:0"})} if hashes else {}
+    needs = Needs("3.11.9", tuple(map(Requirement, lines)), (option,), "2024-06-01", hashes=listed)
     return resolve(needs, "gs://models/m")
 
 
