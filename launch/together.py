@@ -127,9 +127,9 @@ def _lock(found: Sequence[tuple[Member, Examined]]) -> Lock:
     """Return the lock of all models; raise Blocked with the names of those that have none."""
     try:
         return _resolved(found)
-    except uv.UvError:
+    except uv.UvError as of_all:
+        error, failing = of_all, list(found)
         first, *others = found
-        failing = [first, *others]
         for other in others:
             try:
                 _resolved([first, other])

@@ -9,6 +9,7 @@ import pytest
 from launch import together
 from launch.description import Description
 from launch.environment import Environment
+from launch.errors import Blocked
 from launch.examine import MODELS_OWN, Examined
 from launch.lock import Lock
 from launch.together import Member
@@ -63,6 +64,18 @@ def test_joint_needs(found: Callable[..., Found]) -> None:
     needs = together._joint_needs(models)
     assert [str(each) for each in needs.requirements] == ["numpy==1.22.4", "xgboost==3.2.0", "rich==14.0"]
     assert needs.python == "3.11"
+
+
+@pytest.mark.check
+def test_no_common_packages(found: Callable[..., Found]) -> None:
+    """All models are named if each goes with the first, but not all of them together."""
+    lines = {"houses": "", "cities": "rich<13\n", "flats": "rich>=14\n"}
+    with pytest.raises(Blocked) as error:
+        together._lock([found(name, text, "") for name, text in lines.items()])
+    (sentence,) = error.value.blockers
+    assert sentence.startswith("houses, cities, flats have no packages in common. ")
+    assert "rich" in sentence
+    assert sentence.endswith(": deploy one of them with another --function.")
 
 
 def test_different_code(found: Callable[..., Found]) -> None:
