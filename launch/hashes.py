@@ -7,9 +7,10 @@ from packaging.version import Version
 
 from launch.errors import Blocked
 from launch.needs import Needs, pinned
+from launch.resolver import PINNED
 
 # A package of a lock, with the hashes of all files of its version, a line each.
-_LOCKED = re.compile(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)(.*(?:\n[ \t]+--hash=.*)*)", re.MULTILINE)
+_LOCKED = re.compile(PINNED + r"(.*(?:\n[ \t]+--hash=.*)*)", re.MULTILINE)
 
 
 def check_hashes(lock: str, needs: Needs, uri: str) -> None:

@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from launch.errors import Blocked
 from launch.packages import FLAVOR_VERSIONS
-from launch.requirement_lines import Lines, conda_lines, read_file, read_lines
+from launch.requirement_lines import Lines, as_list, conda_lines, read_file, read_lines
 from loading.mlmodel import requirements
 
 
@@ -69,8 +69,7 @@ def read_needs(folder: Path, uri: str, override: Path | None = None) -> Needs:
     if any(flavor.get("serialization_format") == "skops" for flavor in flavors):
         lines.requirements.setdefault("skops", [Requirement("skops")])
     if "setuptools" not in lines.requirements:
-        listed = environment.get("build_dependencies")
-        build = read_lines(map(str, listed if isinstance(listed, list) else []), "python_env.yaml")
+        build = read_lines(map(str, as_list(environment.get("build_dependencies"))), "python_env.yaml")
         lines.requirements |= {name: each for name, each in build.requirements.items() if name == "setuptools"}
     return Needs(
         python=_python(mlmodel, environment, conda, lines.notes),
@@ -134,8 +133,7 @@ def _python(
     """Return the version of Python that the model was saved with, by the first file that says so."""
     flavors = mlmodel.get("flavors")
     function = flavors.get("python_function") if isinstance(flavors, Mapping) else None
-    dependencies = conda.get("dependencies")
-    listed = [str(it) for it in dependencies if not isinstance(it, Mapping)] if isinstance(dependencies, list) else []
+    listed = [str(it) for it in as_list(conda.get("dependencies")) if not isinstance(it, Mapping)]
     in_conda = [text.partition("=")[2].lstrip("=") for text in listed if re.match(r"python\s*[=<>]", text)]
     said = {
         "MLmodel": str(function.get("python_version") or "") if isinstance(function, Mapping) else "",

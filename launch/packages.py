@@ -1,35 +1,15 @@
 """What is known about packages by name: which decide predictions, and which stand for another one."""
 
+from loading import packages
+
 # Packages that compute predictions, or hold the classes of a fitted model. They stay as a model pins them; all others
 # move to a version that can be installed.
-DECIDING = frozenset(
+DECIDING = packages.DECIDING | frozenset(
     {
-        *("autogluon-tabular", "autogluon-core", "catboost", "category-encoders", "dill", "fastai", "feature-engine"),
-        *(
-            "flaml",
-            "gensim",
-            "imbalanced-learn",
-            "interpret",
-            "jax",
-            "jaxlib",
-            "joblib",
-            "keras",
-            "lightgbm",
-            "lightning",
-        ),
-        *("lifelines", "mlxtend", "nltk", "numpy", "onnx", "onnxruntime", "pandas", "pmdarima", "polars", "prophet"),
-        *("pycaret", "pyod", "pytorch-lightning", "sentence-transformers", "scikit-learn", "scipy", "sktime", "spacy"),
-        *(
-            "statsforecast",
-            "statsmodels",
-            "tensorflow",
-            "tensorflow-cpu",
-            "torch",
-            "torchvision",
-            "tpot",
-            "transformers",
-        ),
-        *("xgboost", "xgboost-cpu", "xgbse"),
+        *("autogluon-core", "autogluon-tabular", "category-encoders", "dill", "fastai", "feature-engine", "flaml"),
+        *("gensim", "imbalanced-learn", "interpret", "jax", "jaxlib", "joblib", "lifelines", "lightning", "mlxtend"),
+        *("nltk", "onnx", "pandas", "pmdarima", "polars", "pycaret", "pyod", "pytorch-lightning", "scipy"),
+        *("sentence-transformers", "sktime", "statsforecast", "torchvision", "tpot", "xgbse"),
     }
 )
 # The first version of a package that runs with NumPy 2, for packages whose earlier ones don't refuse it.

@@ -129,13 +129,16 @@ def _unusable(source: str, text: str, expected: str) -> str:
     )
 
 
+def as_list(value: Any) -> list[Any]:
+    """Return a value of a YAML file that should be a list; an empty one in place of anything else."""
+    return value if isinstance(value, list) else []
+
+
 def conda_lines(conda: Mapping[str, Any]) -> Iterator[str]:
     """Yield the packages of a conda.yaml as lines of a requirements.txt: conda's own first, then those of pip."""
-    dependencies = conda.get("dependencies")
-    for each in dependencies if isinstance(dependencies, list) else []:
+    for each in as_list(conda.get("dependencies")):
         if isinstance(each, Mapping):
-            listed = each.get("pip")
-            yield from map(str, listed if isinstance(listed, list) else [])
+            yield from map(str, as_list(each.get("pip")))
             continue
         text = re.sub(r"^.*::", "", str(each)).strip()
         text = re.sub(r"\[version=['\"]?([^'\"\]]*)['\"]?\]", r" \1", text)  # name[version=">=1"]

@@ -24,6 +24,8 @@ PLATFORM = "x86_64-manylinux_2_28"  # no newer than Cloud Functions
 FOR_MODELS = ("scikit-learn", "skops")
 # Of the deciding packages, those whose next minor versions may stand in, because models are not made of their classes.
 FOUNDATIONS = ("joblib", "numpy", "pandas", "scipy")
+# The name and the version of a package in a lock, at the beginning of a line.
+PINNED = r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)"
 # Whose limits on other packages hold for mlflow-skinny too, which doesn't state them: pandas, NumPy, protobuf, ...
 FULL = "mlflow"
 
@@ -99,8 +101,7 @@ def _limits(needs: Needs) -> list[str]:
 
 def locked(text: str) -> dict[str, str]:
     """Return the version of each package in a lock by its canonical name."""
-    found = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", text, re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in found}
+    return {canonicalize_name(name): version for name, version in re.findall(PINNED, text, re.MULTILINE)}
 
 
 def day(saved: str) -> str:
@@ -124,9 +125,8 @@ def tested() -> dict[str, str]:
 
     These are the function's own and all that they need in turn, but none that decides predictions.
     """
-    locked = re.findall(r"^([\w.-]+)==([^\s;]+)", (kept.ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    names = {canonicalize_name(name): version for name, version in locked}
-    return {name: version for name, version in names.items() if name not in DECIDING}
+    versions = locked((kept.ROOT / "requirements.txt").read_text())
+    return {name: version for name, version in versions.items() if name not in DECIDING}
 
 
 def pinned_deciding(needs: Needs) -> set[str]:
