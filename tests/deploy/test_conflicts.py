@@ -2,13 +2,13 @@
 
 import copy
 import signal
-import time
 from typing import Any
 
 import pytest
 
 from tests.deploy.conftest import MAX_SECONDS, Deployment, Run
 from tests.deploy.test_failures import FUNCTION
+from tests.faults.processes import wait_for
 from tests.google_cloud.cloud import PROJECT
 
 pytestmark = pytest.mark.slow
@@ -67,8 +67,7 @@ def test_run_after_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> Non
     """A run right after Ctrl-C waits for the function that is still being deployed, then goes on."""
     deployment.restore(before)
     with deployment.start() as run:
-        while FUNCTION not in deployment.cloud.functions and run.poll() is None:
-            time.sleep(0.05)
+        wait_for(lambda: FUNCTION in deployment.cloud.functions or run.poll() is not None)
         run.send_signal(signal.SIGINT)
         assert run.wait(MAX_SECONDS) == 130
     again = deployment.run()
@@ -79,8 +78,7 @@ def test_ctrl_c_while_registering(deployment: Deployment, first: tuple[Run, dict
     """A run after Ctrl-C in the middle of the SQL functions replaces those that were made, and finishes."""
     deployment.restore({**copy.deepcopy(first[1]), "routines": {}})
     with deployment.start() as run:
-        while not deployment.cloud.routines and run.poll() is None:
-            time.sleep(0.01)
+        wait_for(lambda: bool(deployment.cloud.routines) or run.poll() is not None)
         run.send_signal(signal.SIGINT)
         assert run.wait(MAX_SECONDS) in (0, 130)
     again = deployment.run()

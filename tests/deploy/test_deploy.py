@@ -3,7 +3,6 @@
 import io
 import json
 import signal
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sklearn.linear_model import LinearRegression
 
 from tests import models
 from tests.deploy.conftest import ANALYST, BUCKET, MAX_SECONDS, OPTIONS, PREFIX, RECORD, Deployment, Run, members
+from tests.faults.processes import wait_for
 from tests.google_cloud.cloud import PROJECT
 
 pytestmark = pytest.mark.check
@@ -175,8 +175,7 @@ def test_ctrl_c(deployment: Deployment, before: dict[str, Any]) -> None:
     """Ctrl-C ends the run with status 130, and every command that it started."""
     deployment.restore(before)
     with deployment.start() as run:
-        while not deployment.cloud.requests and run.poll() is None:
-            time.sleep(0.05)
+        wait_for(lambda: bool(deployment.cloud.requests) or run.poll() is not None)
         started = psutil.Process(run.pid).children(recursive=True)
         run.send_signal(signal.SIGINT)
         assert run.wait(MAX_SECONDS) == 130
