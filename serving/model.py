@@ -26,12 +26,11 @@ class ModelInfo:
     """What is known about a loaded model, as `model_info` and the page show it.
 
     `version` is the registry's name/version or what MODEL_VERSION says, else the digest; `sql_name` is what SQL_NAME
-    says; `saved` and `loaded` are times
-    in ISO 8601, UTC (`saved` is empty when the MLmodel file has none); `signature` is the parsed JSON of MLflow's
-    signature; `code` lists the Python files that came with the model; `requirements` are the lines of its
-    requirements.txt; `seconds` maps the phases of loading (fetch, load, warmUp) to how long they took; `made_signature`
-    says how the signature was made if the model was saved without one; `answers` says whether the plan or the model
-    answers, and in the latter case why.
+    says; `saved` and `loaded` are times in ISO 8601, UTC (`saved` is empty when the MLmodel file has none); `signature`
+    is the parsed JSON of MLflow's signature; `code` lists the Python files that came with the model; `requirements` are
+    the lines of its requirements.txt; `seconds` maps the phases of loading (fetch, load, warmUp) to how long they took;
+    `made_signature` says how the signature was made if the model was saved without one; `answers` says whether the plan
+    or the model answers, and in the latter case why.
     """
 
     uri: str
