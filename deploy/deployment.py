@@ -26,7 +26,7 @@ class Deployment:
         self.commands = commands
         self.folder = folder  # for temporary files
         self.record_file = RecordFile(seen.found, plan.record_uri, plan.dataset_id, commands, folder)
-        known = [it for it in seen.record.models if it.name != leaving]
+        known = seen.record.others(leaving)
         self.models = examined(known, seen.model) if leaving else planned_models(plan, seen.model, known)
         self.location = seen.dataset.location if seen.dataset else plan.new_location
         self.connection_id = plan.connection_id(self.location)

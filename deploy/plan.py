@@ -76,6 +76,11 @@ class Plan:
         return options
 
     @property
+    def region_path(self) -> str:
+        """What Google Cloud's APIs call the region in the project."""
+        return f"projects/{self.project}/locations/{self.region}"
+
+    @property
     def model_name(self) -> str:
         """What a list of the service's models calls this one."""
         return listed_name(self.sql.name)

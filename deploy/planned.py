@@ -12,11 +12,6 @@ from deploy.service import ServiceModel
 from loading.mlmodel import requirements
 
 
-def other_models(plan: Plan, record: Record) -> list[ServiceModel]:
-    """Return the models of the service besides the plan's."""
-    return [it for it in record.models if it.name != plan.model_name]
-
-
 def planned_models(plan: Plan, model: ModelReport, known: Sequence[ServiceModel]) -> tuple[ServiceModel, ...]:
     """Return the models of the service with the plan's; `known` are those of the record.
 

@@ -103,7 +103,7 @@ class ProjectReader:
             return self.plan.build_service_account
         if apis is not None and CLOUD_BUILD not in apis:
             return ""  # which preflight reports
-        path = f"v1/projects/{quote(self.plan.project)}/locations/{self.plan.region}/defaultServiceAccount"
+        path = f"v1/{quote(self.plan.region_path)}/defaultServiceAccount"
         result = self.rest.request("GET", "cloudbuild", path)
         return str(result.json().get("serviceAccountEmail", "")).rpartition("/")[2] if result.ok else ""
 

@@ -163,8 +163,8 @@ class Reader(ProjectReader):
         """Tell whether somebody else's Cloud Run service has the name that the function's service would get."""
         if function:
             return False
-        place = f"v2/projects/{quote(self.plan.project)}/locations/{self.plan.region}"
-        return self.rest.request("GET", "run", f"{place}/services/{self.plan.function}").ok
+        place = f"v2/{quote(self.plan.region_path)}/services/{self.plan.function}"
+        return self.rest.request("GET", "run", place).ok
 
     def dataset(self) -> Dataset | None:
         """Return the dataset with the names of its routines."""

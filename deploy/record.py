@@ -79,6 +79,10 @@ class Record:
         """Return the model that the list calls so."""
         return next((it for it in self.models if it.name == name), None)
 
+    def others(self, name: str) -> list[ServiceModel]:
+        """Return the models of the service besides the one that the list calls so."""
+        return [it for it in self.models if it.name != name]
+
     def add(self, entries: Iterable[Entry]) -> "Record":
         """Return the record with these entries too."""
         new = [entry for entry in entries if entry not in self.entries]

@@ -40,10 +40,7 @@ def drop_sql(deployment: Deployment) -> None:
 
 def forget_model(deployment: Deployment) -> None:
     """Take the model from the record, and what the service no longer has."""
-    stay = {it.name: it for it in deployment.models}
-    deployment.record_file.update(
-        lambda record: replace(record, models=tuple(it for it in record.models if it.name in stay))
-    )
+    deployment.record_file.update(lambda record: replace(record, models=tuple(record.others(deployment.leaving))))
 
 
 REMOVAL: tuple[Callable[[Deployment], None], ...] = (drop_sql, deploy_function, forget_model)

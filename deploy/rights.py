@@ -36,7 +36,7 @@ class Place:
 
 def needed(plan: Plan, seen: Observation) -> dict[str, Place | None]:
     """Return the permissions that this run needs; None for what only the project can grant, as nothing exists yet."""
-    region = f"projects/{plan.project}/locations/{plan.region}"
+    region = plan.region_path
     function = service = connection = dataset = account = None
     if seen.function:
         function = Place(f"the function {plan.function}", "cloudfunctions", f"v2/{region}/functions/{plan.function}")

@@ -20,7 +20,6 @@ from deploy.inherited import given_options, inherited, with_inherited
 from deploy.observation import Observation
 from deploy.options import find_problems, to_plan
 from deploy.plan import Plan
-from deploy.planned import other_models
 from deploy.preflight import blockers, memory_blockers, permission_notes, runtime_notes
 from deploy.reading import Standing, look, observe
 from deploy.registry import look_up
@@ -71,7 +70,7 @@ class Run:
         plan = self._planned(self.values)
         click.echo(f"Checking {plan.project}, {plan.region} and the model")
         standing = look(plan, self.commands)
-        others = other_models(plan, standing.found.record)
+        others = standing.found.record.others(plan.model_name)
         values = with_inherited(self.values, self.given, others)
         kept = inherited(values, self.values)
         values = self._with_record(values, plan, standing) if others else values
@@ -98,7 +97,7 @@ class Run:
         stop_on(standing.problems)
         record = standing.found.record
         leaving = record.model(plan.model_name)
-        others = other_models(plan, record)
+        others = record.others(plan.model_name)
         if not self.values["name"] or not others:
             destroy(plan, standing.found, self.commands)
         elif not leaving:
@@ -109,7 +108,7 @@ class Run:
 
     def _remove(self, plan: Plan, standing: Standing) -> None:
         """Delete one of several models; what remains is deployed as its first model says."""
-        others = other_models(plan, standing.found.record)
+        others = standing.found.record.others(plan.model_name)
         own = {**self.values, "function": plan.function}
         values = self._with_record(remaining_values(own, others), plan, standing)
         if others[0].registry:

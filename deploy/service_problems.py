@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from deploy.observation import Observation
 from deploy.plan import Plan
-from deploy.planned import other_models
 from deploy.service import ServiceModel
 from serving import functions, model_list
 
@@ -28,7 +27,7 @@ def list_problems(plan: Plan, others: Sequence[ServiceModel]) -> Iterator[str]:
 
 def service_problems(plan: Plan, seen: Observation) -> Iterator[str]:
     """Yield why the service can't get the model, a sentence each."""
-    others = other_models(plan, seen.record)
+    others = seen.record.others(plan.model_name)
     yield from _record_problems(plan, seen)
     if others and seen.function and seen.function.account != plan.account:
         yield (

@@ -67,7 +67,7 @@ def _confirm(deployment: Deployment) -> None:
     if deployment.commands.dry_run:
         return
     plan = deployment.plan
-    place = f"v2/projects/{quote(plan.project)}/locations/{plan.region}/functions/{plan.function}"
+    place = f"v2/{quote(plan.region_path)}/functions/{plan.function}"
     found = Rest(deployment.commands).request("GET", "cloudfunctions", place)
     if found.ok and found.json().get("labels", {}).get(OWN_LABEL) != deployment.source_hash:
         raise Superseded

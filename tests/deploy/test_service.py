@@ -10,7 +10,7 @@ from deploy.inherited import given_options, with_inherited
 from deploy.observation import Function, MemberReport, Policy
 from deploy.options import OPTIONS, find_problems, to_plan
 from deploy.plan import Plan
-from deploy.planned import other_models, planned_models, planned_record
+from deploy.planned import planned_models, planned_record
 from deploy.record import Entry, Record
 from deploy.record_file import Found
 from deploy.service import ServiceModel, listed_name, listing, only_model, variables
@@ -155,4 +155,4 @@ def test_names_in_a_list() -> None:
     assert list(list_problems(plan(name="h" * 64), [])) == []
     [problem] = list_problems(plan(name="h" * 64), [FIRST])
     assert "doesn't fit into a path" in problem
-    assert [it.name for it in other_models(plan(name="houses"), Record((), (FIRST, HOUSES)))] == ["predict-model"]
+    assert [it.name for it in Record((), (FIRST, HOUSES)).others(plan(name="houses").model_name)] == ["predict-model"]
